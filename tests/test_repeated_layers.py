@@ -51,13 +51,13 @@ def facts(net: symcnn.Network) -> list[Any]:
 
     return [
         (
-            (n.name, n.op, n.module, n.source, n.inplace, n.grad, n.cast, n.custom),
+            (n.name, n.op, n.module, n.source, n.mode),
             plain(n.inputs),
             plain(n.outputs),
             None
             if n.call is None
             else (n.call.operation, plain(n.call.args), plain(dict(n.call.kwargs))),
-            (n.result.shapes, n.result.axes, n.result.macs, n.result.requires, n.result.single),
+            (n.result.shapes, n.result.axes, n.result.work, n.result.requires, n.result.single),
         )
         for n in net.nodes
     ]
@@ -320,7 +320,7 @@ def test_autocast_and_no_grad_are_seen() -> None:
                 return self.layer(x.float())
 
     expected = same_as_run(Regions(nn.Linear(8, 8)), "N 8")
-    assert [head[5:7] for head, *_ in expected if head[1] == "linear"] == [
+    assert [(head[4].grad, head[4].cast) for head, *_ in expected if head[1] == "linear"] == [
         (True, ""),
         (True, "bfloat16"),
         (False, ""),

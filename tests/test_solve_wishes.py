@@ -236,7 +236,7 @@ def cost(net: Any, what: Any, x: Any, y: Any, n: Any = 1) -> Any:
     sizes = {"N": n, "H": x, "W": y}
     if what == "memory":
         return 4 * sum(evaluate(prod(t.dims), sizes) for n in net.nodes for t in n.outputs)
-    return sum(evaluate(node.result.macs, sizes) for node in net.nodes)
+    return sum(evaluate(node.result.work, sizes) for node in net.nodes)
 
 
 layers = st.one_of(

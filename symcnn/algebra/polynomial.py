@@ -135,11 +135,12 @@ class Size:
     7
     """
 
-    __slots__ = ("_hash", "_text", "terms")
+    __slots__ = ("_hash", "_text", "const", "rest")
 
     def __init__(self, terms: dict[Monomial, Coeff]) -> None:
-        self.terms = terms  # no zero coefficients; read only
-        self._hash: int | None = None
+        self.const: Coeff = terms.pop((), 0)
+        self.rest = terms  # the others, none of them 0; read only: what is so much more shares them
+        self._hash: int | None = None  # of the others
         self._text: str | None = None
 
     @staticmethod
@@ -148,21 +149,25 @@ class Size:
         return Symbol(name).size()
 
     @property
-    def const(self) -> Coeff:
-        """The constant term."""
-        return self.terms.get((), 0)
+    def terms(self) -> dict[Monomial, Coeff]:
+        """All terms, the constant last; read only."""
+        return {**self.rest, (): self.const} if self.const else self.rest
 
     def __hash__(self) -> int:
         if self._hash is None:
-            self._hash = hash(frozenset(self.terms.items()))
-        return self._hash
+            self._hash = hash(frozenset(self.rest.items()))
+        return hash((self._hash, self.const)) if self.const else self._hash
 
     def __eq__(self, other: object) -> bool:
-        return self is other or (type(other) is Size and self.terms == other.terms)
+        return self is other or (
+            type(other) is Size
+            and self.const == other.const
+            and (self.rest is other.rest or self.rest == other.rest)
+        )
 
     def __add__(self, other: Int | Fraction) -> Int:
         if type(other) is Size:
-            if len(self.terms) < len(other.terms):
+            if len(self.rest) < len(other.rest):
                 self, other = other, self
             terms = self.terms.copy()
             for mono, coeff in other.terms.items():
@@ -176,13 +181,11 @@ class Size:
             return NotImplemented
         if other == 0:
             return self
-        terms = self.terms.copy()
-        total = terms.get((), 0) + other
-        if total:
-            terms[()] = total
-        else:
-            del terms[()]
-        return Size(terms)
+        total = self.const + other
+        whole = Size.__new__(Size)
+        whole.rest, whole._hash, whole._text = self.rest, self._hash, None
+        whole.const = total if type(total) is int else collapsed(total)
+        return whole
 
     __radd__ = __add__
 
@@ -310,7 +313,7 @@ class Size:
     __repr__ = __str__
 
     def __reduce__(self) -> Any:
-        return Size, (self.terms,)
+        return Size, (self.terms.copy(),)
 
 
 def collapsed(value: Coeff) -> Coeff:

@@ -188,6 +188,8 @@ def _floordiv(num: Int, den: int) -> Int:
     num, den = num * scale, den * scale
     if isinstance(num, int):
         return num // den
+    if den == 1 and _integer_valued(num):
+        return _halves(num)
 
     # q + floor(e/n): take out whole multiples, towards zero so that no sign is made up
     whole: dict[Monomial, Coeff] = {}
@@ -228,7 +230,7 @@ def _floordiv(num: Int, den: int) -> Int:
 
 def _halves(expr: Any) -> Int:
     """``e - floor(e/2) = floor((e + 1)/2)``, as of a size that is padded to be even, and halved."""
-    for mono, c in expr.terms.items() if isinstance(expr, Size) and len(expr.terms) > 1 else ():
+    for mono, c in expr.rest.items() if isinstance(expr, Size) and len(expr.rest) > 1 else ():
         atom, power = mono[0] if len(mono) == 1 else (None, 0)
         if c >= 0 or power != 1 or not isinstance(atom, Floor) or type(atom.den) is not int:
             continue

@@ -4,7 +4,7 @@ from typing import Any
 
 from symcnn.algebra.size import Int, floordiv
 from symcnn.errors import ShapeMismatch
-from symcnn.nn.hyper import repeated, same_crop, same_pads
+from symcnn.nn.hyper import repeated, same_crop, same_pads, shared
 from symcnn.nn.layer import Layer, Positive, Unused
 from symcnn.ops.conv import group_channels
 from symcnn.ops.registry import at_least, ntuple
@@ -82,9 +82,10 @@ class _Convolution(_Conv):
         self.dilation = self._read(self.dilation, self.padding_mode)
         per_group = group_channels(self.in_channels, self.groups, "in_channels")
         group_channels(self.out_channels, self.groups, "out_channels")
-        self.weight = Parameter((self.out_channels, per_group, *self.kernel_size), "weight")
-        bias = vars(self).pop("bias")  # parameters come in this order
-        self.bias = Parameter((self.out_channels,), "bias") if bias else None
+        self.weight = Parameter(shared(self.out_channels, per_group, *self.kernel_size), "weight")
+        bias = self.bias
+        del self.bias  # parameters come in this order
+        self.bias = Parameter(shared(self.out_channels), "bias") if bias else None
 
     def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The convolution, after explicit padding for the modes other than zeros."""
@@ -158,9 +159,10 @@ class _Transposed(_Conv):
         self.output_padding = repeated(self.output_padding, self.n, "output_padding")
         group_channels(self.in_channels, self.groups, "in_channels")
         per_group = group_channels(self.out_channels, self.groups, "out_channels")
-        self.weight = Parameter((self.in_channels, per_group, *self.kernel_size), "weight")
-        bias = vars(self).pop("bias")
-        self.bias = Parameter((self.out_channels,), "bias") if bias else None
+        self.weight = Parameter(shared(self.in_channels, per_group, *self.kernel_size), "weight")
+        bias = self.bias
+        del self.bias
+        self.bias = Parameter(shared(self.out_channels), "bias") if bias else None
 
     def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The transposed convolution."""

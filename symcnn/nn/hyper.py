@@ -62,6 +62,12 @@ def _times(value: Int, n: int) -> tuple[Int, ...]:
     return (value,) * n
 
 
+@lru_cache(maxsize=256)
+def shared(*dims: Int) -> tuple[Int, ...]:
+    """The shape of a parameter: layers of a network share it."""
+    return dims
+
+
 def same_pads(
     sizes: Sequence[Int], extents: Sequence[Int], strides: Sequence[Int]
 ) -> tuple[Int, ...]:

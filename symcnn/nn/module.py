@@ -225,20 +225,22 @@ class Modules(Module):
     """Modules in an order."""
 
     def __init__(self, modules: Iterable[Module]) -> None:
-        self._modules = {str(i): module for i, module in enumerate(modules)}
+        self._modules = [*modules]
+        self._names: tuple[str, ...] | None = None  # their indices
 
     def children(self) -> Iterator[tuple[str, Module]]:
-        """(index, module) pairs."""
-        yield from self._modules.items()
+        """(name, module) pairs."""
+        names = map(str, range(len(self))) if self._names is None else self._names
+        yield from zip(names, self._modules, strict=True)
 
     def __iter__(self) -> Iterator[Module]:
-        return iter(self._modules.values())
+        return iter(self._modules)
 
     def __len__(self) -> int:
         return len(self._modules)
 
     def __getitem__(self, index: int) -> Module:
-        return list(self._modules.values())[index]
+        return self._modules[index]
 
 
 class Sequential(Modules):
@@ -251,7 +253,8 @@ class Sequential(Modules):
 
     def __init__(self, *modules: Any) -> None:
         if len(modules) == 1 and isinstance(modules[0], Mapping):
-            self._modules = dict(modules[0])
+            super().__init__(modules[0].values())
+            self._names = tuple(modules[0])
         else:
             super().__init__(modules)
 
@@ -260,8 +263,10 @@ class Sequential(Modules):
         """The parts one after the other, those of a part that is a plain sequence among them."""
         every: list[Module] = []
         for part in parts:
-            plain = type(part) is cls and [*part._modules] == [*map(str, range(len(part)))]
-            every += [*part] if plain and isinstance(part, Sequential) else [part]
+            if isinstance(part, Sequential) and type(part) is cls and part._names is None:
+                every += part
+            else:
+                every.append(part)
         return cls(*every)
 
     def forward(self, input: SymbolicTensor) -> SymbolicTensor:

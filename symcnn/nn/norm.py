@@ -41,7 +41,8 @@ class _PerChannel(Layer):
     bias: Any = True
 
     def check(self) -> None:
-        biased = vars(self).pop("bias")  # parameters come in torch's order
+        biased = self.bias
+        del self.bias  # parameters come in torch's order
         channels = self.num_features
         if self.affine or self.track_running_stats:  # else torch takes anything
             self.num_features = channels = positive(channels, "num_features")

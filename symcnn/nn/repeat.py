@@ -266,7 +266,7 @@ def _repeated(
     values = _solved(fresh, expected, input.dims, state.dims, index)
     here = {index: n}
     final = _put([values[name] for name in fresh], here)
-    macs = sum((node.result.macs for node in tape.nodes), 0)
+    macs = sum((node.result.work for node in tape.nodes), 0)
     total = summation(_put([macs], values)[0], index, n)
     entering = [
         Condition(input.dims[axis], "==", _put([expected[name]], {index: 0})[0], _FIRST)

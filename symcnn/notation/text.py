@@ -80,7 +80,7 @@ def _rows(net: Trace) -> Iterator[tuple[str, ...]]:
             node.op,
             shape,
             _count(node.params),
-            _product(net.simplest(node.result.macs)),
+            _product(net.simplest(node.result.work)),
         )
 
 

@@ -26,7 +26,7 @@ def pair(left: object, right: object, macs: Int) -> Product:
 
 def factors(first: int, second: int) -> Callable[[Node], list[Product]]:
     """The law of one product, of the inputs at these places."""
-    return lambda node: [pair(node.inputs[first], node.inputs[second], node.result.macs)]
+    return lambda node: [pair(node.inputs[first], node.inputs[second], node.result.work)]
 
 
 def products(node: Node, *, counted: bool = False) -> Sequence[Product]:
@@ -38,7 +38,7 @@ def products(node: Node, *, counted: bool = False) -> Sequence[Product]:
     """
     operation = operation_of(node)
     if operation is None or operation.products is None:
-        return [] if node.result.macs == 0 else unsaid(node)
+        return [] if node.result.work == 0 else unsaid(node)
     if counted and operation.counted is not None:
         return operation.counted.products(node)
     return operation.products(node)
@@ -48,10 +48,10 @@ def products(node: Node, *, counted: bool = False) -> Sequence[Product]:
 
 
 def _differentiable(node: Node) -> bool:
-    if node.custom is not None:  # its gradient goes around
+    if node.mode.custom is not None:  # its gradient goes around
         return True
     operation = operation_of(node)
-    return node.grad and (operation is None or operation.gradient)
+    return node.mode.grad and (operation is None or operation.gradient)
 
 
 class Gradients:
@@ -64,7 +64,7 @@ class Gradients:
     @property
     def custom(self) -> Node | None:
         """A node with a backward pass of its own, a torch.autograd.Function, if there is one."""
-        return next((node for node in self.run if node.custom is not None), None)
+        return next((node for node in self.run if node.mode.custom is not None), None)
 
     def needs(self, tensors: Iterable[SymbolicTensor]) -> bool:
         """Whether one of them requires a gradient."""
@@ -72,7 +72,7 @@ class Gradients:
 
     def macs(self, node: Node, *, counted: bool = False) -> Int:
         """MACs of the backward pass of one node; `counted`: as FlopCounterMode counts them."""
-        if node not in self.run or node.custom is not None:
+        if node not in self.run or node.mode.custom is not None:
             return 0
         total: Int = 0
         for product in products(node, counted=counted):
@@ -96,11 +96,11 @@ def gradients(
         needed.update(t for t in node.inputs if t.trainable)
     for node in nodes:
         written = (
-            node.inputs[:1] if node.inplace else ()
+            node.inputs[:1] if node.mode.inplace else ()
         )  # torch sends zeros back through x.zero_()
         if _differentiable(node) and any(t in needed for t in (*node.sources, *written)):
             needed.update(
-                t for t in node.outputs if node.custom is not None or holds_floats(t.dtype)
+                t for t in node.outputs if node.mode.custom is not None or holds_floats(t.dtype)
             )
     reached = {t for t in outputs if t in needed}
     run: set[Node] = set()

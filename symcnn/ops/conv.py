@@ -73,9 +73,10 @@ def _convolution(
     requires = _channels(op, channels, c_group * groups, c_out, groups, bias)
     requires += filled(input, space) + needs
     sizes, fitting = map_axes(space, windows, "the kernel must fit into the padded input")
-    macs = prod((*batch, *sizes)) * (c_out * c_group * prod(kernel))
+    each = c_group * prod(kernel)
     axes = _axes(len(batch), Whole(c_out), tuple(windows))
-    return Result(((*batch, c_out, *sizes),), axes, macs, (*requires, *fitting))
+    requires += fitting
+    return Result(((*batch, c_out, *sizes),), axes, requires=tuple(requires), each=each)
 
 
 def _transposed(
@@ -164,7 +165,7 @@ def group_channels(channels: Int, groups: Int, name: str) -> Int:
 
 def _counted_convolution(node: Node) -> list[Product]:
     """FlopCounterMode counts the gradient of a grouped weight as often as there are groups."""
-    macs, groups = node.result.macs, node.arguments["groups"]
+    macs, groups = node.result.work, node.arguments["groups"]
     return [Product((node.inputs[0],), (node.inputs[1],), macs, macs * groups)]
 
 
@@ -173,7 +174,7 @@ _rule = partial(
     other=work.bias,
     counts=tools.CONVOLUTION,
     products=factors(0, 1),
-    counted=Counted(lambda node: node.result.macs, _counted_convolution),
+    counted=Counted(lambda node: node.result.work, _counted_convolution),
     saves=products.convolution,
     same_dtype="input weight bias",
     autocast=dtypes.LOW,

@@ -92,7 +92,7 @@ def _power_products(node: Node) -> list[Product]:
     """Every factor of a power is the matrix; of its inverse nobody wrote down the gradient."""
     if node.arguments["n"] < 0:
         unsaid(node)
-    return [pair(node.inputs, node.inputs, node.result.macs)]
+    return [pair(node.inputs, node.inputs, node.result.work)]
 
 
 @rule(

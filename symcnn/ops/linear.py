@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 
 from symcnn.algebra.axis import IDENTITY, AxisMap, Whole
-from symcnn.algebra.size import prod
 from symcnn.errors import ShapeMismatch
 from symcnn.ops import dtypes, tools, work
 from symcnn.ops.autograd import factors
@@ -49,5 +48,5 @@ def linear(
         requires += fits(bias.dims, (*lead, *rows), "linear: the bias must fit the output")
     axes: list[tuple[int | None, AxisMap]] = [(i, IDENTITY) for i in range(len(lead))]
     axes += [(len(lead), Whole(size)) for size in rows]
-    macs = prod(lead) * prod(weight.dims)
-    return Result(((*lead, *rows),), tuple(axes), macs, tuple(requires))
+    made = *lead, *rows
+    return Result((made,), tuple(axes), requires=tuple(requires), each=in_features)

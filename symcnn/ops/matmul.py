@@ -43,14 +43,16 @@ _INNER = "the columns of the first factor must be the rows of the second"
 
 
 def product(a: Dims, b: Dims) -> tuple[Dims, Int, list[Requirement]]:
-    """Shape, MACs and requirements of ``a @ b``: batches broadcast, a vector loses its axis."""
+    """Shape, MACs for each element, and requirements of ``a @ b``: batches broadcast, a vector
+    loses its axis.
+    """
     if not a or not b:
         raise ShapeMismatch("matmul takes factors of at least one axis")
     rows, columns = a[-2:-1], b[-1:] if len(b) > 1 else ()
     inner = b[-2] if len(b) > 1 else b[0]
     batch, requires = broadcast_dims(a[:-2], b[:-2])
     shape = (*batch, *rows, *columns)
-    return shape, prod(shape) * inner, [*requires, *require_equal(a[-1], inner, _INNER)]
+    return shape, inner, [*requires, *require_equal(a[-1], inner, _INNER)]
 
 
 #: Products with vectors, and one that torch adds up by itself: FlopCounterMode passes over them.
@@ -63,7 +65,7 @@ def passed_over(vectors: Callable[[Node], bool]) -> Counted:
     """
 
     def macs(node: Node) -> Int:
-        return 0 if vectors(node) else node.result.macs
+        return 0 if vectors(node) else node.result.work
 
     def pairs(node: Node) -> list[Product]:
         return [] if vectors(node) else factors(0, 1)(node)
@@ -104,9 +106,10 @@ def _of_vectors(node: Node) -> bool:
 )
 def matmul(input: SymbolicTensor, other: SymbolicTensor) -> Result:
     """``input @ other``, of vectors, matrices, or batches of matrices that broadcast."""
-    dims, macs, requires = product(input.dims, other.dims)
+    dims, inner, requires = product(input.dims, other.dims)
     first, second = _axes(input.dims, other.dims, dims)
-    return Result((dims,), first, macs, tuple(requires), others=((other, second),))
+    others = ((other, second),)
+    return Result((dims,), first, requires=tuple(requires), others=others, each=inner)
 
 
 def _axes(a: Dims, b: Dims, dims: Dims) -> tuple[Axes, Axes]:
@@ -131,9 +134,10 @@ def _of_ranks(op: str, left: int, right: int) -> Any:
         require_rank(mat2, (right,), f"the second factor of {op}")
         why = f"{op}: the batches must be equal"
         batches = require_equal(input.dims[0], mat2.dims[0], why) if right == 3 else []
-        dims, macs, requires = product(input.dims, mat2.dims)
+        dims, inner, requires = product(input.dims, mat2.dims)
         first, second = _axes(input.dims, mat2.dims, dims)
-        return Result((dims,), first, macs, (*batches, *requires), others=((mat2, second),))
+        asked, others = (*batches, *requires), ((mat2, second),)
+        return Result((dims,), first, requires=asked, others=others, each=inner)
 
     return operation
 
@@ -183,16 +187,17 @@ def _plus_product(op: str, rank: int, vector: bool = False) -> Any:
         batches = (
             require_equal(a.dims[0], b.dims[0], "the batches must be equal") if rank == 3 else []
         )
-        dims, macs, requires = product(a.dims, b.dims)
+        dims, inner, requires = product(a.dims, b.dims)
         if op == "addbmm":  # also sums over the batch
-            dims = dims[1:]
+            inner, dims = dims[0] * inner, dims[1:]
         requires += fits(input.dims, dims, f"{op}: the input must broadcast to the product")
         added = aligned(input.dims, dims)
+        asked = (*batches, *requires)
         if op == "addbmm":
-            return Result((dims,), added, macs, (*batches, *requires))
+            return Result((dims,), added, requires=asked, each=inner)
         first, second = _axes(a.dims, b.dims, dims)
         others = ((a, first), (b, second))
-        return Result((dims,), added, macs, (*batches, *requires), others=others)
+        return Result((dims,), added, requires=asked, others=others, each=inner)
 
     return operation
 
@@ -314,7 +319,7 @@ def tensordot(
 def _bilinear_products(node: Node) -> list[Product]:
     """Three factors: the gradient of each is a product of the other two and the output's."""
     x, y, weight = node.inputs[:3]
-    macs = node.result.macs
+    macs = node.result.work
     return [pair(x, weight, macs), Product((y,), (), macs, 0)]
 
 
@@ -346,8 +351,8 @@ def bilinear(
         requires += require_equal(bias.dims[0], out, "bilinear: one bias per output feature")
     lead = input1.dims[:-1]
     axes: Axes = (*leading_axes(len(lead)), (len(lead), Whole(out)))
-    macs = prod(lead) * (out * in1 * in2)
-    return Result(((*lead, out),), axes, macs, tuple(requires), others=((input2, axes),))
+    others = ((input2, axes),)
+    return Result(((*lead, out),), axes, requires=tuple(requires), others=others, each=in1 * in2)
 
 
 def _scores(node: Node) -> Int:

@@ -23,7 +23,7 @@ from symcnn.ops.dtypes import CASTABLE, Law, autocasted, can_cast, said
 from symcnn.ops.registry import Rule, as_sizes, require_equal
 from symcnn.ops.takes import Takes, promotes_by, require_dtypes
 from symcnn.ops.values import Value, whole
-from symcnn.trace.call import RECORDS, Call
+from symcnn.trace.call import NO_KEYWORDS, RECORDS, Call
 from symcnn.trace.graph import OPS, Node, Result, Scope, SymbolicTensor, tensors_in
 from symcnn.trace.tape import ELEMENTS, Attempt, Tape, current_tape, record
 
@@ -174,7 +174,8 @@ class Operation:
             inputs += reads
             if self.takes is not None and not self.takes.all_of(inputs):
                 self._require_dtypes(self.takes, Call(self, args, kwargs), inputs, result)
-            node = record(self.name, inputs, result, Call(self, args, kwargs, costed))
+            call = Call(self, args, kwargs or NO_KEYWORDS, costed)
+            node = record(self.name, inputs, result, call)
         except SymcnnError as error:
             if error.attempt is None:
                 error.attempt = Attempt.of(self.name, tensors_in(*args, *kwargs.values()))
@@ -210,7 +211,7 @@ class Operation:
             made = inputs[0].dtype if inputs else default
         each = [made] * len(node.outputs) if isinstance(made, str) else made
         if cast and not given and inputs and inputs[0].dtype in CASTABLE | {""}:
-            node.cast = cast
+            node.mode = node.mode._replace(cast=cast)
             each = [autocasted(dtype, cast) for dtype in each]
         for t, dtype in zip(node.outputs, each, strict=False):
             t.dtype = dtype
@@ -476,7 +477,7 @@ def _named_product(names: str) -> Products:
 
     def products(node: Node) -> list[Product]:
         factors = tensors_named(node, left), tensors_named(node, right)
-        macs = node.result.macs
+        macs = node.result.work
         return [Product((*factors[0],), (*factors[1],), macs, macs)]
 
     return products
@@ -498,7 +499,7 @@ def _completed(operation: Operation, reads: Reads | None, macs: Work | int | Non
         node = Node(operation.name, inputs, result, Scope(""), Call(operation, args, kwargs))
         if macs is not None:
             made = macs if isinstance(macs, int) else from_sympy(macs(node))
-            result = replace(result, macs=made)
+            result = replace(result, macs=made, each=0)
         return result if reads is None else _with_readings(node, result, reads)
 
     return rule

@@ -64,7 +64,7 @@ def _ptflops_relu6(node: Node) -> Int:
 
 def _torchinfo_convolution(node: Node) -> Int:
     """Weights times the places where they are applied."""
-    return node.result.macs + bias(node)
+    return node.result.work + bias(node)
 
 
 BIAS: Counts = {"bias": bias}

@@ -494,7 +494,7 @@ def _upstream(inputs: Iterable[SymbolicTensor]) -> Iterator[str]:
         if node in seen:
             continue
         seen.add(node)
-        if node.parameters and node.result.macs != 0:
+        if node.parameters and node.result.work != 0:
             found[node.module] = None
         else:
             queue += [t.node for t in node.activations if t.node]

@@ -181,7 +181,7 @@ class _Filler:
             case "params":
                 return self.at(_count(self.owned(part)))
             case "macs":
-                return self.at(sum((node.result.macs for node in part.nodes), 0))
+                return self.at(sum((node.result.work for node in part.nodes), 0))
             case "memory":
                 return self.at(sum((self.bytes[node] for node in part.nodes), 0))
             case "field":

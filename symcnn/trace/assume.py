@@ -34,7 +34,7 @@ class Assumptions:
     __slots__ = ("_decided", "_fresh", "_left", "_open")
 
     def __init__(self, domain: InputSet | None = None) -> None:
-        self._left = _all() if domain is None else _Left(domain)
+        self._left = _ALL if domain is None else _Left(domain)
         self._fresh: list[Requirement] = []  # not in the domain yet
         self._decided: dict[Requirement, bool] = {}  # final: domains only shrink
         self._open: set[Requirement] = set()  # undecided by the domain as it is
@@ -84,15 +84,21 @@ class Assumptions:
 class _Left:
     """The sizes that are left, after requirements in one order; equal to itself only."""
 
-    __slots__ = ("__weakref__", "domain")
+    __slots__ = ("__weakref__", "_domain")
 
-    def __init__(self, domain: InputSet) -> None:
-        self.domain = domain
+    def __init__(self, domain: InputSet | None) -> None:
+        self._domain = domain
+
+    @property
+    def domain(self) -> InputSet:
+        """The set; of most networks nobody asks for it, and isl is not loaded."""
+        if self._domain is None:
+            self._domain = input_set((), ())
+        return self._domain
 
 
-@lru_cache(maxsize=1)
-def _all() -> _Left:
-    return _Left(input_set((), ()))
+#: Where nothing is required yet.
+_ALL = _Left(None)
 
 
 @lru_cache(maxsize=4096)

@@ -9,11 +9,15 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib import import_module
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 #: The operations by the names that nodes show; `symcnn.ops` fills it.
 RECORDS: dict[str, Ruled] = {}
 
+
+#: What is called without keywords; most operations are.
+NO_KEYWORDS: Mapping[str, Any] = MappingProxyType({})
 
 #: What an operation runs: a function of its arguments that answers a `Result`, or a shape.
 Rule = Callable[..., Any]

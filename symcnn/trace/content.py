@@ -41,9 +41,9 @@ class Content:
     def _node(self, node: Node) -> object:
         call = node.call
         called = None if call is None else (call.operation.name, call.args, call.kwargs)
-        how = node.inplace, node.cast, node.grad, node.taken, node.scope.path
-        told = self._key((called, node.inputs, node.result, node.outputs, node.custom))
-        return node.name, node.op, how, told
+        *how, custom, taken = node.mode
+        told = self._key((called, node.inputs, node.result, node.outputs, custom))
+        return node.name, node.op, how, taken, node.scope.path, told
 
     def _key(self, value: Any) -> object:
         if isinstance(value, SymbolicTensor):

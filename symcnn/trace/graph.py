@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from functools import lru_cache, partial
 from html import escape
 from inspect import Signature, signature
-from typing import Any, TypeVar, Union
+from typing import Any, NamedTuple, TypeVar, Union
 
 from symcnn.algebra.axis import Axes
 from symcnn.algebra.expr import Expr
@@ -240,7 +240,8 @@ class Result:
     entry names is read whole. `axes` is None if no value is read at all, only the shape.
     Where an operation couples axes (patches become channels), `steps` reads the first tensor
     exactly: axes and sizes, step after step, the last with the output's sizes.
-    MACs follow DESIGN: convolutions, linear layers, matrix products.
+    MACs follow DESIGN: convolutions, linear layers, matrix products. Where they are so many for
+    `each` element of the first output, they are multiplied out when somebody asks (`work`).
     """
 
     shapes: tuple[Dims, ...]
@@ -253,6 +254,17 @@ class Result:
     blocks: Blocks | None = None  # of a repeat: what it repeats
     steps: tuple[tuple[Axes, Dims], ...] = ()  # the first tensor's axes in several steps, exactly
     empties: Dims = ()  # sizes that may be 0
+    each: Int = 0  # MACs for each element of the first output, beside the others
+
+    @property
+    def work(self) -> Int:
+        """Multiply-accumulates."""
+        return self.macs if self.each == 0 else _of_each(self.shapes[0], self.each) + self.macs
+
+
+@lru_cache(maxsize=1024)
+def _of_each(shape: Dims, each: Int) -> Int:
+    return prod(shape) * each
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,23 +326,32 @@ class Custom:
     saves: tuple[SymbolicTensor, ...] | None
 
 
+class Mode(NamedTuple):
+    """How an operation runs, beside its rule. Most run alike, and share the record."""
+
+    inplace: bool = False  # it writes into its first input
+    cast: str = ""  # the dtype in which autocast has it read its floats
+    grad: bool = True  # not run under torch.no_grad
+    custom: Custom | None = None  # whose gradient is another
+    taken: Int = 1  # 0 where a branch leaves it out, and it would return what it is given
+
+
+_USUAL = Mode()
+
+
 class Node:
     """One operation of a network: name, op, shapes, parameters, MACs."""
 
     __slots__ = (
         "call",
-        "cast",
-        "custom",
-        "grad",
-        "inplace",
         "inputs",
         "law",
+        "mode",
         "name",
         "op",
         "outputs",
         "result",
         "scope",
-        "taken",
         "where",
     )
 
@@ -344,11 +365,7 @@ class Node:
     ) -> None:
         self.op = op
         self.call = call
-        self.inplace = False  # writes into its first input
-        self.cast = ""  # the dtype in which autocast has it read its floats
-        self.grad = True  # not run under torch.no_grad
-        self.custom: Custom | None = None  # whose gradient is another
-        self.taken: Int = 1  # 0 where a branch leaves it out, and it would return what it is given
+        self.mode = _USUAL
         self.name = ""
         self.where = NOWHERE  # in the user's code
         self.law: Callable[[Int], Int] | None = None  # simplifies on the domain of its network
@@ -376,6 +393,11 @@ class Node:
     def module(self) -> str:
         """Path of the module whose forward ran the operation."""
         return self.scope.path
+
+    @property
+    def taken(self) -> Int:
+        """1 where it runs, 0 where a branch leaves it out."""
+        return self.mode.taken
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -440,7 +462,7 @@ class Node:
     @property
     def macs(self) -> Expr:
         """Multiply-accumulates."""
-        return public(self.result.macs if self.law is None else self.law(self.result.macs))
+        return public(self.result.work if self.law is None else self.law(self.result.work))
 
     def __repr__(self) -> str:
         shapes = ", ".join(map(str, self.output_shapes))

@@ -55,7 +55,7 @@ class Replay:
                     self.before.append(node)
         self.nodes = tape.nodes
         for node, twin in zip(self.before, self.nodes, strict=True):  # of tensors made after it too
-            twin.custom = self(node.custom)
+            twin.mode = twin.mode._replace(custom=self(node.mode.custom))
 
     def _again(self, node: Node) -> None:
         taken = self(node.taken)
@@ -70,7 +70,7 @@ class Replay:
             call = Call(call.operation, args, kwargs, call.costed)
         twin = record(node.op, self(node.inputs), result or self(node.result), call)
         twin.name, twin.scope, twin.where = node.name, node.scope, node.where
-        twin.grad, twin.inplace, twin.cast, twin.taken = node.grad, node.inplace, node.cast, taken
+        twin.mode = node.mode._replace(custom=None, taken=taken)
         self._remember(node, twin)
         if len(twin.outputs) != len(node.outputs):  # as many parts as there are on this branch
             raise InvalidInput(
@@ -150,7 +150,7 @@ def hyperparameters(nodes: Iterable[Node], inputs: Iterable[str]) -> dict[str, t
         given = {name: _sizes_in(value) for name, value in node.arguments.items()}
         if node.call is None:
             given["n"] = set[str]().union(*(r.symbols for r in node.result.requires))
-            given["n"] |= symbols_of(node.result.macs, *(d for t in node.outputs for d in t.dims))
+            given["n"] |= symbols_of(node.result.work, *(d for t in node.outputs for d in t.dims))
         else:
             shapes = [p.dims for p in node.parameters]
             kernel = {n for dims in shapes for n in symbols_of(*dims[2:])}

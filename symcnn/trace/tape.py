@@ -63,7 +63,7 @@ class Tape:
     guards: list[Guard] = field(default_factory=list)
     scopes: list[Scope] = field(default_factory=lambda: [Scope("")])
     calls: list[Scope] = field(default_factory=list)
-    paths: dict[int, str] = field(default_factory=dict)  # id of a module -> its path
+    paths: dict[int, str] = field(default_factory=dict)  # id of a module, while it runs: its path
     fix: Callable[[Any], int] | None = None  # a size at the example, recorded as a guard
     base: FrameType | None = None  # of the code that traces: what is above is the user's
     decide: Callable[[Condition], bool] | None = None  # which branch of a comparison is followed
@@ -86,7 +86,7 @@ class Tape:
                 yield self
             finally:
                 _tape.reset(token)
-                self.base = None
+                self.base, self.paths = None, {}
 
     def enter(self, path: str) -> Scope:
         """A module call begins."""
@@ -201,6 +201,8 @@ def _settle(op: str, scope: Scope, result: Result) -> Result:
             open_ones.append(requirement)
         elif not verdict:
             raise _refused(op, scope, requirement)
+    if len(open_ones) == len(result.requires):
+        return result
     return replace(result, requires=tuple(open_ones))
 
 

@@ -82,7 +82,7 @@ class Trace(Coverage):
             self._calls, self.guards = tuple(tape.calls), tuple(tape.guards)
         self._parameters = None if parameters is None else tuple(dict.fromkeys(parameters))
         self.buffers = tuple(buffers)
-        self._positions = {node: i for i, node in enumerate(self.nodes)}
+        self._order: tuple[Node | None, ...] = self.nodes  # of the trace that it is, or is part of
         self.memory: dict[str, Any] = {}  # answers, by the names of questions
         name_nodes(self.nodes)
         law = self.simplest
@@ -338,7 +338,7 @@ class Trace(Coverage):
         exprs: list[Int] = []
         for node in self.nodes:
             result = node.result
-            exprs += [result.macs, *(d for p in node.parameters for d in p.dims)]
+            exprs += [result.work, *(d for p in node.parameters for d in p.dims)]
             exprs += [result.blocks.count] if result.blocks else []
             for axes in (result.axes, *result.parts, *(a for _, a in result.others)):
                 exprs += [v for _, m in axes or () for v in m.hyperparameters()]
@@ -350,7 +350,7 @@ class Trace(Coverage):
         exprs = [d for t in (*self._inputs, *tensors_in(self._outputs)) for d in t.dims]
         for node in self.nodes:
             result = node.result
-            exprs += [result.macs, *(d for p in node.parameters for d in p.dims)]
+            exprs += [result.work, *(d for p in node.parameters for d in p.dims)]
             exprs += [d for t in node.outputs for d in t.dims]
             exprs += [result.blocks.count] if result.blocks else []
         return spelling(*exprs)
@@ -378,7 +378,7 @@ class Trace(Coverage):
         """
         outputs = self.located(name)
         part = type(self)(self._inputs, outputs, name=name)
-        part._positions = self._positions
+        part._order = self._order
         part.nodes = tuple(sorted(part.nodes, key=self.position))
         last = max(map(self.position, part.nodes), default=-1)
         part.guards = tuple(g for g in self.guards if g.after <= last)
@@ -437,8 +437,8 @@ class Trace(Coverage):
             return elsewhere(self, values)
         twin = type(self)(replay(self._inputs), tree_map(replay, self._outputs), name=self.name)
         twin.nodes = tuple(replay.nodes)
-        pairs = zip(twin.nodes, replay.before, strict=True)
-        twin._positions = {node: self._positions[old] for node, old in pairs}
+        again = dict(zip(replay.before, twin.nodes, strict=True))
+        twin._order = tuple(node and again.get(node) for node in self._order)
         twin._parameters = None if self._parameters is None else replay(self._parameters)
         twin.buffers = replay(self.buffers)
         twin.guards = replay.guards
@@ -468,6 +468,10 @@ class Trace(Coverage):
         1
         """
         return self._positions[node]
+
+    @cached_property
+    def _positions(self) -> dict[Node | None, int]:
+        return {node: i for i, node in enumerate(self._order)}
 
     def located(self, name: str) -> Any:
         """What a module (at its last call) or a node makes.

@@ -230,7 +230,7 @@ def _row(net: Trace, part: Part, weights: Sequence[Parameter]) -> dict[str, Any]
         "stride": None,
         "field": _field(net, last),
         "params": net.simplest(sum((p.count for p in weights), 0)) or None,
-        "macs": net.simplest(sum((node.result.macs for node in nodes), 0)) or None,
+        "macs": net.simplest(sum((node.result.work for node in nodes), 0)) or None,
     }
     if len(nodes) == 1:
         row["kernel"], row["stride"] = _kernel(last)

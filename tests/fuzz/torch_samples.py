@@ -237,7 +237,7 @@ def check_macs(op: OpInfo, name: str, count: int | None = None) -> Report:
         ordered = _ARGUMENTS.get(op.full_name, lambda *same: same)
         with tape.running():
             OPS[name](*ordered(*_symbolic(args, {}, False)), **_symbolic(kwargs, {}, False))
-        ours = 2 * sum(node.result.macs for node in tape.nodes)
+        ours = 2 * sum(node.result.work for node in tape.nodes)
         if ours == flops:
             report.covered[op.full_name] += 1
         else:

@@ -484,15 +484,15 @@ MUTANTS = (
     Mutant(
         "counted: products with vectors are counted as torch does not",
         "symcnn/ops/matmul.py",
-        "return 0 if vectors(node) else node.result.macs",
-        "return node.result.macs",
+        "return 0 if vectors(node) else node.result.work",
+        "return node.result.work",
         "tests/test_wrong_answers.py -k products_with_vectors",
     ),
     Mutant(
         "gradient: one flows through detach",
         "symcnn/ops/autograd.py",
-        "return node.grad and (operation is None or operation.gradient)",
-        "return node.grad",
+        "return node.mode.grad and (operation is None or operation.gradient)",
+        "return node.mode.grad",
         "tests/test_cost_backward.py -k cuts_a_gradient",
     ),
     Mutant(

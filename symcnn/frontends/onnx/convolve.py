@@ -159,8 +159,8 @@ def _deform_conv(
     sizes, fitting = map_axes(input.dims[2:], windows, "the kernel must fit into the padded input")
     dims = (input.dims[0], weight.dims[0], *sizes)
     axes = (*leading_axes(1), *((i + 1, Whole(d)) for i, d in enumerate(dims[1:])))
-    macs = prod(dims) * prod(weight.dims[1:])
-    return Result((dims,), axes, macs, (*requires, *fitting))
+    each = prod(weight.dims[1:])
+    return Result((dims,), axes, requires=(*requires, *fitting), each=each)
 
 
 @operator("DeformConv")

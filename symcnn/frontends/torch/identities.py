@@ -134,7 +134,8 @@ def run_on_all(
                 bound.arguments[name] = _traced(value, tracer)
             x = tracer.method(step.name, *bound.args, **bound.kwargs)
             if x._value.node is not None:
-                x._value.node.taken = taken * step.node.taken
+                made = x._value.node
+                made.mode = made.mode._replace(taken=taken * step.node.taken)
         return x
 
     return run

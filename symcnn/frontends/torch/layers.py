@@ -297,7 +297,7 @@ def _remembered(
         and number is None
         and asks(operation, name) is None
         and single == result.single
-        and not (result.others or result.blocks or node.cast or node.custom is not None)
+        and not (result.others or result.blocks or node.mode.cast or node.mode.custom is not None)
         and len(place) == sum(t is not None for t in tensors)
         and all(id(t) in place for t in node.inputs)
         and node.inputs[0] is tensors[0]
@@ -324,8 +324,8 @@ def _remembered(
         call.costed,
         result,
         tuple(t.dtype for t in node.outputs),
-        node.inplace,
-        single and not (node.inplace or kwargs.get("inplace") is True or may_share(name)),
+        node.mode.inplace,
+        single and not (node.mode.inplace or kwargs.get("inplace") is True or may_share(name)),
     )
 
 

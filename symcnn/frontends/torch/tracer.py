@@ -532,10 +532,12 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         """What is to be said of every new node."""
         if self.same is not None:
             self.same.nodes()
-        node.inplace = inplace
+        if inplace:
+            node.mode = node.mode._replace(inplace=True)
         if self.grad and (not torch.is_grad_enabled() or _hooks(True) is not None):
-            node.custom = self._custom()
-            node.grad = node.custom is None and torch.is_grad_enabled()
+            custom = self._custom()
+            grad = custom is None and torch.is_grad_enabled()
+            node.mode = node.mode._replace(custom=custom, grad=grad)
 
     def _custom(self) -> Custom | None:
         """The torch.autograd.Function that runs, and what it tells its context to save: so far, and

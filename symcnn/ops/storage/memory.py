@@ -58,7 +58,7 @@ class Memory:
         for node in nodes:
             self._node = node
             self.made[node], self.saved[node] = [], []
-            self._grad = node.grad and any(t in self.gradients.needed for t in node.outputs)
+            self._grad = node.mode.grad and any(t in self.gradients.needed for t in node.outputs)
             self._run(node)
 
     # what rules use
@@ -164,7 +164,7 @@ class Memory:
 
     def _run(self, node: Node) -> None:
         operation = operation_of(node)
-        before = self._cast(node) if node.cast else {}
+        before = self._cast(node) if node.mode.cast else {}
         if operation is not None and operation.saves is not None:
             try:
                 if isinstance(operation.saves, str):
@@ -186,8 +186,8 @@ class Memory:
             storage = self.layouts[t].storage
             if storage in self.made[node]:
                 storage.width = self.width_of(t)
-        if node.custom is not None:
-            self._keep_custom(node, node.custom)
+        if node.mode.custom is not None:
+            self._keep_custom(node, node.mode.custom)
         if node.taken != 1:
             for storage in self.made[node]:
                 storage.taken, storage.behind = node.taken, self.of(first_of(node)).storage
@@ -211,10 +211,10 @@ class Memory:
         """Copies of what autocast has the node read in another dtype; where they lay before."""
         before: dict[SymbolicTensor, Layout] = {}
         for t, times in Counter(node.inputs).items():
-            if is_float(t) and t.dtype != node.cast and t not in self._weights:
+            if is_float(t) and t.dtype != node.mode.cast and t not in self._weights:
                 base = self.of(t)
                 strides = copied_strides(t.dims, base.strides)
-                copy = self.fresh(t.dims, BYTES[node.cast], strides=strides)
+                copy = self.fresh(t.dims, BYTES[node.mode.cast], strides=strides)
                 if t.node is None and self.needs(t):  # a leaf: autocast keeps the copy
                     self._weights[t] = copy
                 else:  # what is read twice is cast twice
@@ -251,7 +251,7 @@ def out(m: Memory, node: Node) -> Layout:
 def in_place(node: Node) -> bool:
     """Whether the operation writes to its input: as a method, or because an argument says so."""
     said = node.arguments.get("inplace"), extra_kwarg(node, "inplace")
-    return bool(node.inputs) and (node.inplace or True in said)
+    return bool(node.inputs) and (node.mode.inplace or True in said)
 
 
 def extra_kwarg(node: Node, name: str) -> object:

@@ -33,7 +33,7 @@ class Convention:
 
     def count(self, node: Node) -> Int:
         """The work of one node."""
-        macs = node.result.macs if self.instead is None else self.instead(node)
+        macs = node.result.work if self.instead is None else self.instead(node)
         operation = operation_of(node)
         beside = None if operation is None else operation.counts.get(self.name)
         return macs * self.factor if beside is None else macs * self.factor + beside(node)
@@ -43,7 +43,7 @@ def _as_torch_counts(node: Node) -> Int:
     """MACs as FlopCounterMode sees them."""
     operation = operation_of(node)
     if operation is None or operation.counted is None:
-        return node.result.macs
+        return node.result.work
     return operation.counted.macs(node)
 
 

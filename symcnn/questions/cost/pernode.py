@@ -159,10 +159,10 @@ class PerNode(Valued):
     def _own_backward(self) -> None:
         """Raises UnsupportedOperation where a torch.autograd.Function has its own backward pass."""
         node = self._gradients.custom
-        if node is not None and node.custom is not None and not self.partial:
+        if node is not None and node.mode.custom is not None and not self.partial:
             raise UnsupportedOperation(
-                f"{node.module or node.name}: what the backward pass of {node.custom.name}, one of"
-                " its own, costs is not known",
+                f"{node.module or node.name}: what the backward pass of {node.mode.custom.name},"
+                " one of its own, costs is not known",
                 cure="ask with partial=True for a lower bound",
             )
 
@@ -352,7 +352,7 @@ class PerNode(Valued):
         memory = self._placed(self._memory)
         found: dict[Node, Int] = {}
         for node in self.net.nodes:
-            wrote = [t for t in node.outputs if node.inplace or self._writes(node, t)]
+            wrote = [t for t in node.outputs if node.mode.inplace or self._writes(node, t)]
             read = dict.fromkeys(node.inputs) if wrote else {}
             total: Int = 0
             for t in (*read, *wrote):
@@ -366,7 +366,7 @@ class PerNode(Valued):
         return in_place(node) or self._memory.of(t).storage in self._memory.made[node]
 
     def _arithmetic(self, node: Node) -> Int:
-        return 2 * node.result.macs + self._other[node]
+        return 2 * node.result.work + self._other[node]
 
     @cached_property
     def _parameters(self) -> tuple[Parameter, ...]:

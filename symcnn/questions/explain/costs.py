@@ -48,7 +48,7 @@ def derive_macs(net: Trace) -> Derivation:
     steps: list[Step] = []
     total: list[Int] = []
     for node in net.nodes:
-        macs = node.result.macs
+        macs = node.result.work
         if macs == 0:
             continue
         total.append(net.simplest(macs))

@@ -500,7 +500,7 @@ class ReceptiveField(Valued, Pictured, Shown):
         shortest, found = self._pass.shortest, []
         for node in self.nodes():
             source = next((t for t in node.inputs if t in shortest.reaches), None)
-            if source is None or not node.parameters or node.result.macs == 0:
+            if source is None or not node.parameters or node.result.work == 0:
                 continue
             field = ReceptiveField(self._net, shortest, source)
             if all(_exceeds(f.sizes.max, f.x, values) for f in field._fields):

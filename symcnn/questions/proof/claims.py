@@ -264,7 +264,7 @@ class _Checker:
         if quantity == "params":
             weights = dict.fromkeys(p for node in nodes for p in node.parameters)
             return sum((p.count for p in weights), 0)
-        return sum((node.result.macs for node in nodes), 0) * (2 if quantity == "flops" else 1)
+        return sum((node.result.work for node in nodes), 0) * (2 if quantity == "flops" else 1)
 
     def bound(self, value: Ratio, found: _Found, part: Trace, axis: int) -> Ratio:
         """A claimed formula with the layer's own letters replaced by what they stand for."""

@@ -294,7 +294,7 @@ class _Proving:
         yield from claims
         for requirement in result.requires:
             self._require(requirement, fresh)
-        if node.result.macs != 0 or result.macs != 0:
+        if node.result.work != 0 or result.work != 0:
             yield self._macs(node, result, fresh)
 
     def _sizes(self, node: Node, fresh: Fresh, result: Result) -> Iterator[Claim]:
@@ -350,10 +350,10 @@ class _Proving:
         return Tape(assumptions=Assumptions(domain))
 
     def _macs(self, node: Node, result: Result, fresh: Fresh) -> Claim:
-        says = f"MACs are {text(result.macs)}{fresh.meanings(result.macs)}"
-        named, asked = fresh.in_factors(result.macs, node.result.macs)
+        says = f"MACs are {text(result.work)}{fresh.meanings(result.work)}"
+        named, asked = fresh.in_factors(result.work, node.result.work)
         statement = self.stated(asked, fresh.means | named)
-        if fresh.back(result.macs) == node.result.macs:
+        if fresh.back(result.work) == node.result.work:
             return Claim("macs", node.name, says, "proved", "normal form", statement)
         return Claim("macs", node.name, says, *self.test(asked, fresh.means), statement)
 
@@ -541,7 +541,7 @@ class _Proving:
             total = from_sympy(total_macs(self.net))
         except SymcnnError as error:
             return Claim("macs", "", "the sum over all nodes", "open", error.cause)
-        added: Int = sum((n.result.macs for n in self.net.nodes), 0)
+        added: Int = sum((n.result.work for n in self.net.nodes), 0)
         says = f"MACs are {text(total)}, the sum over all nodes"
         same = Condition(added, "==", total)
         statement = self.stated([same], {})

@@ -226,7 +226,7 @@ def _pointwise(node: Node) -> bool:
     """Whether it keeps the shape of what it reads, and mixes no places and no channels."""
     maps = node.result.axes or ()
     same = bool(node.outputs) and node.outputs[0].dims == node.activations[0].dims
-    return same and node.result.macs == 0 and all(m == IDENTITY for _, m in maps)
+    return same and node.result.work == 0 and all(m == IDENTITY for _, m in maps)
 
 
 def _signature(group: _Group, scales: _Scales) -> tuple[object, ...]:
