@@ -157,6 +157,15 @@ def test_substitution_gives_the_normal_form_again() -> None:
     assert closed.subs(H, 32 * W) == W
 
 
+def test_sizes_that_differ_by_a_number_share_the_rest() -> None:
+    h, w = sz.Size.symbol("H"), sz.Size.symbol("W")
+    size: Any = h * w + 2 * h
+    more: Any = size + 7
+    assert more.rest is size.rest
+    assert more.terms == {**size.terms, (): 7}
+    assert more - 7 == size
+
+
 def test_pickle_and_hash() -> None:
     for expression in (FloorDiv(H + 31, 32), 2 * FloorDiv(H, 2) - minimum(H, W)):
         copy = pickle.loads(pickle.dumps(expression))

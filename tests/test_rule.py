@@ -11,6 +11,7 @@ from torch import nn
 import symcnn
 from symcnn.algebra.axis import IDENTITY, Whole, Window
 from symcnn.sets.condition import Condition
+from symcnn.trace.graph import Result, tensor
 
 
 class Mine(nn.Module):
@@ -171,3 +172,8 @@ def test_a_requirement_of_another_relation_is_refused() -> None:
     """Its readers took ``<=`` for ``>=`` or for ``==``."""
     with pytest.raises(symcnn.BadSpec, match="is >= or ==, not <="):
         Condition(1, "<=", 2)  # type: ignore[arg-type]
+
+
+def test_macs_for_each_element_are_multiplied_out() -> None:
+    n, _, h, w = dims = tensor("N 8 H W").dims
+    assert Result((dims,), macs=1, each=9).work == 72 * n * h * w + 1

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -226,3 +227,31 @@ print(net.output_shape, "sympy" in sys.modules)
         "(1, 8, 6, 6) H == 9 and W == 9 False",
         "(N, 8, H - 2, W - 2) True",
     ]
+
+
+def test_a_layer_of_a_long_chain_takes_two_kilobytes() -> None:
+    layers = 2000
+
+    def chain() -> symcnn.Network:
+        return nn.Sequential(*[nn.Conv2d(8, 8, 3) for _ in range(layers)]).trace("N 8 H W")
+
+    chain()  # what is remembered, so much and no more
+    tracemalloc.start()
+    try:
+        kept = chain()
+        assert tracemalloc.get_traced_memory()[1] < 2048 * layers
+    finally:
+        tracemalloc.stop()
+    assert len(kept.nodes) == layers
+
+
+def test_isl_is_loaded_when_a_set_is_asked_for() -> None:
+    code = """
+import sys
+from symcnn import nn
+net = nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.ReLU()).trace("N 3 H W")
+before = "islpy" in sys.modules
+net.valid_inputs()
+assert not before and "islpy" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
