@@ -190,8 +190,8 @@ MUTANTS = (
     Mutant(
         "convolution: groups do not divide the MACs",
         _CONV,
-        "(c_out * c_group * prod(kernel))",
-        "(c_out * c_group * groups * prod(kernel))",
+        "each = c_group * prod(kernel)",
+        "each = c_group * groups * prod(kernel)",
         "tests/test_cost.py -k groups",
     ),
     Mutant(
@@ -239,8 +239,8 @@ MUTANTS = (
     Mutant(
         "linear: MACs without the input features",
         "symcnn/ops/linear.py",
-        "macs = prod(lead) * prod(weight.dims)",
-        "macs = prod(lead) * prod(weight.dims[:1])",
+        "requires=tuple(requires), each=in_features",
+        "requires=tuple(requires), each=1",
         "tests/test_validate.py -k indices",
     ),
     Mutant(
@@ -456,8 +456,8 @@ MUTANTS = (
     Mutant(
         "macs: a matrix product without its inner axis",
         "symcnn/ops/matmul.py",
-        "return shape, prod(shape) * inner, [",
-        "return shape, prod(shape), [",
+        "return shape, inner, [",
+        "return shape, 1, [",
         "tests/test_cost_backward.py -k weights_made",
     ),
     Mutant(
