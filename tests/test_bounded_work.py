@@ -18,6 +18,7 @@ import symcnn
 from symcnn.algebra.size import Size, evaluate, maximum, scaled, sharp_lower
 from symcnn.cli import main
 from symcnn.lazy import cached_property
+from symcnn.questions import cases
 from symcnn.sets import isl, presburger
 from symcnn.sets.condition import Condition
 from symcnn.sets.inputset import input_set
@@ -505,3 +506,24 @@ def test_a_forward_of_many_nodes_is_traced_without_more_steps() -> None:
     assert isl.allowed_nodes() == 250_000
     with symcnn.steps(10):
         assert isl.allowed_nodes() == 250_000
+
+
+def test_figures_of_many_branches_are_told_apart_by_numbers_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Halved(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 3, 3, 2, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            while min(x.shape[-2:]) > 4:
+                x = self.conv(x)
+            return x
+
+    cost = symcnn.from_torch(Halved(), "N 3 H W").cost()
+    sets: list[object] = []
+    asked = cases.input_set
+    monkeypatch.setattr(cases, "input_set", lambda *a, **k: sets.append(a) or asked(*a, **k))
+    assert " if " in str(cost.total)
+    assert len(sets) < 10

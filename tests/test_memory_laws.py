@@ -200,3 +200,17 @@ def test_what_the_forward_freezes_before_it_reads_it_keeps_nothing(
     sizes = {"N": 2, "H": 4, "W": 5}
     assert net.cost().at(**sizes).saved == torch_saved(net, module, sizes)
     assert [p.trainable for p in net.parameters] == [p.requires_grad for p in module.parameters()]
+
+
+BOUNDS = {
+    "a table above": lambda y, w, x: torch.clamp(y, max=w[0, 0]),
+    "maps below": lambda y, w, x: torch.clamp(y, min=x.detach()).exp(),
+    "a table between": lambda y, w, x: torch.clamp(w, min=w.detach() - 1, max=w.detach()) + y.sum(),
+    "from both sides": lambda y, w, x: torch.clamp(y, min=w[0, 0], max=w[0, 1]),
+    "a view after it": lambda y, w, x: torch.clamp(y, max=w[0, 0].detach()).view(y.shape[0], -1),
+}
+
+
+@pytest.mark.parametrize("case", BOUNDS)
+def test_bounds_in_tensors_are_kept_beside_what_is_between_them(case: str) -> None:
+    agree(BOUNDS[case])

@@ -30,6 +30,10 @@ from symcnn.sets.inputset import InputSet, input_set
 _MEMBERS = 24
 
 
+#: A size near which a member is looked for.
+_SOME = 977
+
+
 class Simplest:
     """The simplest form of expressions on a set of sizes: ``simplest(expr)``.
 
@@ -61,6 +65,18 @@ class Simplest:
         with suppress(Undecidable):
             return found if found is not None and found.names and found else None
         return None
+
+    @cached_property
+    def members(self) -> tuple[dict[str, int], ...]:
+        """Some members, by what the set speaks of: what is not so there is not so on the set."""
+        domain = self.domain
+        if domain is None:
+            return ()
+        with suppress(SymcnnError):
+            found = domain.smallest(), domain.nearest(*(_SOME for _ in domain.shown))
+            several = (one if isinstance(one, tuple) else (one,) for one in found)
+            return tuple(dict(zip(domain.shown, one, strict=True)) for one in several)
+        return ()
 
     @cached_property
     def rises(self) -> bool:

@@ -136,13 +136,12 @@ def masked_fill(m: Memory, node: Node) -> None:
 
 
 def clamp(m: Memory, node: Node) -> None:
-    """The input."""
-    if len(node.inputs) > 1:
-        raise UnknownError("between tensors")
+    """The input, and bounds that are tensors."""
     if not is_float(first_of(node)):  # integers have no gradient
         keeps_nothing(m, node)
     else:
-        keeps_input(m, node)
+        keep(m, node, *node.inputs)
+        out(m, node)
 
 
 def glu(m: Memory, node: Node) -> None:
