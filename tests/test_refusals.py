@@ -349,3 +349,17 @@ def test_a_refusal_whose_domain_has_too_long_a_staircase_has_a_text() -> None:
     with pytest.raises(symcnn.InvalidInput) as caught:
         net.shape_at(N=1, H=1, W=7)
     assert "try other sizes" in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore:.*jit:DeprecationWarning")
+@pytest.mark.parametrize("make", ["script", "trace"])
+def test_a_scripted_child_is_refused_with_its_name(make: str) -> None:
+    child = nn.Conv2d(3, 4, 3)
+    made = (
+        torch.jit.script(child)
+        if make == "script"
+        else torch.jit.trace(child, torch.ones(1, 3, 9, 9))
+    )
+    with pytest.raises(symcnn.UnsupportedOperation, match="1 is scripted or traced") as caught:
+        symcnn.from_torch(nn.Sequential(nn.ReLU(), made), "N 3 H W")
+    assert "in its place" in str(caught.value)

@@ -233,7 +233,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         if served is None and called in OPS:  # with full names of their own: linalg_vector_norm
             served = Served(called)
         if served is None:
-            raise self.unsupported(called)
+            raise self.unsupported(called, scripted=isinstance(func, torch.ScriptMethod))
         name, reflected, writes = served
         if reflected:
             args = (*args[1::-1], *args[2:])
@@ -630,9 +630,13 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         """The path of the module that is running."""
         return self.tape.scopes[-1].path
 
-    def unsupported(self, op: str) -> Exception:
-        """The error for an operation without a rule."""
+    def unsupported(self, op: str, scripted: bool = False) -> Exception:
+        """The error for an operation without a rule, or a module without python."""
         place = self.place() or "the network's own forward"
+        if scripted:
+            said = f"{place} is scripted or traced: it has no python forward to run"
+            cure = "put the module that it was made of in its place"
+            return self.leaving(UnsupportedOperation(f"{said}, at {caller()}", cure=cure))
         cure = f'write one with @symcnn.rule("{op}"); see CONTRIBUTING'
         return self.leaving(
             UnsupportedOperation(f"{place}: torch's {op} has no rule, at {caller()}", cure=cure)
