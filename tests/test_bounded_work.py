@@ -523,7 +523,11 @@ def test_figures_of_many_branches_are_told_apart_by_numbers_first(
 
     cost = symcnn.from_torch(Halved(), "N 3 H W").cost()
     sets: list[object] = []
-    asked = cases.input_set
-    monkeypatch.setattr(cases, "input_set", lambda *a, **k: sets.append(a) or asked(*a, **k))
+
+    def asked(*args: Any, **options: Any) -> object:
+        sets.append(args)
+        return input_set(*args, **options)
+
+    monkeypatch.setattr(cases, "input_set", asked)
     assert " if " in str(cost.total)
     assert len(sets) < 10
