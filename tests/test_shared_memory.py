@@ -1,5 +1,6 @@
 """A write goes where the memory is, and all that share it see it: gradients of torch say who."""
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -104,3 +105,17 @@ def test_what_a_list_picks_is_a_copy() -> None:
         return x
 
     assert reads_all(function) == (False, False)
+
+
+def test_what_is_passed_on_a_thousand_times_is_written_to_in_linear_time() -> None:
+    def function(x: torch.Tensor) -> torch.Tensor:
+        x = x * 1
+        for _ in range(1000):
+            x = F.dropout(x, 0.5, training=False)
+            x += 1
+        return x
+
+    start = time.process_time()
+    net = symcnn.from_torch(Forward(function), "1 2 H W")
+    assert len(net.nodes) == 2001
+    assert time.process_time() - start < 15  # a minute, were all of them written to

@@ -87,6 +87,7 @@ class TracedTensor(torch.Tensor):
     _tracer: Tracer
     _base: TracedTensor | None = None  # what it is a view of, as far as anybody asked
     _whole: bool = False  # whether it is all of that
+    _sure: bool = False  # whether that was asked, and so it is
     _made: SymbolicTensor  # as a view
     _since: int = 0  # writes to its memory, if it is a view
     _at: object = None  # at which index
@@ -109,6 +110,7 @@ class TracedTensor(torch.Tensor):
         """From now on it shares the memory of another, all of it or at an index or as a view."""
         number, self._base = self._number, base
         self._at, self._whole, self._made = index, not part, self._value
+        self._sure = False
         self._since, self._number = self._memory._writes, number
 
     @property

@@ -327,18 +327,23 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         view._since = view._memory._writes
 
     def _part(self, view: TracedTensor) -> None:
-        """What turns out to be a copy is a view of nothing."""
-        while view._base is not None:
-            base = view._base
+        """What turns out to be a copy is a view of nothing; all of all of a tensor is all of it."""
+        chain = [view]
+        while chain[-1]._base is not None and not chain[-1]._sure:
+            chain.append(chain[-1]._base)
+        for part in reversed(chain):
+            base = part._base
+            if base is None or part._sure:
+                continue
             try:
-                own, whole = (self.layouts.of(t._value, self.place(), "") for t in (view, base))
-                shared = any(whole.storage is storage for storage, _ in own.storage.parts())
+                own, whole = (self.layouts.of(t._value, self.place(), "") for t in (part, base))
+                part._sure = any(whole.storage is storage for storage, _ in own.storage.parts())
             except DataDependent:
-                shared = not view._whole  # what is taken for one
-            if not shared:
-                view._writes, view._base = view._memory._writes, None
-                return
-            view = base
+                part._sure = not part._whole  # what is taken for one
+            if not part._sure:
+                part._writes, part._base = part._memory._writes, None
+            elif part._whole and base._whole and base._base is not None:
+                part._base = base._base
 
     def joined(self, whole: object, part: TracedTensor) -> TracedTensor:
         """A tensor, traced or real, of which a traced one is part."""
