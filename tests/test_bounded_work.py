@@ -445,6 +445,21 @@ def test_a_u_net_of_a_hundred_levels_is_traced_and_asked_in_bounded_work(ceil: b
     assert time.thread_time() - begin < 10
 
 
+@pytest.mark.parametrize("ask", ["output_shape", "to_latex", "to_code", "_repr_html_", "solve"])
+def test_a_row_of_float_scales_is_answered_in_bounded_work(ask: str) -> None:
+    """Each layer made the words of all answers twice as long, and a target was undecidable."""
+    row = nn.Sequential(*(nn.Upsample(scale_factor=1.5) for _ in range(20)))
+    net = symcnn.from_torch(row, "N 3 H 32")
+    begin = time.thread_time()
+    if ask == "solve":
+        height, width = net.shape_at(N=1, H=40)[2:]
+        assert str(net.solve(output=(height, width))) == "H == 40"
+    else:
+        answer = getattr(net, ask)
+        assert len(str(answer() if callable(answer) else answer)) < 60_000
+    assert time.thread_time() - begin < 10
+
+
 def more(h: Any) -> Any:
     try:
         return h + 1

@@ -1,5 +1,6 @@
 """Integer expressions: the floor normal form keeps values, is stable, prints as people write."""
 
+import itertools
 import pickle
 from typing import Any
 
@@ -276,3 +277,19 @@ def test_a_piece_that_divides_by_0_where_its_condition_fails_has_no_say() -> Non
     divided = sympy.Piecewise((FloorDiv(W, 6 - H), (H < 6) & (W > 2)), (W, True))
     assert divided.subs({H: 6, W: 9}) == 9
     assert divided.subs({H: 4, W: 9}) == 4
+
+
+@pytest.mark.parametrize("scale", [1.25, 1.5, 1.75])
+def test_a_row_of_float_scales_is_as_long_in_words_as_the_row(scale: float) -> None:
+    rows: list[Any] = [sz.Size.symbol("H")]
+    for k in range(24):
+        rows.append(sz.scaled(rows[-1] + k % 3, scale))
+    lengths = [len(str(row)) for row in rows]
+    assert max(b - a for a, b in itertools.pairwise(lengths)) < 40
+    value = 37
+    for k, row in enumerate(rows[1:]):
+        value = int((value + k % 3) * scale)
+        assert sz.evaluate(row, {"H": 37}) == value
+        assert eval(str(row), {"H": 37}) == value == eval(str(to_sympy(row)), {"H": 37})
+        assert row.subs({"H": 37}) == value
+        assert from_sympy(to_sympy(row)) == row

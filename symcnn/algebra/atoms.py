@@ -22,6 +22,8 @@ from symcnn.algebra.polynomial import (
     evaluate,
     exact_div,
     exact_or_fail,
+    gathered,
+    is_integer,
     lower,
     operand,
     product_operand,
@@ -188,13 +190,14 @@ _LONGEST = 1 << 16
 class Floor(Atom):
     """``floor(num/den)`` in normal form. Build it with `floordiv`, never directly."""
 
-    __slots__ = ("den", "num")
+    __slots__ = ("_read", "den", "num")
     function = "floordiv"
 
     def __init__(self, num: Size, den: Int) -> None:
         self.num, self.den, self.integer = num, den, True
+        self._read = gathered(num)
         power = isinstance(sole_atom(den), Power)
-        self.key = f"{operand(num)}//{den if power else operand(den)}"
+        self.key = f"{operand(self._read)}//{den if power else operand(den)}"
         if len(self.key) > _LONGEST:  # each in the next one twice, they are twice as long each time
             raise Undecidable(
                 f"floors in one another, of more than {_LONGEST:,} characters",
@@ -211,7 +214,7 @@ class Floor(Atom):
             self.low = 0
 
     def at(self, values: Mapping[str, int]) -> Coeff:
-        return self.num.at(values) // evaluate(self.den, values)
+        return evaluate(self._read, values) // evaluate(self.den, values)
 
     def plus(self, const: int) -> str | None:
         """``(H - 31)//32`` for ``(H + 1)//32 - 1``, where that is no longer."""
@@ -220,8 +223,34 @@ class Floor(Atom):
         taken = f"{operand(self.num + self.den * const)}//{self.den}"
         return taken if not const or len(taken) <= len(f"{self.key} + {abs(const)}") else None
 
+    def around(self, whole: Size, times: Coeff) -> Size | None:
+        return _around(self, whole, times) if self._nested else None
+
+    @property
+    def _nested(self) -> bool:
+        """Whether floors stand in it, beside others."""
+        return len(self.num.terms) > 1 and any(type(a) is Floor for a in self.num.atoms())
+
     def factor(self, power: int) -> str:
         return f"({self.key})" if power == 1 else f"({self.key})**{power}"
+
+
+@lru_cache(maxsize=4096)
+def _around(floor: Floor, whole: Size, times: Coeff) -> Size | None:
+    """``a*y + floor((b*y + c)/n) = floor(((a*n + b)*y + c)/n)``, of a y with floors."""
+    inner, n = floor.num - floor.num.const, floor.den
+    beside = (whole - whole.const) * (1 / Fraction(times)) - floor.size()
+    if type(n) is not int or not isinstance(inner, Size) or not isinstance(beside, Size):
+        return None
+    mono, coeff = next(iter(inner.terms.items()))
+    ratio = Fraction(beside.terms.get(mono, 0)) / coeff
+    if ratio <= 0 or beside != inner * ratio:
+        return None
+    if any(type(c) is not int or not is_integer(m) for m, c in beside.terms.items()):
+        return None
+    num = gathered(floor.num + beside * n)
+    found = times * Floor(num, n).size() + whole.const if isinstance(num, Size) else None
+    return found if isinstance(found, Size) else None
 
 
 class Max(Atom):

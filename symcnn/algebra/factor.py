@@ -33,6 +33,7 @@ from symcnn.algebra.size import (
     Power,
     Size,
     Symbol,
+    gathered,
     prod,
     sole_atom,
     unfolded,
@@ -207,7 +208,8 @@ def raised(num: Int, den: Int) -> tuple[Int, str]:
     ((H, 'ceil'), (H - 1, 'floor'))
     """
     above = num - den + 1
-    return (above, "ceil") if len(str(above)) < len(str(num)) else (num, "floor")
+    shorter = len(str(above)) < len(str(num))
+    return (gathered(above), "ceil") if shorter else (gathered(num), "floor")
 
 
 def reading(expr: Int) -> sympy.Expr:
@@ -253,7 +255,7 @@ def shifted(expr: Int) -> Int:
             if isinstance(other, Size) and _length(other) < _length(expr):
                 expr = other
                 break
-    return expr
+    return gathered(expr)
 
 
 def _moved(floor: Floor, by: int) -> Size:

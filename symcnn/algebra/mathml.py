@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from html import escape
 from numbers import Number
 from typing import Any
 
 from symcnn.algebra.expr import from_sympy, to_sympy
 from symcnn.algebra.factor import Product, raised, reading, shifted, spelled, style
-from symcnn.algebra.size import Int, Size, unfolded
+from symcnn.algebra.size import Int, Size, gathered, unfolded
 from symcnn.errors import SymcnnError
 from symcnn.lazy import sympy
 
@@ -78,11 +78,17 @@ def written(value: object) -> str:
     return f"<mtext>{escape(str(value))}</mtext>"
 
 
+@lru_cache(maxsize=4096)
+def _has_pieces(value: Any) -> bool:
+    """Whether cases stand in it. A part that stands in several places is looked at once."""
+    return isinstance(value, sympy.Piecewise) or any(map(_has_pieces, value.args))
+
+
 def _size(value: Any) -> Int | None:
     """The size that an expression is; None for what is none."""
     if isinstance(value, (int, Size)):
         return value if isinstance(value, int) else unfolded(value)
-    if isinstance(value, sympy.Expr) and not value.has(sympy.Piecewise):
+    if isinstance(value, sympy.Expr) and not _has_pieces(value):
         try:
             return _size(from_sympy(value))
         except (SymcnnError, TypeError, ValueError, AttributeError):
@@ -200,10 +206,10 @@ def _power(expr: Any) -> str:
 
 def _floor(expr: Any) -> str:
     num, den = expr.args
-    floors, kind = style("shortest"), "floor"
+    floors, kind, above = style("shortest"), "floor", gathered(from_sympy(num))
     if floors == "shortest":
-        above, kind = raised(from_sympy(num), from_sympy(den))
-        num = to_sympy(above)
+        above, kind = raised(above, from_sympy(den))
+    num = to_sympy(above)
     slash = "//" if floors == "division" else "/"
     inner = f"{_grouped(num)}<mo>{slash}</mo>{_grouped(den)}"
     if floors == "division":

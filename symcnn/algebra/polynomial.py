@@ -24,6 +24,14 @@ Bound = Union[int, None]
 FUNCTIONS: dict[str, Callable[..., Int]] = {}
 
 
+class _Values(dict[str, "Int"]):
+    """What symbols are replaced by, and what became of the atoms so far: many stand in many."""
+
+    def __init__(self, values: Mapping[str, Int]) -> None:
+        super().__init__(values)
+        self.done: dict[Atom, Int | None] = {}
+
+
 class Atom:
     """A function symbol with arguments: a factor that the polynomial arithmetic does not look into.
 
@@ -46,9 +54,12 @@ class Atom:
         return self._hash
 
     def __eq__(self, other: object) -> bool:
-        return self is other or (
-            type(other) is type(self) and self._hash == other._hash and self.parts == other.parts
-        )
+        if self is other:
+            return True
+        if type(other) is not type(self) or self._hash != other._hash or self.parts != other.parts:
+            return False
+        other.parts = self.parts  # equal parts that stand in many atoms are compared once
+        return True
 
     def __reduce__(self) -> Any:
         return type(self), self.parts
@@ -66,9 +77,12 @@ class Atom:
         """The function of its arguments, with symbols replaced in them, in normal form; None where
         none of the symbols stands in them.
         """
-        old = self.args
-        new = [a if isinstance(a, int) else a.subs(values) for a in old]
-        return None if all(map(is_, new, old)) else FUNCTIONS[self.function](*new)
+        done = values.done if isinstance(values, _Values) else {}
+        if self not in done:
+            old = self.args
+            new = [a if isinstance(a, int) else a.subs(values) for a in old]
+            done[self] = None if all(map(is_, new, old)) else FUNCTIONS[self.function](*new)
+        return done[self]
 
     def size(self) -> Size:
         """The expression that is just this atom."""
@@ -88,6 +102,10 @@ class Atom:
 
     def plus(self, const: int) -> str | None:
         """The text of the atom and a constant, if the atom takes the constant in."""
+        return None
+
+    def around(self, whole: Size, times: Coeff) -> Size | None:
+        """All of an expression in which the atom stands `times` as one atom, if it takes it in."""
         return None
 
     def factor(self, power: int) -> str:
@@ -251,6 +269,7 @@ class Size:
         """The expression with symbols replaced, in normal form again; itself where none of them
         stands in it.
         """
+        values = values if isinstance(values, _Values) else _Values(values)
         whole: dict[Monomial, Coeff] = {}
         same = True
         for mono, coeff in self.terms.items():
@@ -488,7 +507,7 @@ def _mono_bound(mono: Monomial, want_low: bool) -> Bound:
 
 def _text(expr: Size) -> str:
     """Plain text. A lone floor takes its constant in where that is shorter: ``(H - 31)//32``."""
-    whole = unfolded(expr)
+    whole = gathered(unfolded(expr))
     if whole is not expr:
         return str(whole)
     terms, const = [(m, c) for m, c in expr.ordered() if m], expr.const
@@ -509,6 +528,20 @@ def unfolded(expr: Size) -> Int:
     if not any(atom.shown is not None for atom in expr.atoms()):
         return expr
     return expr.map(lambda atom: atom.size() if atom.shown is None else atom.shown)
+
+
+def gathered(expr: Int) -> Int:
+    """``y + y//2`` as ``(3*y)//2``, of a y with floors, for reading: written out, each size of a
+    row of float scales would be twice as long as the one before.
+    """
+    if isinstance(expr, int) or len(expr.terms) < 3:
+        return expr
+    for mono, coeff in expr.terms.items():
+        if len(mono) == 1 and mono[0][1] == 1:
+            whole = mono[0][0].around(expr, coeff)
+            if whole is not None:
+                return whole
+    return expr
 
 
 def _term(mono: Monomial, coeff: Coeff) -> tuple[str, str]:

@@ -228,6 +228,8 @@ class FloorDiv(sympy.Function):  # type: ignore[misc]
 
     def _sympystr(self, printer: Any) -> str:
         num, den = self.args
+        read = sz.gathered(size := from_sympy(num))
+        num = num if read is size else to_sympy(read)
         return (
             f"{printer.parenthesize(num, _PRECEDENCE['Mul'], strict=True)}"
             f"//{printer.parenthesize(den, _PRECEDENCE['Mul'])}"

@@ -15,7 +15,7 @@ from sympy.printing.latex import LatexPrinter
 
 from symcnn.algebra.expr import from_sympy, to_sympy
 from symcnn.algebra.factor import Floors, Product, raised, reading, spelled
-from symcnn.algebra.size import Int
+from symcnn.algebra.size import Int, gathered
 from symcnn.algebra.sympy import FloorDiv
 from symcnn.errors import BadSpec
 
@@ -61,11 +61,11 @@ class _Printer(LatexPrinter):  # type: ignore[misc]
 
     def _print_FloorDiv(self, expr: Any, exp: str | None = None) -> str:  # noqa: N802
         num, den = expr.args
+        above, kind = gathered(from_sympy(num)), "floor"
+        if self.notation.floors == "shortest":
+            above, kind = raised(above, from_sympy(den))
+        num = to_sympy(above)
         if self.notation.floors in ("brackets", "shortest"):
-            kind = "floor"
-            if self.notation.floors == "shortest":
-                above, kind = raised(from_sympy(num), from_sympy(den))
-                num = to_sympy(above)
             top, bottom = self._print(num), self._print(den)
             text = rf"\left\l{kind} \frac{{{top}}}{{{bottom}}} \right\r{kind}"
         else:

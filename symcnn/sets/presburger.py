@@ -151,6 +151,9 @@ class Writer:
             return f"({both[0]}) and ({both[1]})"
         if (found := congruence(expr)) is not None:
             return f"({self.term(found[0])}) mod {found[1]} = 0"
+        edges = self._edge(expr), self._edge(-expr)
+        if None not in edges:  # what grows has a value on one run
+            return f"({edges[0]}) and ({edges[1]})"
         return self._values(Condition(expr, "==", 0)) or f"{self.term(expr)} = 0"
 
     def _values(self, condition: Condition) -> str | None:

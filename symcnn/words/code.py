@@ -26,6 +26,7 @@ from symcnn.algebra.size import (
     Sum,
     Symbol,
     denominator,
+    gathered,
     symbols_of,
 )
 from symcnn.errors import BadSpec
@@ -324,7 +325,8 @@ class _Writer:
             case Part():
                 return self.part(atom)
             case Floor():
-                return language.floor.format(self.bracketed(atom.num), self.bracketed(atom.den))
+                num, den = self.bracketed(gathered(atom.num)), self.bracketed(atom.den)
+                return language.floor.format(num, den)
             case Max():
                 text, *others = (self.size(arg) for arg in atom.args)
                 for other in others:
