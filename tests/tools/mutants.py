@@ -363,11 +363,11 @@ MUTANTS = (
         "symcnn/algebra/series.py",
     ),
     Mutant(
-        "steps of divisibility: only the largest is asked for",
-        "symcnn/sets/fewer.py",
-        "chains[i] = start, lcm(whole, m // start * n)",
-        "chains[i] = start, whole",
-        "tests/test_simplest.py -k padded_unet",
+        "remainders in one another: bounds that a multiple divides are one all the same",
+        "symcnn/sets/remainders.py",
+        "if low // self.by < high // self.by:",
+        "if low > high:",
+        "tests/test_sets.py -k remainders_in_one_another",
     ),
     Mutant(
         "independent sizes: what a condition ties falls apart",
