@@ -163,13 +163,15 @@ def at_least(name: str, values: Sequence[Int], bound: int) -> list[Requirement]:
 
     Raises ShapeMismatch naming the parameter.
     """
+    needs: list[Requirement] = []
     for value in values:
-        if isinstance(value, bool) or not isinstance(value, (int, Size)):
+        if isinstance(value, Size):
+            needs.append(Condition(value, ">=", bound, f"{name} is at least {bound}"))
+        elif isinstance(value, bool) or not isinstance(value, int):
             raise ShapeMismatch(f"{name}={value!r} is not a whole number")
-        if isinstance(value, int) and value < bound:
+        elif value < bound:
             raise ShapeMismatch(f"{name}={value} is too small", cure=f"{name} is at least {bound}")
-    why = f"{name} is at least {bound}"
-    return [Condition(v, ">=", bound, why) for v in values if isinstance(v, Size)]
+    return needs
 
 
 def of_sizes(needs: Iterable[Condition]) -> list[Requirement]:
