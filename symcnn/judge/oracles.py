@@ -261,9 +261,9 @@ def _in_written_order() -> AbstractContextManager[None]:
     """Where opt_einsum is installed, torch's einsum takes the order that is cheapest at each size;
     our polynomials are of the order that is written.
     """
-    import torch
+    from torch.backends import opt_einsum
 
-    found: AbstractContextManager[None] = torch.backends.opt_einsum.flags(enabled=False)
+    found: AbstractContextManager[None] = opt_einsum.flags(enabled=False)
     return found
 
 
