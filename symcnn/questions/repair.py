@@ -154,19 +154,28 @@ def _shallow(module: Any) -> Any:
 def _own(model: Any, path: str) -> Any:
     """The module at a path, copied with all on the way to it, so that it can be changed."""
     for name in path.split(".") if path else ():
-        children = getattr(model, "_modules", {})
-        child = _shallow(children[name] if name in children else getattr(model, name))
+        children, key = _slot(model, name)
+        child = _shallow(getattr(model, name) if key is None else children[key])
         _put_child(model, name, child)
         model = child
     return model
 
 
 def _put_child(owner: Any, name: str, child: Any) -> None:
-    children = getattr(owner, "_modules", {})
-    if name in children:
-        children[name] = child
-    else:
+    children, key = _slot(owner, name)
+    if key is None:
         setattr(owner, name, child)
+    else:
+        children[key] = child
+
+
+def _slot(owner: Any, name: str) -> tuple[Any, Any]:
+    """Where a module holds a child, and by which key; the key is None of an attribute."""
+    children: Any = getattr(owner, "_modules", {})
+    if isinstance(children, list):  # of symcnn.nn.Sequential, which may have names for them
+        names = [known for known, _ in owner.children()]
+        return children, names.index(name)
+    return children, name if name in children else None
 
 
 # What could be changed --------------------------------------------------------------------------

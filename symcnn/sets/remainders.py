@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 def collapsed(isl_set: islpy.Set) -> islpy.Set:
     """The same set, where it is of one part, in fewer remainders.
 
-    >>> print(collapsed(isl().Set("{ [x] : (x + 1) mod 16 <= 7 and 1 <= x mod 8 <= 3 }")))
-    { [x] : 2 <= (1 + x) mod 16 <= 4 }
+    >>> from symcnn.sets.isl import question
+    >>> two = "{ [x] : (x + 1) mod 16 <= 7 and 1 <= x mod 8 <= 3 }"
+    >>> one = "{ [x] : 2 <= (x + 1) mod 16 <= 4 }"
+    >>> question(lambda: collapsed(isl().Set(two)).is_equal(isl().Set(one)))()
+    True
     """
     part = _sole(isl_set)
     while part is not None and (joined := _joined(part)) is not None:

@@ -289,7 +289,8 @@ class Values:
         if isinstance(value, slice):
             return slice(*map(self.plain, (value.start, value.stop, value.step)))
         number: Any = self.value_of(value) if isinstance(value, torch.Tensor) else None
+        several: Any = value._number if isinstance(value, TracedTensor) else None
+        if hasattr(several, "flat") and several.size == 1:
+            number = several.flat[0]
         self.read((number,))
-        if hasattr(number, "flat"):
-            return number.flat[0] if number.size == 1 else value
         return value if number is None else number
