@@ -239,14 +239,17 @@ def torch_peak(
             return made
 
     seen(*inputs)
-    with torch.no_grad(), _in_written_order(), _unfused(), Watching():  # type: ignore[no-untyped-call]
+    with torch.no_grad(), _in_written_order(), without_short_cut(), Watching():  # type: ignore[no-untyped-call]
         call(*inputs)
     return worst
 
 
 @contextmanager
-def _unfused() -> Iterator[None]:
-    """A kernel of a whole layer of attention shows nothing of what it keeps inside."""
+def without_short_cut() -> Iterator[None]:
+    """Without the kernel that a transformer layer takes in inference: it shows nothing of what it
+    keeps inside, does not look at masks, and takes one of a single element that every other call
+    refuses.
+    """
     import torch
 
     before = torch.backends.mha.get_fastpath_enabled()

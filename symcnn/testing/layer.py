@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from symcnn import nn
 from symcnn.errors import SymcnnError
-from symcnn.judge.oracles import failures
+from symcnn.judge.oracles import failures, without_short_cut
 from symcnn.network import Network
 from symcnn.trace.graph import Shape, tensor
 from symcnn.trace.tape import Tape
@@ -144,7 +144,7 @@ class Layer:
             return _zeros(value, sizes) if isinstance(value, In) else value
 
         there = nullcontext() if device == "cpu" else torch.device(device)
-        with warnings.catch_warnings(), torch.no_grad(), there, _checked_attention():
+        with warnings.catch_warnings(), torch.no_grad(), there, without_short_cut():
             warnings.simplefilter("ignore")
             try:
                 module = self.build_torch()
@@ -213,21 +213,6 @@ def _shape(spec: str, sizes: Mapping[str, int]) -> tuple[int, ...]:
 
 def _numbers(spec: str, sizes: Mapping[str, int]) -> str:
     return " ".join(map(str, _shape(spec, sizes)))
-
-
-@contextmanager
-def _checked_attention() -> Iterator[None]:
-    """Without the short cut that transformer layers take in inference: it does not look at masks,
-    and takes one of a single element that every other call refuses.
-    """
-    import torch
-
-    before = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(before)
 
 
 def _zeros(spec: str, sizes: Mapping[str, int]) -> Any:
