@@ -512,12 +512,43 @@ IN_TENSORS = {
     "swapped": lambda x: cropped_by_a_table(x, lambda pads: pads.transpose(dim0=0, dim1=-1)),
     "permuted": lambda x: cropped_by_a_table(x, lambda pads: pads.permute(1, 0)),
     "unbound": lambda x: to(x, *torch.tensor(x.shape[2:]).unbind(0)),
+    "an index of one place": lambda x: x[:, :, torch.tensor([x.shape[2] - 1])],
+    "a bound of a slice": lambda x: x[:, :, torch.tensor([x.shape[2]]) // 2 :],
 }
 
 
 @pytest.mark.parametrize("forward", IN_TENSORS.values(), ids=IN_TENSORS)
 def test_a_small_tensor_of_sizes_keeps_its_values(forward: Callable[..., Any]) -> None:
     agrees(forward)
+
+
+ONE: dict[str, Callable[[Any], Any]] = {
+    "a pad": lambda x: centred(x, F.interpolate(x, scale_factor=3)),
+    "a bound of a slice": lambda x: x[:, :, torch.tensor([2]) :],
+    "a size": lambda x: x.view(torch.tensor([2]), -1),
+    "how often": lambda x: x.repeat(torch.tensor([2]), 1, 1, 1),
+    "how many": lambda x: x.topk(torch.tensor([2]))[0],
+    "an axis": lambda x: x.sum(torch.tensor([1])),
+    "an index, which keeps its axis": lambda x: x[:, torch.tensor([1])],
+}
+
+
+@pytest.mark.parametrize("forward", ONE.values(), ids=ONE)
+def test_a_tensor_of_one_number_is_that_number_where_torch_takes_one(
+    forward: Callable[..., Any],
+) -> None:
+    """With nothing open such a tensor is one of torch's own."""
+    net = symcnn.from_torch(Forward(forward), "2 3 8 9")
+    assert net.output_shape == tuple(forward(torch.zeros(2, 3, 8, 9)).shape)
+
+
+@pytest.mark.parametrize("spec", ["N 3 H W", "2 3 8 9"])
+def test_the_start_of_narrow_is_no_tensor_with_an_axis(spec: str) -> None:
+    forward = Forward(lambda x: x.narrow(2, torch.tensor([x.shape[2] - 4]), 2))
+    with pytest.raises(RuntimeError):
+        forward(torch.zeros(2, 3, 8, 9))
+    with pytest.raises(symcnn.ShapeMismatch):
+        symcnn.from_torch(forward, spec)
 
 
 def test_values_that_are_no_sizes_are_data() -> None:

@@ -258,7 +258,8 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         }
 
     def _as_number(self, value: Any, kind: Kind) -> Any:
-        """0-d tensors, at any depth, as the numbers that they hold, where numbers are expected.
+        """Tensors of one element, at any depth, as the numbers that they hold, where numbers are
+        expected.
 
         Raises DataDependent for a size that only the tensor's value tells.
         """
@@ -266,7 +267,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
             return value
         if isinstance(value, (tuple, list)):
             return type(value)(self._as_number(v, kind) for v in value)
-        plain: Any = self.plain(value)
+        plain: Any = self.sole(value)
         if kind is Kind.SIZE and plain is value:
             return value._values() if isinstance(value, TracedTensor) else value.item()
         return plain

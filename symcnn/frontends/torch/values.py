@@ -285,12 +285,18 @@ class Values:
         return value if not known else numbers if least else [numbers]
 
     def plain(self, value: object) -> object:
-        """A 0-d tensor that holds a number as the number; all else as it is."""
+        """A 0-d tensor that holds a number as the number; all else as it is: one with axes is an
+        index, but for the bounds of a slice.
+        """
         if isinstance(value, slice):
-            return slice(*map(self.plain, (value.start, value.stop, value.step)))
-        number: Any = self.value_of(value) if isinstance(value, torch.Tensor) else None
-        several: Any = value._number if isinstance(value, TracedTensor) else None
-        if hasattr(several, "flat") and several.size == 1:
-            number = several.flat[0]
+            return slice(*map(self.sole, (value.start, value.stop, value.step)))
+        return value if isinstance(value, torch.Tensor) and value.dim() else self.sole(value)
+
+    def sole(self, value: object) -> object:
+        """A tensor of one element that holds a number as the number; all else as it is."""
+        held: Any = self._held(value) if isinstance(value, torch.Tensor) else None
+        if hasattr(held, "flat"):
+            held = held.flat[0] if held.size == 1 else None
+        number = None if type(held) in SEVERAL else held
         self.read((number,))
         return value if number is None else number
