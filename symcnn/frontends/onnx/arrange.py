@@ -163,12 +163,6 @@ def gather(step: Step) -> Outputs:
     return OPS["getitem"](x, (*[slice(None)] * axis, whole))
 
 
-@operator("GatherElements")
-def gather_elements(step: Step) -> Outputs:
-    """One element per place, along an axis."""
-    return OPS["gather"](step.tensor(0), step.attribute("axis", 0), step.tensor(1))
-
-
 @rule("gather_nd")
 def _gather_nd(input: SymbolicTensor, indices: SymbolicTensor, batch_dims: int = 0) -> Result:
     """Slices by places in the first axes: the last axis of the indices names them."""
@@ -180,19 +174,6 @@ def _gather_nd(input: SymbolicTensor, indices: SymbolicTensor, batch_dims: int =
     dims = (*indices.dims[:-1], *input.dims[used:])
     rest = [(used + i, IDENTITY) for i in range(input.ndim - used)]
     return Result((dims,), (*whole_axes(indices.dims[:-1]), *rest))
-
-
-@operator("GatherND")
-def gather_nd(step: Step) -> Outputs:
-    """Slices by places."""
-    return OPS["gather_nd"](step.tensor(0), step.tensor(1), step.attribute("batch_dims", 0))
-
-
-@operator("ScatterElements", "Scatter")
-def scatter(step: Step) -> Outputs:
-    """Some elements replaced along an axis."""
-    x, places, updates = (step.tensor(i) for i in range(3))
-    return OPS["scatter"](x, step.attribute("axis", 0), places, updates)
 
 
 @rule("scatter_nd")
@@ -211,18 +192,6 @@ def _scatter_nd(input: SymbolicTensor, indices: SymbolicTensor, updates: Symboli
         (i, Whole(d)) if i < indices.dims[-1] else (i, IDENTITY) for i, d in enumerate(input.dims)
     )
     return Result((input.dims,), axes, requires=requires)
-
-
-@operator("ScatterND")
-def scatter_nd(step: Step) -> Outputs:
-    """Slices replaced."""
-    return OPS["scatter_nd"](step.tensor(0), step.tensor(1), step.tensor(2))
-
-
-@operator("TensorScatter")
-def tensor_scatter(step: Step) -> Outputs:
-    """A cache with a part written anew: the shape stays."""
-    return OPS["clone"](step.tensor(0))
 
 
 @operator("ReverseSequence")
@@ -317,18 +286,6 @@ def center_crop_pad(step: Step) -> Outputs:
 
 
 # Pixels ---------------------------------------------------------------------------------------
-
-
-@operator("DepthToSpace")
-def depth_to_space(step: Step) -> Outputs:
-    """Channels become blocks of pixels."""
-    return OPS["pixel_shuffle"](step.tensor(), step.attribute("blocksize"))
-
-
-@operator("SpaceToDepth")
-def space_to_depth(step: Step) -> Outputs:
-    """Blocks of pixels become channels."""
-    return OPS["pixel_unshuffle"](step.tensor(), step.attribute("blocksize"))
 
 
 @rule("columns_to_image")

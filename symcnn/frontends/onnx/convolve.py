@@ -409,12 +409,6 @@ def scale_in_double(scale: float) -> float:
     )
 
 
-@operator("GridSample")
-def grid_sample(step: Step) -> Outputs:
-    """Values at the places that a grid names."""
-    return OPS["grid_sample"](step.tensor(0), step.tensor(1))
-
-
 @operator("AffineGrid")
 def affine_grid(step: Step) -> Outputs:
     """The grid of an affine map."""
@@ -481,12 +475,6 @@ def layer_norm(step: Step) -> Outputs:
         return out
     mean = apply("mean", x, tuple(range(first, x.ndim)), True)
     return (out, mean, mean)[: step.outputs]
-
-
-@operator("LRN")
-def lrn(step: Step) -> Outputs:
-    """Over neighbouring channels."""
-    return OPS["local_response_norm"](step.tensor(), step.attribute("size"))
 
 
 # Recurrent ------------------------------------------------------------------------------------

@@ -11,26 +11,13 @@ from typing import Any
 
 from symcnn.algebra.size import Int
 from symcnn.errors import DataDependent, ShapeMismatch
-from symcnn.frontends.onnx.step import Operator, Outputs, Step, operator
+from symcnn.frontends.onnx.step import Operator, Outputs, Step, operator, operators
 from symcnn.trace.graph import OPS, SymbolicTensor, apply
 
 
 def _table(text: str) -> dict[str, str]:
     return dict(pair.split("=") for pair in text.split())
 
-
-UNARY = _table("""
-    Abs=abs Acos=acos Acosh=acosh Asin=asin Asinh=asinh Atan=atan Atanh=atanh BitwiseNot=bitwise_not
-    Ceil=ceil Cos=cos Cosh=cosh Elu=elu Erf=erf Exp=exp Floor=floor Gelu=gelu
-    HardSigmoid=hardsigmoid HardSwish=hardswish  IsInf=isinf IsNaN=isnan
-    LeakyRelu=leaky_relu Log=log Mish=mish Neg=neg Not=logical_not Reciprocal=reciprocal Relu=relu
-    Round=round Selu=selu Shrink=hardshrink Sigmoid=sigmoid Sign=sign Sin=sin Sinh=sinh
-    Softplus=softplus Softsign=softsign Sqrt=sqrt Swish=silu Tan=tan Tanh=tanh
-    ThresholdedRelu=threshold Celu=elu Bernoulli=bernoulli
-""")
-
-#: Casts, and numbers written otherwise: the values stay, their type changes.
-CASTS = "Cast CastLike QuantizeLinear DequantizeLinear BitCast"
 
 BINARY = _table("""
     Add=add And=logical_and BitwiseAnd=bitwise_and BitwiseOr=bitwise_or BitwiseXor=bitwise_xor
@@ -44,18 +31,25 @@ REDUCTIONS = _table("""
 """)
 
 
+UNARY = _table("""
+    Abs=abs Acos=acos Acosh=acosh Asin=asin Asinh=asinh Atan=atan Atanh=atanh Bernoulli=bernoulli
+    BitCast=to BitwiseNot=bitwise_not Cast=to CastLike=to Ceil=ceil Celu=elu Clip=clamp Cos=cos
+    Cosh=cosh DequantizeLinear=to Det=det Elu=elu Erf=erf Exp=exp EyeLike=zeros_like Floor=floor
+    Gelu=gelu HardSigmoid=hardsigmoid HardSwish=hardswish IsInf=isinf IsNaN=isnan
+    LeakyRelu=leaky_relu Log=log Mish=mish Neg=neg Not=logical_not QuantizeLinear=to
+    RandomNormalLike=randn_like RandomUniformLike=randn_like Reciprocal=reciprocal Relu=relu
+    Round=round Selu=selu Shrink=hardshrink Sigmoid=sigmoid Sign=sign Sin=sin Sinh=sinh
+    Softplus=softplus Softsign=softsign Sqrt=sqrt Swish=silu Tan=tan Tanh=tanh
+    TensorScatter=clone ThresholdedRelu=threshold
+""")
+
+
 def _each(table: dict[str, str], make: Callable[[str], Callable[[Step], Any]]) -> None:
     for name, op in table.items():
         operator(name)(make(op))
 
 
 _each(UNARY, lambda op: lambda step: apply(op, step.tensor()))
-
-
-@operator(*CASTS.split())
-def cast(step: Step) -> Outputs:
-    """Point by point; scales and zero points belong to the type."""
-    return OPS["to"](step.tensor())
 
 
 def _binary(op: str) -> Operator:
@@ -66,6 +60,27 @@ def _binary(op: str) -> Operator:
         return OPS[op](a, b)
 
     return run
+
+
+operators(
+    """
+    ArgMax=argmax 0 axis=0 keepdims=1
+    ArgMin=argmin 0 axis=0 keepdims=1
+    DepthToSpace=pixel_shuffle 0 blocksize
+    GatherElements=gather 0 axis=0 1
+    GatherND=gather_nd 0 1 batch_dims=0
+    GridSample=grid_sample 0 1
+    LRN=local_response_norm 0 size
+    MatMul=matmul 0 1
+    MatMulInteger=matmul 0 1
+    QLinearMatMul=matmul 0 3
+    Scatter=scatter 0 axis=0 1 2
+    ScatterElements=scatter 0 axis=0 1 2
+    ScatterND=scatter_nd 0 1 2
+    SpaceToDepth=pixel_unshuffle 0 blocksize
+    Where=where 0 1 2
+    """
+)
 
 
 def _placed(a: SymbolicTensor, b: SymbolicTensor, axis: int | None) -> SymbolicTensor:
@@ -97,18 +112,6 @@ def _folded(op: str) -> Operator:
 
 
 _each({"Max": "maximum", "Min": "minimum", "Sum": "add", "Mean": "add"}, _folded)
-
-
-@operator("Where")
-def where(step: Step) -> Outputs:
-    """One or the other, by a mask; all three broadcast."""
-    return OPS["where"](step.tensor(0), step.tensor(1), step.tensor(2))
-
-
-@operator("Clip")
-def clip(step: Step) -> Outputs:
-    """Between numbers."""
-    return OPS["clamp"](step.tensor())
 
 
 @operator("PRelu")
@@ -172,13 +175,6 @@ def _reduced(op: str, x: SymbolicTensor, axes: tuple[Int, ...], keep: bool) -> O
 _each(REDUCTIONS, _reduction)
 
 
-@operator("ArgMax", "ArgMin")
-def argmax(step: Step) -> Outputs:
-    """Where along an axis."""
-    keep = bool(step.attribute("keepdims", 1))
-    return OPS[step.op.lower()](step.tensor(), step.attribute("axis", 0), keep)
-
-
 @operator("CumSum", "CumProd")
 def cumsum(step: Step) -> Outputs:
     """Running sums and products along an axis; the shape stays whichever that is."""
@@ -203,18 +199,6 @@ def lp_normalization(step: Step) -> Outputs:
 # Products -------------------------------------------------------------------------------------
 
 
-@operator("MatMul", "MatMulInteger")
-def matmul(step: Step) -> Outputs:
-    """A matrix product; batches broadcast."""
-    return OPS["matmul"](step.tensor(0), step.tensor(1))
-
-
-@operator("QLinearMatMul")
-def qlinear_matmul(step: Step) -> Outputs:
-    """The same, of quantised numbers."""
-    return OPS["matmul"](step.tensor(0), step.tensor(3))
-
-
 @operator("Gemm")
 def gemm(step: Step) -> Outputs:
     """``A' @ B' + C``: torch's linear, where it is."""
@@ -236,12 +220,6 @@ def einsum(step: Step) -> Outputs:
     return OPS["einsum"](step.attribute("equation"), *step.tensors())
 
 
-@operator("Det")
-def det(step: Step) -> Outputs:
-    """The determinant of each matrix."""
-    return OPS["det"](step.tensor())
-
-
 # Made of nothing, or of chance ----------------------------------------------------------------
 
 
@@ -249,18 +227,6 @@ def det(step: Step) -> Outputs:
 def random(step: Step) -> Outputs:
     """Random numbers of a shape."""
     return OPS["randn"](tuple(step.attribute("shape", ())))
-
-
-@operator("RandomNormalLike", "RandomUniformLike")
-def random_like(step: Step) -> Outputs:
-    """Random numbers of the shape of another tensor."""
-    return OPS["randn_like"](step.tensor())
-
-
-@operator("EyeLike")
-def eye_like(step: Step) -> Outputs:
-    """Ones on a diagonal, of the shape of another tensor."""
-    return OPS["zeros_like"](step.tensor())
 
 
 @operator("Multinomial")

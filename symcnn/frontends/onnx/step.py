@@ -14,7 +14,7 @@ import numpy as np
 from symcnn.algebra.size import Int
 from symcnn.errors import BadSpec, DataDependent
 from symcnn.frontends.onnx.values import Array, Truth, Unknown, Value, whole
-from symcnn.trace.graph import SymbolicTensor
+from symcnn.trace.graph import OPS, SymbolicTensor
 
 if TYPE_CHECKING:
     from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
@@ -53,6 +53,29 @@ def operator(*names: str) -> Callable[[Operator], Operator]:
         return function
 
     return register
+
+
+def operators(table: str) -> None:
+    """Register operators that are an operation of torch, one a line: ``Gather=gather 0 axis=0 1``.
+
+    Left stands ONNX's name. Right stand the rule's and what it takes, in its order: inputs by
+    their number, attributes by their name and the default that they have.
+    """
+    for line in table.strip().splitlines():
+        name, _, row = line.strip().partition("=")
+        op, *arguments = row.split()
+        operator(name)(_row(op, [_argument(text) for text in arguments or ["0"]]))
+
+
+def _row(op: str, arguments: Sequence[Callable[[Step], object]]) -> Operator:
+    return lambda step: OPS[op](*[argument(step) for argument in arguments])
+
+
+def _argument(text: str) -> Callable[[Step], object]:
+    if text.isdigit():
+        return lambda step: step.tensor(int(text))
+    name, _, default = text.partition("=")
+    return lambda step: step.attribute(name, int(default) if default else None)
 
 
 def folds(*names: str) -> Callable[[FoldT], FoldT]:
