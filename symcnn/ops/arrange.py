@@ -85,7 +85,7 @@ def broadcast_tensors(*tensors: object) -> Result:
     return Result((dims,) * len(every), axes, requires=tuple(requires), single=False)
 
 
-@rule("repeat", saves=maps.copies, uniform=True, value=values.kept, sizes=True)
+@rule("repeat", saves="", uniform=True, value=values.kept, sizes=True)
 def repeat(input: SymbolicTensor, *repeats: OneOrMore[Int]) -> Result:
     """The whole tensor, some times along every axis; new axes come in front."""
     return _repeated(input, unpacked(repeats))
@@ -113,7 +113,7 @@ def _again(size: Int, times: Int) -> AxisMap:
     return Const(times) if size == 1 else Folded(0, size * (times - 1), "circular")
 
 
-@rule("tile", saves=maps.copies, value=values.kept, sizes=True)
+@rule("tile", saves="", value=values.kept, sizes=True)
 def tile(input: SymbolicTensor, *dims: OneOrMore[Int]) -> Result:
     """`repeat`, with ones in front where repeats are missing."""
     times = unpacked(dims)
@@ -275,7 +275,7 @@ def _stack_along(axis: int, rank: int) -> Any:
 
 
 for _names, _axis, _rank in ((("hstack",), 1, 1), (("vstack", "row_stack"), 0, 2)):
-    rule(*_names, saves=maps.copies, dtype=dtypes.of_tensors)(_stack_along(_axis, _rank))
+    rule(*_names, saves="", dtype=dtypes.of_tensors)(_stack_along(_axis, _rank))
 rule("dstack", dtype=dtypes.of_tensors)(_stack_along(2, 3))
 
 

@@ -26,7 +26,6 @@ from symcnn.ops.registry import (
     unpacked,
     whole_axes,
 )
-from symcnn.ops.storage import maps
 from symcnn.ops.storage import pointwise as points
 from symcnn.trace.graph import Result, SymbolicTensor
 from symcnn.trace.tape import empties
@@ -46,18 +45,18 @@ def _of_size(*sizes: OneOrMore[Int], size: Sequence[Int] = (), **kwargs: object)
     return made(*unpacked(sizes), *size)
 
 
-_sized = partial(rules, saves=maps.copies, dtype=dtypes.created, uniform=True, sizes=True)
+_sized = partial(rules, saves="", dtype=dtypes.created, uniform=True, sizes=True)
 _sized("zeros", value=values.filled(0))(_of_size)
 _sized("ones", value=values.filled(1))(_of_size)
 _sized("empty")(_of_size)
-rules("rand randn", saves=maps.copies, dtype=dtypes.created)(_of_size)
+rules("rand randn", saves="", dtype=dtypes.created)(_of_size)
 
 
 #: Where a row of numbers starts, ends, or how far it steps.
 Bound = Union[float, Size, SymbolicTensor]
 
 
-@rule("full", saves=maps.copies, dtype=dtypes.full, uniform=True, value=values.created, sizes=True)
+@rule("full", saves="", dtype=dtypes.full, uniform=True, value=values.created, sizes=True)
 def full(size: Sequence[Int], fill_value: object = None, **kwargs: object) -> Result:
     """A shape filled with one number."""
     return made(*size)
@@ -77,7 +76,7 @@ def empty_strided(size: Sequence[Int], stride: Sequence[Int], **kwargs: object) 
     return made(*size)
 
 
-@rule("randint", saves=maps.copies, dtype=dtypes.always("int64"))
+@rule("randint", saves="", dtype=dtypes.always("int64"))
 def randint(
     *args: Int | Sequence[Int], size: Sequence[Int] | None = None, **kwargs: object
 ) -> Result:
@@ -100,13 +99,13 @@ def normal(
     return broadcast(mean, std)
 
 
-@rule("randperm", saves=maps.copies, dtype=dtypes.always("int64"), value=values.shuffled)
+@rule("randperm", saves="", dtype=dtypes.always("int64"), value=values.shuffled)
 def randperm(n: Int, **kwargs: object) -> Result:
     """The numbers below `n`, shuffled."""
     return made(n)
 
 
-@rule("arange", saves=maps.copies, dtype=dtypes.arange, value=values.row, sizes=True)
+@rule("arange", saves="", dtype=dtypes.arange, value=values.row, sizes=True)
 def arange(
     start: Bound | None = None, end: Bound | None = None, step: Bound = 1, **kwargs: object
 ) -> Result:
@@ -144,12 +143,12 @@ def _spaced(start: Operand, end: Operand, steps: Int, *args: object, **kwargs: o
     return made(steps)
 
 
-_along = partial(rule, saves=maps.copies, dtype=dtypes.created, sizes=True)
+_along = partial(rule, saves="", dtype=dtypes.created, sizes=True)
 linspace = _along("linspace", value=values.spread)(_spaced)
 _along("logspace")(_spaced)
 
 
-@rule("eye", saves=maps.copies, dtype=dtypes.created)
+@rule("eye", saves="", dtype=dtypes.created)
 def eye(n: Int, m: Int | None = None, **kwargs: object) -> Result:
     """A matrix with ones on its diagonal."""
     return made(n, n if m is None else m)
@@ -167,13 +166,13 @@ def _new_of_size(
     return _unread(made(*unpacked(sizes), *size))
 
 
-_new_sized = partial(rule, saves=maps.copies, uniform=True, sizes=True)
+_new_sized = partial(rule, saves="", uniform=True, sizes=True)
 _new_sized("new_zeros", value=values.filled(0))(_new_of_size)
 _new_sized("new_ones", value=values.filled(1))(_new_of_size)
 _new_sized("new_empty")(_new_of_size)
 
 
-@rule("new_full", saves=maps.copies, uniform=True, value=values.created, sizes=True)
+@rule("new_full", saves="", uniform=True, value=values.created, sizes=True)
 def new_full(
     input: SymbolicTensor, size: Sequence[Int], fill_value: object, **kwargs: object
 ) -> Result:
@@ -189,7 +188,7 @@ def new_empty_strided(
     return _unread(made(*size))
 
 
-@rule("scalar_tensor", saves=maps.copies, dtype=dtypes.created, value=values.same)
+@rule("scalar_tensor", saves="", dtype=dtypes.created, value=values.same)
 def scalar_tensor(s: object, **kwargs: object) -> Result:
     """A number as a tensor."""
     return made()
@@ -202,14 +201,12 @@ def _tensor_of(data: object, *args: object, **kwargs: object) -> Result:
     return made(*_nesting(data))
 
 
-rules("tensor", saves=maps.copies, dtype=dtypes.literal, gradient=False, value=values.literal)(
-    _tensor_of
-)
+rules("tensor", saves="", dtype=dtypes.literal, gradient=False, value=values.literal)(_tensor_of)
 rules("asarray", saves=points.as_tensor, dtype=dtypes.literal, gradient=False)(_tensor_of)
 rules("as_tensor", saves=points.as_tensor, dtype=dtypes.literal, value=values.literal)(_tensor_of)
 
 
-@rule("new_tensor", saves=maps.copies, dtype=dtypes.literal, gradient=False)
+@rule("new_tensor", saves="", dtype=dtypes.literal, gradient=False)
 def new_tensor(input: SymbolicTensor, data: object, **kwargs: object) -> Result:
     """The same, of the type of a tensor that is not read."""
     if isinstance(data, SymbolicTensor):
@@ -225,7 +222,7 @@ def _nesting(data: object) -> tuple[Int, ...]:
     return ()
 
 
-@rule("tril_indices", "triu_indices", saves=maps.copies, dtype=dtypes.always("int64"))
+@rule("tril_indices", "triu_indices", saves="", dtype=dtypes.always("int64"))
 def tril_indices(row: int, col: int, offset: int = 0, **kwargs: object) -> Result:
     """Places in a triangle: rows and columns of as many as there are."""
     raise UnsupportedOperation("the indices of a triangle of symbolic size have no rule")

@@ -372,8 +372,8 @@ def kept_but(x: SymbolicTensor, axis: int) -> Axes:
     return tuple((i, IDENTITY) for i in range(x.ndim) if i != axis)
 
 
-rule("narrow_copy", saves=maps.copies)(narrow.rule)
-rule("select_copy", saves=maps.copies)(select.rule)
+rule("narrow_copy", saves="")(narrow.rule)
+rule("select_copy", saves="")(select.rule)
 
 # Splits ---------------------------------------------------------------------------------------
 
@@ -556,8 +556,8 @@ def unbind(input: SymbolicTensor, dim: int = 0) -> Result:
     return Result((dims,) * count, requires=requires, single=False, parts=parts)
 
 
-rule("split_with_sizes_copy", saves=maps.copies)(split.rule)
-rule("unbind_copy", saves=maps.copies)(unbind.rule)
+rule("split_with_sizes_copy", saves="")(split.rule)
+rule("unbind_copy", saves="")(unbind.rule)
 
 
 # Order along an axis --------------------------------------------------------------------------
@@ -644,7 +644,7 @@ def rot90(input: SymbolicTensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Re
     return Result((tuple(result),), tuple(axes))
 
 
-@rule("tril", "triu", saves=maps.copies)
+@rule("tril", "triu", saves="")
 def tril(input: SymbolicTensor, diagonal: Int = 0) -> Result:
     """A triangle of every matrix, zeros elsewhere."""
     if input.ndim < 2:
@@ -670,10 +670,10 @@ def _diagonal(x: SymbolicTensor, offset: int, dim1: int, dim2: int) -> Result:
     return Result((dims,), axes, empties=empties((length,)))
 
 
-rule("diagonal_copy", saves=maps.copies)(diagonal.rule)
+rule("diagonal_copy", saves="")(diagonal.rule)
 
 
-@rule("diag_embed", saves=maps.copies)
+@rule("diag_embed", saves="")
 def diag_embed(input: SymbolicTensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Result:
     """The last axis as the diagonal of a new plane."""
     return _embedded(input, offset, dim1, dim2)
@@ -689,7 +689,7 @@ def _embedded(x: SymbolicTensor, offset: int, dim1: int, dim2: int) -> Result:
     return Result((tuple(dims),), whole_axes(dims))
 
 
-@rule("diag", saves=maps.copies)
+@rule("diag", saves="")
 def diag(input: SymbolicTensor, diagonal: int = 0) -> Result:
     """A vector as the diagonal of a matrix, or the diagonal of a matrix as a vector."""
     require_rank(input, (1, 2), "diag")

@@ -208,7 +208,7 @@ for _name, _rank in (("addmm", 2), ("baddbmm", 3)):
         scaled=True,
         other=work.made,
         products=factors(1, 2),
-        saves=products.plus_matmul,
+        saves=products.factors,
         takes="int float complex",
         same_dtype="input a b",
         autocast=dtypes.LOW,
@@ -229,14 +229,14 @@ rule(
     other=work.made,
     products=factors(1, 2),
     counted=UNCOUNTED,
-    saves=products.plus_matmul,
+    saves=products.factors,
     takes="int float complex",
     same_dtype="input a b",
     autocast=dtypes.LOW_ON_CUDA,
 )(_plus_product("addmv", 2, vector=True))
 
 
-@rule("outer", "ger", other=work.made, saves=products.outer, dtype=dtypes.of_tensors)
+@rule("outer", "ger", other=work.made, saves=products.factors, dtype=dtypes.of_tensors)
 def outer(input: SymbolicTensor, vec2: SymbolicTensor) -> Result:
     """All products of two vectors: nothing is summed, so no MACs."""
     require_rank(input, (1,), "outer")

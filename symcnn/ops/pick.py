@@ -24,7 +24,6 @@ from symcnn.ops.registry import (
     same_axes,
     whole_axes,
 )
-from symcnn.ops.storage import maps
 from symcnn.ops.takes import meant, not_taken
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor
@@ -57,7 +56,7 @@ def _no_larger(
 _INDEX = {"index": "int32 int64"}
 
 
-@rule("gather", saves=maps.gather, takes=_INDEX)
+@rule("gather", saves="input index", takes=_INDEX)
 def gather(input: SymbolicTensor, dim: int, index: SymbolicTensor, **kwargs: object) -> Result:
     """One element per index, from anywhere along `dim`: the index's shape."""
     axis = normal_dim(dim, input.ndim, "gather")
@@ -122,7 +121,7 @@ def _onto(t: SymbolicTensor, x: SymbolicTensor, axis: int) -> Axes:
     return tuple(axes)
 
 
-@rule("index_select", saves=maps.index_select, takes=_INDEX)
+@rule("index_select", saves="index", takes=_INDEX)
 def index_select(input: SymbolicTensor, dim: int, index: SymbolicTensor) -> Result:
     """Places of one axis, by a vector of numbers."""
     require_rank(index, (0, 1), "index_select's index")
@@ -248,7 +247,7 @@ for _names, _cure in (
 @rule(
     "embedding",
     other=work.nothing,
-    saves=maps.embedding,
+    saves="input",
     dtype=dtypes.of_second,
     takes={"input": "int32 int64"},
 )

@@ -91,25 +91,25 @@ def _statistic(op: str) -> Any:
 #: What has fractions, what is no complex number.
 _FLOATS, _REAL = "float complex", "bool int float"
 
-rule("mean", saves=maps.reduces(), takes=_FLOATS)(_statistic("mean"))
+rule("mean", saves="", takes=_FLOATS)(_statistic("mean"))
 rule(
     "sum",
-    saves=maps.reduces(),
+    saves="",
     dtype=dtypes.counts,
     autocast=dtypes.SINGLE_ON_CUDA,
     value=values.SUM,
 )(_statistic("sum"))
 for _name, _value in (("amax", values.AMAX), ("amin", values.AMIN)):
-    rule(_name, saves=maps.reduces("input", "output"), value=_value, takes=_REAL)(_statistic(_name))
+    rule(_name, saves="input output", value=_value, takes=_REAL)(_statistic(_name))
 rule(
     "logsumexp",
-    saves=maps.reduces("input", "output"),
+    saves="input output",
     dtype=dtypes.first_float,
     autocast=dtypes.SINGLE_ON_CUDA,
 )(_statistic("logsumexp"))
 rule(
     "prod",
-    saves=maps.reduces("input", "output"),
+    saves="input output",
     dtype=dtypes.counts,
     autocast=dtypes.SINGLE,
     value=values.PROD,
@@ -117,11 +117,9 @@ rule(
 rule("nanmean", takes=_FLOATS)(_statistic("nanmean"))
 rule("nansum", dtype=dtypes.counts)(_statistic("nansum"))
 for _name in "all any".split():
-    rule(_name, saves=maps.reduces(), dtype=dtypes.logical, value=values.logical)(_statistic(_name))
+    rule(_name, saves="", dtype=dtypes.logical, value=values.logical)(_statistic(_name))
 for _name in "argmax argmin".split():
-    rule(_name, saves=maps.positions, dtype=dtypes.always("int64"), takes="int float")(
-        _statistic(_name)
-    )
+    rule(_name, saves="", dtype=dtypes.always("int64"), takes="int float")(_statistic(_name))
 
 
 @rule("count_nonzero", dtype=dtypes.always("int64"))
@@ -147,8 +145,8 @@ def _spread(op: str, count: int = 1) -> Any:
     return operation
 
 
-rule("var", saves=maps.reduces("input"), dtype=dtypes.part, takes=_FLOATS)(_spread("var"))
-rule("std", saves=maps.reduces("input", "output"), dtype=dtypes.part, takes=_FLOATS)(_spread("std"))
+rule("var", saves="input", dtype=dtypes.part, takes=_FLOATS)(_spread("var"))
+rule("std", saves="input output", dtype=dtypes.part, takes=_FLOATS)(_spread("std"))
 for _name in ("var_mean", "std_mean"):
     rule(_name, dtype=dtypes.then(dtypes.part, dtypes.first), takes=_FLOATS)(_spread(_name, 2))
 
@@ -337,7 +335,7 @@ rule("sort", saves=maps.extreme, dtype=dtypes.with_places, value=values.in_order
 )
 rule(
     "argsort",
-    saves=maps.positions,
+    saves="",
     dtype=dtypes.always("int64"),
     value=values.order,
     takes=_REAL,
@@ -361,7 +359,7 @@ def _running(op: str, count: int = 1) -> Any:
 
 rule(
     "cumsum",
-    saves=maps.copies,
+    saves="",
     dtype=dtypes.counts,
     autocast=dtypes.SINGLE_ON_CUDA,
     value=values.RUNNING,
@@ -405,7 +403,7 @@ def diff(
     return replace(found, requires=tuple(requires), empties=empties((left,)))
 
 
-@rule("trace", saves=maps.copies, dtype=dtypes.counts, autocast=dtypes.SINGLE_ON_CPU)
+@rule("trace", saves="", dtype=dtypes.counts, autocast=dtypes.SINGLE_ON_CPU)
 def trace(input: SymbolicTensor) -> Result:
     """The sum of a matrix's diagonal."""
     if input.ndim != 2:

@@ -113,7 +113,7 @@ def _taps(node: Node) -> Int:
     "grid_sampler_3d",
     other=_taps,
     counts=tools.GRID,
-    saves=maps.grid_sample,
+    saves="input grid",
     autocast=dtypes.SINGLE_ON_CPU,
     takes="float",
     same_dtype="input grid",

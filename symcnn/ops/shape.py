@@ -314,7 +314,7 @@ def _of_nothing(
 
 
 reshape = rule("view", "reshape", saves=views.reshape, value=values.shaped, sizes=True)(reshaped)
-rule("view_copy", saves=maps.copies)(reshaped)
+rule("view_copy", saves="")(reshaped)
 
 
 def on_coarsest_floors(*exprs: Int) -> tuple[Int, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from symcnn.algebra.size import Int, Size, prod
 from symcnn.ops.registry import normal_dim
 from symcnn.ops.storage.layouts import LAST, KeptUnknownError, UnknownError
-from symcnn.ops.storage.memory import LONG, SINGLE, Memory, Rule, first_of, is_float
+from symcnn.ops.storage.memory import LONG, SINGLE, Memory, first_of, is_float
 from symcnn.ops.storage.pointwise import extreme_of_two
 from symcnn.trace.graph import Node
 
@@ -14,17 +14,18 @@ def vector_norm(m: Memory, node: Node) -> None:
     """The norm over some axes: input and result are kept."""
     if node.arguments.get("ord") not in (None, 2):
         raise UnknownError("of another order")
-    reduces("input", "output")(m, node)
+    m.keep(node, "input output")
 
 
 def norm(m: Memory, node: Node) -> None:
     """The old form: input and result are kept."""
     if node.arguments.get("p") == "nuc":
         raise UnknownError("of singular values")
-    reduces("input", "output")(m, node)
+    m.keep(node, "input output")
 
 
-def _like_input(m: Memory, node: Node) -> None:
+def images(m: Memory, node: Node) -> None:
+    """New: images with channels last stay so."""
     base = m.of(first_of(node))
     order = LAST[len(base.dims)] if base.channels_last else None
     m.place(m.fresh(node.outputs[0].dims, None, order))
@@ -42,7 +43,7 @@ def batch_norm(m: Memory, node: Node) -> None:
     m.save(first_of(node), a["weight"], a["running_mean"], a["running_var"])
     if a["training"]:
         _statistics(m, node, 2 * first_of(node).dims[1])
-    _like_input(m, node)
+    images(m, node)
 
 
 def instance_norm(m: Memory, node: Node) -> None:
@@ -61,7 +62,7 @@ def group_norm(m: Memory, node: Node) -> None:
     x = first_of(node)
     m.save(m.in_order(m.of(x)) if not m.of(x).channels_last else x, node.arguments["weight"])
     _statistics(m, node, 2 * x.dims[0] * node.arguments["num_groups"])
-    _like_input(m, node)
+    images(m, node)
 
 
 def layer_norm(m: Memory, node: Node) -> None:
@@ -108,7 +109,7 @@ def local_response(m: Memory, node: Node) -> None:
 def max_pool(m: Memory, node: Node) -> None:
     """The input, and where the largest elements were."""
     m.save(first_of(node))
-    _like_input(m, node)
+    images(m, node)
     for i, t in enumerate(node.outputs[1:], 1):
         m.place(m.fresh(t.dims, LONG), i)
         m.save(t)
@@ -120,7 +121,7 @@ def max_pool(m: Memory, node: Node) -> None:
 def avg_pool(m: Memory, node: Node) -> None:
     """The input, of which only the shape matters."""
     m.save(first_of(node))
-    _like_input(m, node)
+    images(m, node)
 
 
 def adaptive_avg(m: Memory, node: Node) -> None:
@@ -128,7 +129,7 @@ def adaptive_avg(m: Memory, node: Node) -> None:
     n = first_of(node).ndim - 2 if node.op == "interpolate" else int(node.op[-2])
     if set(node.outputs[0].dims[-n:]) != {1}:
         m.save(first_of(node))
-    _like_input(m, node)
+    images(m, node)
 
 
 def pad(m: Memory, node: Node) -> None:
@@ -136,14 +137,7 @@ def pad(m: Memory, node: Node) -> None:
     mode = node.arguments["mode"]
     if mode in ("reflect", "replicate"):
         m.save(first_of(node))
-    order = LAST[first_of(node).ndim] if m.of(first_of(node)).channels_last else None
-    m.place(m.fresh(node.outputs[0].dims, None, order))
-
-
-def grid_sample(m: Memory, node: Node) -> None:
-    """The image and the places."""
-    m.save(*node.inputs)
-    m.place(m.fresh(node.outputs[0].dims))
+    images(m, node)
 
 
 def recurrent(m: Memory, node: Node) -> None:
@@ -160,7 +154,7 @@ def interpolate(m: Memory, node: Node) -> None:
     if node.arguments.get("mode") == "area":
         adaptive_avg(m, node)
     else:
-        _like_input(m, node)
+        images(m, node)
 
 
 def cat(m: Memory, node: Node) -> None:
@@ -186,39 +180,12 @@ def stack(m: Memory, node: Node) -> None:
     m.view(made, dims, [*made.strides[:axis], step * dims[axis + 1], *made.strides[axis:]])
 
 
-def copies(m: Memory, node: Node) -> None:
-    """New tensors, of which nothing is kept."""
-    for i, t in enumerate(node.outputs):
-        m.place(m.fresh(t.dims), i)
-
-
 def repeated(m: Memory, node: Node) -> None:
     """A copy; as often as numbers in a tensor say, by places of which each is one of the output."""
-    copies(m, node)
+    m.keep(node, "")
     if not isinstance(node.arguments["repeats"], (int, Size)):
         axis = node.arguments["dim"]
         m.extra(node.outputs[0].dims[0 if axis is None else axis], LONG)
-
-
-def images(m: Memory, node: Node) -> None:
-    """Elements in another place: images with channels last stay so."""
-    base = m.of(first_of(node))
-    order = LAST[len(base.dims)] if base.channels_last else None
-    m.place(m.fresh(node.outputs[0].dims, None, order))
-
-
-def reduces(*kept: str) -> Rule:
-    """The law of a reduction that keeps `kept`, of "input" and "output"."""
-
-    def rule(m: Memory, node: Node) -> None:
-        for i, t in enumerate(node.outputs):
-            m.place(m.fresh(t.dims), i)
-        if "input" in kept:
-            m.save(first_of(node))
-        if "output" in kept:
-            m.save(node.outputs[0])
-
-    return rule
 
 
 def extreme(m: Memory, node: Node) -> None:
@@ -227,33 +194,9 @@ def extreme(m: Memory, node: Node) -> None:
         if len(node.inputs) == 2:
             extreme_of_two(m, node)
         else:  # of all elements: input and result are kept
-            reduces("input", "output")(m, node)
+            m.keep(node, "input output")
         return
     order = m.of(first_of(node)).order if node.op == "sort" else None
     m.place(m.fresh(node.outputs[0].dims, None, order))
     m.place(m.fresh(node.outputs[1].dims, LONG, order), 1)
     m.save(node.outputs[1])
-
-
-def positions(m: Memory, node: Node) -> None:
-    """Whole numbers."""
-    m.place(m.fresh(node.outputs[0].dims, LONG))
-
-
-def embedding(m: Memory, node: Node) -> None:
-    """The indices."""
-    index = node.inputs[0]
-    m.save(index)
-    m.place(m.fresh(node.outputs[0].dims))
-
-
-def index_select(m: Memory, node: Node) -> None:
-    """The indices."""
-    m.save(node.inputs[1])
-    m.place(m.fresh(node.outputs[0].dims))
-
-
-def gather(m: Memory, node: Node) -> None:
-    """The input and the indices."""
-    m.save(node.inputs[0], node.inputs[1])
-    m.place(m.fresh(node.outputs[0].dims))

@@ -132,6 +132,12 @@ class Memory:
             if storage is not None:
                 self.saved[self._node].append(storage)
 
+    def keep(self, node: Node, names: str) -> None:
+        """New outputs, and what is kept by name."""
+        for i, t in enumerate(node.outputs):
+            self.place(self.fresh(t.dims), i)
+        self.save(*tensors_named(node, names))
+
     def extra(self, elements: Int, width: int | None = None) -> None:
         """Something made for the backward pass only."""
         if self._grad:
@@ -168,7 +174,7 @@ class Memory:
         if operation is not None and operation.saves is not None:
             try:
                 if isinstance(operation.saves, str):
-                    self._keep(node, operation.saves)
+                    self.keep(node, operation.saves)
                 else:
                     operation.saves(self, node)
             except KeptUnknownError as error:
@@ -200,12 +206,6 @@ class Memory:
         elif custom.inputs is None or self.needs(*custom.inputs):
             made = [t for t in custom.saves if t.node is None or t in self.layouts]
             self.saved[node] += [self.of(t).storage for t in made]
-
-    def _keep(self, node: Node, names: str) -> None:
-        """New outputs, and what is kept by name."""
-        for i, t in enumerate(node.outputs):
-            self.place(self.fresh(t.dims), i)
-        self.save(*tensors_named(node, names))
 
     def _cast(self, node: Node) -> dict[SymbolicTensor, Layout]:
         """Copies of what autocast has the node read in another dtype; where they lay before."""

@@ -108,9 +108,9 @@ def _rows(m: Memory, base: Layout) -> Layout:
     return m.reshaped(base, (prod(base.dims[:-1]), base.dims[-1]))
 
 
-def outer(m: Memory, node: Node) -> None:
-    """Each vector, for the gradient of the other."""
-    one, other = node.inputs
+def factors(m: Memory, node: Node) -> None:
+    """Each of the last two tensors, for the gradient of the other."""
+    one, other = node.inputs[-2:]
     m.save(one if m.needs(other) else None, other if m.needs(one) else None)
     m.place(m.fresh(node.outputs[0].dims))
 
@@ -121,16 +121,6 @@ def weight_norm(m: Memory, node: Node) -> None:
     m.save(m.in_order(m.of(v)), m.in_order(m.of(g)))
     m.beside(prod(g.dims), max(SINGLE, m.bytes_of(v)))
     m.place(m.fresh(v.dims))
-
-
-def plus_matmul(m: Memory, node: Node) -> None:
-    """Each factor, for the gradient of the other."""
-    a, b = node.inputs[1], node.inputs[2]
-    if m.needs(b):
-        m.save(a)
-    if m.needs(a):
-        m.save(b)
-    m.place(m.fresh(node.outputs[0].dims))
 
 
 def _bmm(
