@@ -23,6 +23,7 @@ from symcnn.ops.registry import (
     leading_axes,
     normal_dim,
     normal_dims,
+    over,
     require_equal,
     require_rank,
     unpacked,
@@ -362,6 +363,4 @@ def channel_shuffle(input: SymbolicTensor, groups: Int) -> Result:
     channels = input.dims[1]
     needs = at_least("groups", (groups,), 1)
     needs += require_equal(channels % groups, 0, "channels must split into the groups")
-    axes = leading_axes(input.ndim)
-    axes[1] = (1, Whole(channels))
-    return Result((input.dims,), tuple(axes), requires=tuple(needs))
+    return over(input, (1,), needs)

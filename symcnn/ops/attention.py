@@ -13,7 +13,7 @@ from symcnn.errors import ShapeMismatch
 from symcnn.ops import dtypes, work
 from symcnn.ops.autograd import pair
 from symcnn.ops.operation import Product, rule
-from symcnn.ops.registry import Axes, require_equal, require_rank
+from symcnn.ops.registry import Axes, require_equal, require_rank, require_shape
 from symcnn.ops.storage import products
 from symcnn.sets.condition import Requirement
 from symcnn.trace.graph import OPS, Node, Result, SymbolicTensor
@@ -115,8 +115,7 @@ def _masks(
         require_rank(key_padding_mask, (len(batch) + 1,), "key_padding_mask")
         expected.append((key_padding_mask, (*batch, plane[1])))
     for mask, dims in expected:
-        for have, want in zip(mask.dims, dims, strict=True):
-            requires += require_equal(have, want, "a mask must have the attention's shape")
+        requires += require_shape(mask.dims, dims, "a mask must have the attention's shape")
     return requires
 
 

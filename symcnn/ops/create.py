@@ -76,7 +76,7 @@ def empty_strided(size: Sequence[Int], stride: Sequence[Int], **kwargs: object) 
     return made(*size)
 
 
-@rule("randint", saves="", dtype=dtypes.always("int64"))
+@rule("randint", saves="", dtype="int64")
 def randint(
     *args: Int | Sequence[Int], size: Sequence[Int] | None = None, **kwargs: object
 ) -> Result:
@@ -99,7 +99,7 @@ def normal(
     return broadcast(mean, std)
 
 
-@rule("randperm", saves="", dtype=dtypes.always("int64"), value=values.shuffled)
+@rule("randperm", saves="", dtype="int64", value=values.shuffled)
 def randperm(n: Int, **kwargs: object) -> Result:
     """The numbers below `n`, shuffled."""
     return made(n)
@@ -222,7 +222,7 @@ def _nesting(data: object) -> tuple[Int, ...]:
     return ()
 
 
-@rule("tril_indices", "triu_indices", saves="", dtype=dtypes.always("int64"))
+@rule("tril_indices", "triu_indices", saves="", dtype="int64")
 def tril_indices(row: int, col: int, offset: int = 0, **kwargs: object) -> Result:
     """Places in a triangle: rows and columns of as many as there are."""
     raise UnsupportedOperation("the indices of a triangle of symbolic size have no rule")

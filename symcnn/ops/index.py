@@ -36,9 +36,11 @@ from symcnn.ops.registry import (
     leading_axes,
     normal_dim,
     normal_dims,
+    over,
     require_equal,
     require_places,
     require_rank,
+    require_shape,
     unpacked,
     whole_axes,
     whole_numbers,
@@ -328,7 +330,7 @@ def _scattered(x: SymbolicTensor, index: Any, src: SymbolicTensor, name: str) ->
     if len(dims) != src.ndim:
         raise ShapeMismatch(f"{name}: {src.ndim} axes do not fit {len(dims)}")
     why = f"{name}: the tensor must be as large as the places it is written to"
-    same = [need for a, b in zip(src.dims, dims, strict=True) for need in require_equal(a, b, why)]
+    same = require_shape(src.dims, dims, why)
     return replace(written, requires=(*written.requires, *same))
 
 
@@ -563,14 +565,6 @@ rule("unbind_copy", saves="")(unbind.rule)
 # Order along an axis --------------------------------------------------------------------------
 
 
-def _shuffled(x: SymbolicTensor, axes: Sequence[int]) -> Result:
-    """The shape stays; along `axes` any place can come from any other."""
-    maps = leading_axes(x.ndim)
-    for axis in axes:
-        maps[axis] = (axis, Whole(x.dims[axis]))
-    return Result((x.dims,), tuple(maps))
-
-
 @rule("roll", saves=maps.images, value=values.kept, sizes=True)
 def roll(
     input: SymbolicTensor, shifts: OneOrMore[Int], dims: OneOrMore[int] | None = None
@@ -581,7 +575,7 @@ def roll(
     if dims is not None and not input.ndim:
         raise ShapeMismatch("roll: a tensor without axes has none to shift")
     if dims is None or dims in ((), []):
-        return _shuffled(input, range(input.ndim))
+        return over(input, range(input.ndim))
     axes = [
         normal_dim(d, input.ndim, "roll")
         for d in (dims if isinstance(dims, (tuple, list)) else (dims,))

@@ -21,6 +21,7 @@ from symcnn.ops.registry import (
     require_numbers,
     require_places,
     require_rank,
+    require_shape,
     whole_axes,
 )
 from symcnn.ops.storage import losses
@@ -80,7 +81,7 @@ def _same(op: str, a: SymbolicTensor, b: SymbolicTensor) -> list[Requirement]:
     if a.ndim != b.ndim:
         raise ShapeMismatch(f"{op}: the target is {b.ndim}-d, the input {a.ndim}-d")
     why = f"{op}: input and target must have the same shape"
-    return [need for x, y in zip(a.dims, b.dims, strict=True) for need in require_equal(x, y, why)]
+    return require_shape(a.dims, b.dims, why)
 
 
 def _fits(op: str, weight: SymbolicTensor | None, dims: tuple[Int, ...]) -> list[Requirement]:
@@ -136,51 +137,51 @@ def _positional(names: str, operation: Callable[..., Result]) -> Callable[..., R
 
 
 _REST = "size_average reduce reduction"
-rule(
+_terms = partial(rule, other=work.times(2, work.read), autocast=dtypes.SINGLE)
+
+
+def _pairs(name: str, options: str = _REST, **laws: Any) -> None:
+    """A loss of an input and a target that broadcast."""
+    _terms(name, **laws)(_positional(f"input target {options}", _pointwise(name)))
+
+
+_OF_BOTH: Any = {"dtype": dtypes.of_tensors, "takes": "float"}
+_pairs(
     "l1_loss",
+    f"{_REST} weight",
     saves=losses.absolute,
-    other=work.times(2, work.read),
     dtype=dtypes.tensor_real,
-    autocast=dtypes.SINGLE,
     takes={"input target": "int float complex"},
-)(_positional(f"input target {_REST} weight", _pointwise("l1_loss")))
-_of_both = partial(
-    rule, other=work.times(2, work.read), dtype=dtypes.of_tensors, autocast=dtypes.SINGLE
 )
-_of_both("mse_loss", saves=losses.shrunk, takes="float")(
-    _positional(f"input target {_REST} weight", _pointwise("mse_loss"))
+_pairs("mse_loss", f"{_REST} weight", saves=losses.shrunk, **_OF_BOTH)
+_pairs("smooth_l1_loss", f"{_REST} beta", saves=losses.shrunk, **_OF_BOTH)
+_pairs(
+    "huber_loss",
+    "reduction delta weight",
+    dtype=dtypes.first,
+    saves=losses.of_both,
+    takes={"input": "float", "": "float"},
 )
-_of_both("smooth_l1_loss", saves=losses.shrunk, takes="float")(
-    _positional(f"input target {_REST} beta", _pointwise("smooth_l1_loss"))
+_pairs(
+    "kl_div",
+    f"{_REST} log_target",
+    saves=losses.divergence,
+    dtype=dtypes.of_tensors,
+    takes={"input target": "float"},
 )
-_of_both(
-    "huber_loss", dtype=dtypes.first, saves=losses.of_both, takes={"input": "float", "": "float"}
-)(_positional("input target reduction delta weight", _pointwise("huber_loss")))
-_of_both("kl_div", saves=losses.divergence, takes={"input target": "float"})(
-    _positional(f"input target {_REST} log_target", _pointwise("kl_div"))
-)
-rule(
+_pairs(
     "poisson_nll_loss",
-    other=work.times(2, work.read),
+    "log_input full size_average eps reduce reduction",
     dtype=dtypes.tensor_floats,
-    autocast=dtypes.SINGLE,
     takes={"input": "bool int float", "": "int float"},
-)(
-    _positional(
-        "input target log_input full size_average eps reduce reduction",
-        _pointwise("poisson_nll_loss"),
-    )
 )
-_of_both("hinge_embedding_loss", takes={"input": "int float"})(
-    _positional(f"input target margin {_REST}", _pointwise("hinge_embedding_loss"))
+_pairs(
+    "hinge_embedding_loss",
+    f"margin {_REST}",
+    dtype=dtypes.of_tensors,
+    takes={"input": "int float"},
 )
-rule(
-    "soft_margin_loss",
-    saves=losses.shrunk,
-    other=work.times(2, work.read),
-    autocast=dtypes.SINGLE,
-    takes={"input": "float complex"},
-)(_positional(f"input target {_REST}", _pointwise("soft_margin_loss")))
+_pairs("soft_margin_loss", saves=losses.shrunk, takes={"input": "float complex"})
 
 
 def _binary_cross_entropy(
@@ -193,10 +194,9 @@ def _binary_cross_entropy(
     return _reduced(input.dims, options, requires, elementwise(input))
 
 
-rule(
+_terms(
     "binary_cross_entropy",
     saves=losses.shrunk,
-    other=work.times(2, work.read),
     autocast=dtypes.SINGLE_ON_CPU,
     takes="float",
     same_dtype="input target",
@@ -253,11 +253,9 @@ def _cross_entropy(
     return _reduced(dims, options, requires + _classes("cross_entropy", input.dims[at], options))
 
 
-rule(
+_terms(
     "nll_loss",
     saves=losses.of_classes,
-    other=work.times(2, work.read),
-    autocast=dtypes.SINGLE,
     takes={"input": "float", "target": "int64 uint8"},
 )(_positional("input target weight size_average ignore_index reduce reduction", _nll_loss))
 rule(

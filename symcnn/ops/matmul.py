@@ -93,14 +93,19 @@ def _of_vectors(node: Node) -> bool:
     return all(t.ndim == 1 for t in node.inputs[:2])
 
 
-@rule(
-    "matmul",
-    operators="matmul rmatmul",
+_multiplies = partial(
+    rule,
     other=work.nothing,
     products=factors(0, 1),
-    counted=passed_over(by_vector),
     saves=products.matmul,
     takes="int float complex",
+)
+
+
+@_multiplies(
+    "matmul",
+    operators="matmul rmatmul",
+    counted=passed_over(by_vector),
     same_dtype="input other",
     autocast=dtypes.LOW,
 )
@@ -142,38 +147,12 @@ def _of_ranks(op: str, left: int, right: int) -> Any:
     return operation
 
 
-mm, bmm = (
-    rule(
-        name,
-        other=work.nothing,
-        products=factors(0, 1),
-        saves=products.matmul,
-        takes="int float complex",
-        same_dtype="input mat2",
-        autocast=dtypes.LOW,
-    )(_of_ranks(name, rank, rank))
-    for name, rank in (("mm", 2), ("bmm", 3))
-)
-rule(
-    "mv",
-    other=work.nothing,
-    products=factors(0, 1),
-    counted=UNCOUNTED,
-    saves=products.matmul,
-    takes="int float complex",
-    same_dtype="input mat2",
-    autocast=dtypes.LOW_ON_CUDA,
-)(_of_ranks("mv", 2, 1))
+_ranked = partial(_multiplies, same_dtype="input mat2")
+mm = _ranked("mm", autocast=dtypes.LOW)(_of_ranks("mm", 2, 2))
+bmm = _ranked("bmm", autocast=dtypes.LOW)(_of_ranks("bmm", 3, 3))
+_ranked("mv", counted=UNCOUNTED, autocast=dtypes.LOW_ON_CUDA)(_of_ranks("mv", 2, 1))
 for _name in ("dot", "vdot"):
-    rule(
-        _name,
-        other=work.nothing,
-        products=factors(0, 1),
-        counted=UNCOUNTED,
-        saves=products.matmul,
-        takes="int float complex",
-        same_dtype="input mat2",
-    )(_of_ranks(_name, 1, 1))
+    _ranked(_name, counted=UNCOUNTED)(_of_ranks(_name, 1, 1))
 
 
 def _plus_product(op: str, rank: int, vector: bool = False) -> Any:
@@ -202,38 +181,21 @@ def _plus_product(op: str, rank: int, vector: bool = False) -> Any:
     return operation
 
 
-for _name, _rank in (("addmm", 2), ("baddbmm", 3)):
-    rule(
-        _name,
-        scaled=True,
-        other=work.made,
-        products=factors(1, 2),
-        saves=products.factors,
-        takes="int float complex",
-        same_dtype="input a b",
-        autocast=dtypes.LOW,
-    )(_plus_product(_name, _rank))
-rule(
-    "addbmm",
+_adds = partial(
+    rule,
     scaled=True,
     other=work.made,
     products=factors(1, 2),
-    counted=Counted(work.nothing, factors(1, 2)),
     takes="int float complex",
     same_dtype="input a b",
     autocast=dtypes.LOW,
-)(_plus_product("addbmm", 3))
-rule(
-    "addmv",
-    scaled=True,
-    other=work.made,
-    products=factors(1, 2),
-    counted=UNCOUNTED,
-    saves=products.factors,
-    takes="int float complex",
-    same_dtype="input a b",
-    autocast=dtypes.LOW_ON_CUDA,
-)(_plus_product("addmv", 2, vector=True))
+)
+for _name, _rank in (("addmm", 2), ("baddbmm", 3)):
+    _adds(_name, saves=products.factors)(_plus_product(_name, _rank))
+_adds("addbmm", counted=Counted(work.nothing, factors(1, 2)))(_plus_product("addbmm", 3))
+_adds("addmv", counted=UNCOUNTED, saves=products.factors, autocast=dtypes.LOW_ON_CUDA)(
+    _plus_product("addmv", 2, vector=True)
+)
 
 
 @rule("outer", "ger", other=work.made, saves=products.factors, dtype=dtypes.of_tensors)

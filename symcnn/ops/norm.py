@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from inspect import unwrap
 
-from symcnn.algebra.axis import Whole
 from symcnn.algebra.size import Int, floordiv
 from symcnn.errors import ShapeMismatch
 from symcnn.ops import dtypes, tools, work
@@ -18,11 +17,11 @@ from symcnn.ops.operation import rule
 from symcnn.ops.registry import (
     at_least,
     elementwise,
-    leading_axes,
     of_shapes,
-    require_equal,
+    over,
     require_numbers,
     require_rank,
+    require_shape,
     whole_numbers,
 )
 from symcnn.ops.storage import maps, products
@@ -114,16 +113,8 @@ def instance_norm(
     requires = _channels(input, running_mean, running_var, weight, bias)
     if use_input_stats:
         requires += _not_one(input, input.dims[2:], _TRAINING)
-        return _statistics(input, range(2, input.ndim), requires)
+        return over(input, range(2, input.ndim), requires)
     return elementwise(input, requires=tuple(requires))
-
-
-def _statistics(x: SymbolicTensor, axes: Sequence[int], requires: list[Requirement]) -> Result:
-    """The shape stays; along `axes` every place reads everything, through mean and variance."""
-    maps = leading_axes(x.ndim)
-    for axis in axes:
-        maps[axis] = (axis, Whole(x.dims[axis]))
-    return Result((x.dims,), tuple(maps), requires=tuple(requires))
 
 
 @_norm(
@@ -156,7 +147,7 @@ def group_norm(
     several = Condition(channels, ">=", 2 * num_groups)
     (others,) = _not_one(input, (input.dims[0], *input.dims[2:]), _TRAINING)
     requires.append(AnyOf((several, *others.options), _TRAINING))
-    return _statistics(input, range(1, input.ndim), requires)
+    return over(input, range(1, input.ndim), requires)
 
 
 @_norm(
@@ -182,14 +173,13 @@ def layer_norm(
     if not 1 <= len(shape) <= input.ndim:
         raise ShapeMismatch(f"layer_norm over {shape} takes an input of at least {len(shape)} axes")
     why = "the last axes must have the shape the layer was built for"
-    requires: list[Requirement] = []
-    for have, want in zip(input.dims[input.ndim - len(shape) :], shape, strict=True):
-        requires += require_equal(have, want, why)
+    requires = require_shape(input.dims[input.ndim - len(shape) :], shape, why)
     if weight is not None and weight.ndim != len(shape):
         raise ShapeMismatch(f"layer_norm over {shape}: the weight is {weight.ndim}-d")
-    for have, want in zip(() if weight is None else weight.dims, shape, strict=False):
-        requires += require_equal(have, want, "the weight must have the shape that is normalized")
-    return _statistics(input, range(input.ndim - len(shape), input.ndim), requires)
+    if weight is not None:
+        why = "the weight must have the shape that is normalized"
+        requires += require_shape(weight.dims, shape, why)
+    return over(input, range(input.ndim - len(shape), input.ndim), requires)
 
 
 rule(
@@ -206,7 +196,7 @@ rule(
 @rule("_weight_norm", saves=products.weight_norm, empty=True)
 def weight_norm(v: SymbolicTensor, g: SymbolicTensor, dim: int = 0) -> Result:
     """A weight of a direction v and a length g, made anew at every call."""
-    return _statistics(v, range(v.ndim), [])
+    return over(v, range(v.ndim))
 
 
 def _averages_in_3d(node: Node) -> Mapping[str, str]:
@@ -230,9 +220,7 @@ def local_response_norm(
         raise ShapeMismatch("local_response_norm takes an input of at least 3 axes")
     require_numbers(alpha=alpha, beta=beta, k=k)
     needs = at_least("size", (size,), 1)
-    maps = leading_axes(input.ndim)
-    maps[1] = (1, Whole(input.dims[1]))
-    return Result((input.dims,), tuple(maps), requires=tuple(needs))
+    return over(input, (1,), needs)
 
 
 def _below(op: Callable[..., Made]) -> Callable[..., Made]:

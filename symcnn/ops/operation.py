@@ -20,7 +20,7 @@ from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int, prod
 from symcnn.errors import BadSpec, ShapeMismatch, SymcnnError, UnsupportedOperation
 from symcnn.ops.dtypes import CASTABLE, Law, autocasted, can_cast, said
-from symcnn.ops.registry import Rule, as_sizes, require_equal
+from symcnn.ops.registry import Rule, as_sizes, require_shape
 from symcnn.ops.takes import Takes, promotes_by, require_dtypes
 from symcnn.ops.values import Value, whole
 from symcnn.trace.call import NO_KEYWORDS, RECORDS, Call
@@ -242,7 +242,7 @@ def _into(op: str, target: SymbolicTensor, result: Result) -> Result:
             cure=f"{op} without the underscore makes a new tensor",
         )
     why = f"{op} in place: the result must have the shape of the tensor that is written to"
-    same = [need for a, b in zip(dims, have, strict=True) for need in require_equal(a, b, why)]
+    same = require_shape(dims, have, why)
     return replace(result, shapes=(have,), requires=(*result.requires, *same))
 
 

@@ -18,9 +18,11 @@ from symcnn.ops.registry import (
     elementwise,
     leading_axes,
     normal_dim,
+    over,
     require_equal,
     require_places,
     require_rank,
+    require_shape,
     same_axes,
     whole_axes,
 )
@@ -197,10 +199,7 @@ def _written(
         for i, (a, b) in enumerate(zip(source.dims, input.dims, strict=False)):
             want = prod(index.dims) if i == axis else b
             requires += require_equal(a, want, "index_add: the source must have the tensor's sizes")
-    axes = leading_axes(input.ndim)
-    if axes:
-        axes[axis] = (axis, Whole(input.dims[axis]))
-    return Result((input.dims,), tuple(axes), requires=tuple(requires))
+    return over(input, (axis,), requires)
 
 
 @rule("index_fill", takes={"index": "int64"})
@@ -310,8 +309,9 @@ def embedding_bag(
     if per_sample_weights is not None:
         if mode != "sum" or per_sample_weights.ndim != input.ndim:
             raise ShapeMismatch(f"{op}: one weight per index, for mode='sum' only")
-        for have, want in zip(per_sample_weights.dims, input.dims, strict=True):
-            requires += require_equal(have, want, f"{op}: one weight per index")
+        requires += require_shape(
+            per_sample_weights.dims, input.dims, f"{op}: one weight per index"
+        )
     if (offsets is None) != (input.ndim == 2) or (offsets is not None and offsets.ndim != 1):
         raise ShapeMismatch(f"{op}: a vector of offsets, for a 1-d input only")
     bags = input.dims[0] if offsets is None else offsets.dims[0]

@@ -24,6 +24,7 @@ from symcnn.ops.registry import (
     leading_axes,
     normal_dim,
     normal_dims,
+    over,
     require_numbers,
     same_axes,
 )
@@ -45,121 +46,86 @@ def _unary(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
     return elementwise(input)
 
 
-rules("ndtr", dtype=dtypes.floats)(_unary)
-rules("mvlgamma", dtype=dtypes.tensor_floats, takes="int float")(_unary)
-rules(
-    "acosh arccosh asinh arcsinh arcsin atan arctan atanh arctanh arccos sinc",
+_floats = partial(rules, dtype=dtypes.floats)
+_floats("ndtr")(_unary)
+_floats(
+    "acosh arccosh asinh arcsinh arcsin atan arctan atanh arctanh arccos sinc cos sin",
     saves=points.keeps_input,
-    dtype=dtypes.floats,
 )(_unary)
-rules("digamma entr erfc i0 lgamma", saves=points.keeps_input, dtype=dtypes.floats, takes=_REAL)(
-    _unary
-)
-rules("exp2", saves=points.keeps_output, dtype=dtypes.floats)(_unary)
-rules("ndtri", takes=_REAL, saves=points.keeps_output, dtype=dtypes.floats)(_unary)
-rules("deg2rad rad2deg", takes=_REAL, saves=points.keeps_nothing, dtype=dtypes.floats)(_unary)
-rules("erfcx i0e i1 i1e log_ndtr", takes=_REAL, saves=points.keeps_both, dtype=dtypes.floats)(
-    _unary
-)
-_whole = partial(rules, saves=points.keeps_nothing, takes="int float")
-_whole("ceil", value=values.exact(math.ceil))(_unary)
-_whole("floor", value=values.exact(math.floor))(_unary)
-_negates = partial(rules, saves=points.keeps_nothing, value=values.exact(operator.neg))
-_negates("neg", operators="neg", takes=_NUMBERS)(_unary)
-_negates("negative", takes=_NUMBERS)(_unary)
-_whole("trunc fix")(_unary)
-rules("sign", saves=points.keeps_nothing, takes=_REAL)(_unary)
-rules("frac", saves=points.keeps_nothing, takes="float")(_unary)
-rules("bitwise_not", saves=points.keeps_nothing, takes="bool int", operators="invert")(_unary)
-rules("conj_physical", saves=points.keeps_nothing)(_unary)
-_single = partial(rules, dtype=dtypes.floats, autocast=dtypes.SINGLE_ON_CUDA)
-_single("acos asin cosh sinh", saves=points.keeps_input)(_unary)
+_floats("digamma entr erfc i0 lgamma erf logit", saves=points.keeps_input, takes=_REAL)(_unary)
+_floats("tanhshrink", saves=points.keeps_input, takes=_NUMBERS)(_unary)
+_floats("exp2 sigmoid sqrt tanh special_expit expit", saves=points.keeps_output)(_unary)
+_floats("ndtri", takes=_REAL, saves=points.keeps_output)(_unary)
+_floats("deg2rad rad2deg", takes=_REAL, saves=points.keeps_nothing)(_unary)
+_floats("erfcx i0e i1 i1e log_ndtr", takes=_REAL, saves=points.keeps_both)(_unary)
+_single = partial(_floats, autocast=dtypes.SINGLE_ON_CUDA)
+_single("acos asin cosh sinh log log10 log1p log2", saves=points.keeps_input)(_unary)
 _single("erfinv", saves=points.keeps_input, takes=_REAL)(_unary)
-_single("expm1 tan", saves=points.keeps_output)(_unary)
-rules("identity", other=work.nothing, saves=views.same, shows="every")(_unary)
-rules(
-    "requires_grad_ conj resolve_conj resolve_neg requires_grad",
-    other=work.nothing,
-    saves=views.same,
-)(_unary)
-rules("cos sin", saves=points.keeps_input, dtype=dtypes.floats)(_unary)
-rules("erf logit", saves=points.keeps_input, dtype=dtypes.floats, takes=_REAL)(_unary)
-rules("tanhshrink", saves=points.keeps_input, dtype=dtypes.floats, takes=_NUMBERS)(_unary)
-rules("nan_to_num", saves=points.keeps_input)(_unary)
+_single("exp expm1 reciprocal rsqrt tan", saves=points.keeps_output)(_unary)
+_flat = partial(rules, saves=points.keeps_nothing)
+_flat("ceil", takes="int float", value=values.exact(math.ceil))(_unary)
+_flat("floor", takes="int float", value=values.exact(math.floor))(_unary)
+_flat("neg", operators="neg", takes=_NUMBERS, value=values.exact(operator.neg))(_unary)
+_flat("negative", takes=_NUMBERS, value=values.exact(operator.neg))(_unary)
+_flat("trunc fix", takes="int float")(_unary)
+_flat("sign", takes=_REAL)(_unary)
+_flat("frac", takes="float")(_unary)
+_flat("bitwise_not", takes="bool int", operators="invert")(_unary)
+_flat("conj_physical")(_unary)
+_asks = partial(_flat, dtype="bool")
+_asks("isfinite isinf isnan isreal logical_not")(_unary)
+_asks("isneginf isposinf signbit", takes=_REAL)(_unary)
+_keeps = partial(rules, saves=points.keeps_input)
+_keeps("nan_to_num")(_unary)
+_keeps("hardshrink hardsigmoid hardswish mish", takes="float")(_unary)
+_keeps("abs", dtype=dtypes.part, value=values.magnitude, operators="abs")(_unary)
+_keeps("absolute", dtype=dtypes.part, value=values.magnitude)(_unary)
+_keeps("angle", dtype=dtypes.to_real)(_unary)
+_keeps("relu6", counts=tools.ACTIVATION, takes="int float")(_unary)
+_keeps("silu", counts=tools.ACTIVATION, takes="float complex")(_unary)
+_keeps("softplus", takes="float", autocast=dtypes.SINGLE_ON_CUDA)(_unary)
+_keeps("square", dtype=dtypes.square)(_unary)
+_keeps("threshold", takes="int float")(_unary)
+rules("mvlgamma", dtype=dtypes.tensor_floats, takes="int float")(_unary)
 rules("sgn")(_unary)
-rules("sigmoid sqrt tanh special_expit expit", saves=points.keeps_output, dtype=dtypes.floats)(
-    _unary
-)
-rules("cpu", other=work.nothing, value=values.same)(_unary)
-rules("cuda pin_memory alias_copy", other=work.nothing)(_unary)
-rules("hardshrink hardsigmoid hardswish mish", saves=points.keeps_input, takes="float")(_unary)
-rules("isfinite isinf isnan", saves=points.keeps_nothing, dtype=dtypes.always("bool"))(_unary)
-rules("logical_not", saves=points.keeps_nothing, dtype=dtypes.always("bool"))(_unary)
-rules(
-    "log log10 log1p log2",
-    saves=points.keeps_input,
-    dtype=dtypes.floats,
-    autocast=dtypes.SINGLE_ON_CUDA,
-)(_unary)
-rules("isreal", saves=points.keeps_nothing, dtype=dtypes.always("bool"))(_unary)
-rules(
-    "isneginf isposinf signbit",
-    saves=points.keeps_nothing,
-    dtype=dtypes.always("bool"),
-    takes=_REAL,
-)(_unary)
-rules(
-    "exp reciprocal rsqrt",
-    saves=points.keeps_output,
-    dtype=dtypes.floats,
-    autocast=dtypes.SINGLE_ON_CUDA,
-)(_unary)
 rules("elu leaky_relu", counts=tools.ACTIVATION, saves=points.leaky, takes="float")(_unary)
-rules("imag real", other=work.nothing, saves=views.half, dtype=dtypes.part)(_unary)
-rules(
-    "abs",
-    saves=points.keeps_input,
-    dtype=dtypes.part,
-    value=values.magnitude,
-    operators="abs",
-)(_unary)
-rules("clone", other=work.nothing, saves=points.clone, value=values.same)(_unary)
-rules(
-    "contiguous",
-    other=work.nothing,
-    saves=views.contiguous,
-    value=values.same,
-    shows="every",
-    idle=lambda node: {},
-)(_unary)
-rules("detach", other=work.nothing, gradient=False, saves=views.alias, value=values.same)(_unary)
 rules("logsigmoid", saves=points.logsigmoid, takes="float")(_unary)
 rules("positive", saves=views.same, takes=_NUMBERS)(_unary)
 rules("relu", counts=tools.ACTIVATION, saves=points.keeps_output, shows="every", takes="int float")(
     _unary
 )
-rules("relu6", counts=tools.ACTIVATION, saves=points.keeps_input, takes="int float")(_unary)
 rules("selu", saves=points.leaky, takes="float")(_unary)
-rules("silu", counts=tools.ACTIVATION, saves=points.keeps_input, takes="float complex")(_unary)
-rules("softplus", saves=points.keeps_input, takes="float", autocast=dtypes.SINGLE_ON_CUDA)(_unary)
 rules("softsign", saves=points.softsign, dtype=dtypes.first_float)(_unary)
-rules("square", saves=points.keeps_input, dtype=dtypes.square)(_unary)
-rules("threshold", saves=points.keeps_input, takes="int float")(_unary)
-_cast = partial(rules, other=work.nothing, saves=points.cast, value=values.recast)
-_cast("float", value=values.as_float, dtype=dtypes.always("float32"))(_unary)
-_cast("half", dtype=dtypes.always("float16"))(_unary)
-_cast("double", value=values.as_float, dtype=dtypes.always("float64"))(_unary)
-_cast("bfloat16", dtype=dtypes.always("bfloat16"))(_unary)
-_cast("int", value=values.truncated, dtype=dtypes.always("int32"))(_unary)
-_cast("long", value=values.truncated, dtype=dtypes.always("int64"))(_unary)
-_cast("bool", dtype=dtypes.always("bool"))(_unary)
-rules("angle", saves=points.keeps_input, dtype=dtypes.to_real)(_unary)
-rules("absolute", saves=points.keeps_input, dtype=dtypes.part, value=values.magnitude)(_unary)
-rules("char", other=work.nothing, saves=points.cast, dtype=dtypes.always("int8"))(_unary)
-rules("byte", other=work.nothing, saves=points.cast, dtype=dtypes.always("uint8"))(_unary)
-rules("short", other=work.nothing, saves=points.cast, dtype=dtypes.always("int16"))(_unary)
-rules("cfloat", other=work.nothing, scrambles=True, dtype=dtypes.always("complex64"))(_unary)
-rules("cdouble", other=work.nothing, scrambles=True, dtype=dtypes.always("complex128"))(_unary)
+_moves = partial(rules, other=work.nothing)
+_moves("identity", saves=views.same, shows="every")(_unary)
+_moves("requires_grad_ conj resolve_conj resolve_neg requires_grad", saves=views.same)(_unary)
+_moves("cpu", value=values.same)(_unary)
+_moves("cuda pin_memory alias_copy")(_unary)
+_moves("imag real", saves=views.half, dtype=dtypes.part)(_unary)
+_moves("clone", saves=points.clone, value=values.same)(_unary)
+_moves(
+    "contiguous",
+    saves=views.contiguous,
+    value=values.same,
+    shows="every",
+    idle=lambda node: {},
+)(_unary)
+_moves("detach", gradient=False, saves=views.alias, value=values.same)(_unary)
+for _names, _to, _value in (
+    ("float", "float32", values.as_float),
+    ("half", "float16", values.recast),
+    ("double", "float64", values.as_float),
+    ("bfloat16", "bfloat16", values.recast),
+    ("int", "int32", values.truncated),
+    ("long", "int64", values.truncated),
+    ("bool", "bool", values.recast),
+    ("char", "int8", None),
+    ("byte", "uint8", None),
+    ("short", "int16", None),
+):
+    _moves(_names, saves=points.cast, dtype=_to, value=_value)(_unary)
+_moves("cfloat", scrambles=True, dtype="complex64")(_unary)
+_moves("cdouble", scrambles=True, dtype="complex128")(_unary)
 
 
 @rule("round", saves=points.keeps_nothing, takes="int float")
@@ -176,8 +142,8 @@ def _recast(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
     return elementwise(input, others=tuple((t, None) for t in like))
 
 
-rules("to", other=work.nothing, saves=points.cast, dtype=dtypes.cast, value=values.cast)(_recast)
-rules("type", other=work.nothing, saves=points.cast, dtype=dtypes.cast)(_recast)
+_moves("to", saves=points.cast, dtype=dtypes.cast, value=values.cast)(_recast)
+_moves("type", saves=points.cast, dtype=dtypes.cast)(_recast)
 
 
 def _unread(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
@@ -185,7 +151,7 @@ def _unread(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
     return Result((input.dims,), None)
 
 
-_new = partial(rules, other=work.nothing, pointwise=False)
+_new = partial(_moves, pointwise=False)
 _new("zeros_like", saves=points.clone, uniform=True, value=values.filled(0))(_unread)
 _new("ones_like", saves=points.clone, uniform=True, value=values.filled(1))(_unread)
 _new("full_like", saves=points.clone, uniform=True, value=values.created)(_unread)
@@ -199,15 +165,7 @@ def _softmax(
     """Every place reads its axis; without one, torch takes the first of 0, 1 or 3 axes."""
     if dim is None:
         dim = 0 if input.ndim in (0, 1, 3) else 1
-    return _over(input, normal_dim(dim, input.ndim, "softmax"))
-
-
-def _over(x: SymbolicTensor, *axes: int) -> Result:
-    """The shape stays; along `axes` every place reads everything."""
-    maps = leading_axes(x.ndim)
-    for axis in axes if x.ndim else ():
-        maps[axis] = (axis, Whole(x.dims[axis]))
-    return Result((x.dims,), tuple(maps))
+    return over(input, [normal_dim(dim, input.ndim, "softmax")])
 
 
 @rule(
@@ -227,33 +185,15 @@ def normalize(
 ) -> Result:
     """Divided by the norm along `dim`."""
     require_numbers(eps=eps)
-    return _over(input, *normal_dims(dim, input.ndim, "normalize"))
+    return over(input, normal_dims(dim, input.ndim, "normalize"))
 
 
-rules(
-    "softmax",
-    pointwise=False,
-    other=work.times(3, work.made),
-    counts=tools.SOFTMAX,
-    saves=points.softmax,
-    takes="float",
-    autocast=dtypes.SINGLE_ON_CUDA,
-)(_softmax)
-rules(
-    "log_softmax",
-    pointwise=False,
-    other=work.times(3, work.made),
-    saves=points.softmax,
-    takes="float",
-    autocast=dtypes.SINGLE_ON_CUDA,
-)(_softmax)
-rules(
-    "softmin",
-    pointwise=False,
-    other=work.times(3, work.made),
-    takes={"": "float", "input": _NUMBERS},
-    autocast=dtypes.SINGLE_ON_CUDA,
-)(_softmax)
+_shares = partial(
+    rules, pointwise=False, other=work.times(3, work.made), autocast=dtypes.SINGLE_ON_CUDA
+)
+_shares("softmax", counts=tools.SOFTMAX, saves=points.softmax, takes="float")(_softmax)
+_shares("log_softmax", saves=points.softmax, takes="float")(_softmax)
+_shares("softmin", takes={"": "float", "input": _NUMBERS})(_softmax)
 
 
 @rule("gumbel_softmax", pointwise=False, other=work.times(3, work.made), takes="float")
@@ -262,7 +202,7 @@ def gumbel_softmax(
 ) -> Result:
     """A sample of the softmax along `dim`."""
     require_numbers(tau=tau)
-    return _over(logits, normal_dim(dim, logits.ndim, "gumbel_softmax"))
+    return over(logits, [normal_dim(dim, logits.ndim, "gumbel_softmax")])
 
 
 @rule("type_as", other=work.nothing, saves=points.cast, dtype=dtypes.cast)
@@ -321,10 +261,10 @@ def renorm(input: SymbolicTensor, p: float, dim: int, maxnorm: float) -> Result:
     if input.ndim < 2:
         raise ShapeMismatch("renorm takes an input of at least 2 axes")
     one = normal_dim(dim, input.ndim, "renorm")
-    return _over(input, *(axis for axis in range(input.ndim) if axis != one))
+    return over(input, [axis for axis in range(input.ndim) if axis != one])
 
 
-@rule("isclose", dtype=dtypes.always("bool"), same_dtype="input other")
+@rule("isclose", dtype="bool", same_dtype="input other")
 def isclose(
     input: SymbolicTensor,
     other: SymbolicTensor,
@@ -428,15 +368,14 @@ _real("copysign xlogy xlog1py")(_binary)
 rules("ldexp", dtype=dtypes.floats)(_binary)
 rules("hypot logaddexp2 igamma igammac", dtype=dtypes.promotes, takes="float")(_binary)
 rules("logaddexp", dtype=dtypes.promotes, takes="float complex")(_binary)
-_compares = partial(rules, saves=points.keeps_nothing, dtype=dtypes.always("bool"))
 for _name in "eq ne lt le gt ge".split():
-    _compares(
+    _asks(
         _name,
         value=values.exact(getattr(operator, _name)),
         operators=_name,
         takes="" if _name in ("eq", "ne") else _REAL,
     )(_binary)
-_compares("logical_and logical_or logical_xor")(_binary)
+_asks("logical_and logical_or logical_xor")(_binary)
 _integers = partial(rules, dtype=dtypes.promotes, takes="int")
 _integers("bitwise_left_shift", operators="lshift rlshift ilshift")(_binary)
 _integers("bitwise_right_shift", operators="rshift rrshift irshift")(_binary)
@@ -464,8 +403,8 @@ _bitwise = partial(_arithmetic, takes="bool int")
 _bitwise("bitwise_and", operators="and rand iand")(_binary)
 _bitwise("bitwise_or", operators="or ror ior")(_binary)
 _bitwise("bitwise_xor", operators="xor rxor ixor")(_binary)
-_compares("greater greater_equal less less_equal", takes=_REAL)(_binary)
-_compares("not_equal")(_binary)
+_asks("greater greater_equal less less_equal", takes=_REAL)(_binary)
+_asks("not_equal")(_binary)
 rules(
     "div",
     autocast=dtypes.WIDEST_IN_SCRIPTS,
@@ -515,7 +454,7 @@ rules(
     operators="pow rpow ipow",
 )(_binary)
 rules("float_power", dtype=dtypes.doubles)(_binary)
-_pair = partial(rules, other=work.nothing, dtype=dtypes.to_complex, same_dtype="input other")
+_pair = partial(_moves, dtype=dtypes.to_complex, same_dtype="input other")
 _pair("polar", takes="float32 float64", autocast=dtypes.SINGLE_ON_CPU)(_binary)
 _pair("complex", takes="float16 float32 float64")(_binary)
 

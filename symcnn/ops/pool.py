@@ -23,9 +23,9 @@ from symcnn.ops.registry import (
     of_shapes,
     of_sizes,
     one_or_n,
-    require_equal,
     require_numbers,
     require_rank,
+    require_shape,
 )
 from symcnn.ops.storage import maps
 from symcnn.ops.takes import meant, not_taken
@@ -224,8 +224,7 @@ def _fractional(
     if _random_samples is not None:
         want = (*((1,) if input.ndim == n + 1 else input.dims[:1]), input.dims[-n - 1], n)
         require_rank(_random_samples, (3,), f"the samples of {op}")
-        pairs = zip(_random_samples.dims, want, strict=True)
-        samples = [c for have, size in pairs for c in require_equal(have, size, f"{op}: samples")]
+        samples = require_shape(_random_samples.dims, want, f"{op}: samples")
     else:
         samples = []
     requires += [

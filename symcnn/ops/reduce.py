@@ -119,10 +119,10 @@ rule("nansum", dtype=dtypes.counts)(_statistic("nansum"))
 for _name in "all any".split():
     rule(_name, saves="", dtype=dtypes.logical, value=values.logical)(_statistic(_name))
 for _name in "argmax argmin".split():
-    rule(_name, saves="", dtype=dtypes.always("int64"), takes="int float")(_statistic(_name))
+    rule(_name, saves="", dtype="int64", takes="int float")(_statistic(_name))
 
 
-@rule("count_nonzero", dtype=dtypes.always("int64"))
+@rule("count_nonzero", dtype="int64")
 def count_nonzero(
     input: SymbolicTensor, dim: OneOrMore[int] | None = None, *dims: int, **kwargs: object
 ) -> Result:
@@ -336,7 +336,7 @@ rule("sort", saves=maps.extreme, dtype=dtypes.with_places, value=values.in_order
 rule(
     "argsort",
     saves="",
-    dtype=dtypes.always("int64"),
+    dtype="int64",
     value=values.order,
     takes=_REAL,
 )(_order("argsort", 1))

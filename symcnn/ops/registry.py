@@ -227,6 +227,11 @@ def require_equal(have: Int, want: Int, why: str) -> list[Requirement]:
     return [] if have == want else [Condition(have, "==", want, why)]
 
 
+def require_shape(have: Sequence[Int], want: Sequence[Int], why: str) -> list[Requirement]:
+    """That as many sizes are equal, one by one, where that is not plain."""
+    return [need for a, b in zip(have, want, strict=True) for need in require_equal(a, b, why)]
+
+
 def index_shape(item: object) -> tuple[Int, ...]:
     """The shape of an index: that of a tensor, or of nested lists."""
     if isinstance(item, SymbolicTensor):
@@ -308,6 +313,14 @@ def elementwise(
 ) -> Result:
     """The result of an operation that keeps the shape and works point by point."""
     return Result((x.dims,), same_axes(len(x.dims)), requires=requires, others=others)
+
+
+def over(x: SymbolicTensor, axes: Iterable[int], requires: Sequence[Requirement] = ()) -> Result:
+    """The result of an operation that keeps the shape and reads all of `axes` at every place."""
+    maps = leading_axes(x.ndim)
+    for axis in axes if x.ndim else ():
+        maps[axis] = (axis, Whole(x.dims[axis]))
+    return Result((x.dims,), tuple(maps), requires=tuple(requires))
 
 
 def map_axes(

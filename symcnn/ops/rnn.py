@@ -15,7 +15,15 @@ from symcnn.errors import DataDependent, ShapeMismatch
 from symcnn.ops import dtypes
 from symcnn.ops.autograd import pair
 from symcnn.ops.operation import Product, Work, rule
-from symcnn.ops.registry import Axes, filled, leading_axes, require_equal, require_rank, whole_axes
+from symcnn.ops.registry import (
+    Axes,
+    filled,
+    leading_axes,
+    require_equal,
+    require_rank,
+    require_shape,
+    whole_axes,
+)
 from symcnn.ops.storage import maps
 from symcnn.sets.condition import Requirement
 from symcnn.trace.graph import Node, Result, SymbolicTensor, tensors_in
@@ -93,9 +101,7 @@ def _state(op: str, state: SymbolicTensor, shape: Sequence[Int]) -> list[Require
     if state.ndim != len(shape):
         raise ShapeMismatch(f"{op}: a state is {len(shape)}-d here, not {state.ndim}-d")
     why = f"{op}: a state is (layers, batch, units)"
-    return [
-        need for a, b in zip(state.dims, shape, strict=True) for need in require_equal(a, b, why)
-    ]
+    return require_shape(state.dims, shape, why)
 
 
 def _axes(rank: int, batch_first: bool, output: Sequence[Int]) -> Axes:

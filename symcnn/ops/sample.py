@@ -30,6 +30,7 @@ from symcnn.ops.registry import (
     ntuple,
     require_equal,
     require_rank,
+    require_shape,
     whole_axes,
 )
 from symcnn.ops.storage import maps
@@ -59,9 +60,7 @@ def _max_unpool(
         at_least(name, given, 1 if n == 3 and name == "stride" else -(1 << 31))
     if indices.ndim != input.ndim:
         raise ShapeMismatch(f"{op}: the indices are {indices.ndim}-d, the input {input.ndim}-d")
-    requires: list[Requirement] = []
-    for have, want in zip(indices.dims, input.dims, strict=True):
-        requires += require_equal(have, want, f"{op}: there must be an index per element")
+    requires = require_shape(indices.dims, input.dims, f"{op}: there must be an index per element")
     lead, space = input.dims[:-n], input.dims[-n:]
     scatters = [Scatter(k, s, p) for k, s, p in zip(kernel, strides, pads, strict=True)]
     sizes: list[Int] = [f.size(x) for f, x in zip(scatters, space, strict=True)]

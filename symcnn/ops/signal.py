@@ -26,6 +26,7 @@ from symcnn.ops.registry import (
     normal_dim,
     require_equal,
     require_rank,
+    require_shape,
     whole_axes,
 )
 from symcnn.ops.storage import spectra, views
@@ -332,7 +333,7 @@ def searchsorted(
 def _same_shape(have: Sequence[Int], want: Sequence[Int], why: str) -> list[Requirement]:
     if len(have) != len(want):
         raise ShapeMismatch(f"{why}: {len(have)} axes, not {len(want)}")
-    return [need for a, b in zip(have, want, strict=True) for need in require_equal(a, b, why)]
+    return require_shape(have, want, why)
 
 
 def _hops(n_fft: Int, hop: Int, width: Int) -> list[Requirement]:
@@ -340,7 +341,7 @@ def _hops(n_fft: Int, hop: Int, width: Int) -> list[Requirement]:
     return needs + at_least("win_length", (width,), 1)
 
 
-@rule("isin", dtype=dtypes.always("bool"), takes="int float", empty=True)
+@rule("isin", dtype="bool", takes="int float", empty=True)
 def isin(elements: Operand, test_elements: Operand, **kwargs: object) -> Result:
     """For every element, whether it is among others."""
     return elementwise(elements) if isinstance(elements, SymbolicTensor) else Result(((),))
