@@ -172,17 +172,13 @@ def _runs_of(numbers: Sequence[int]) -> list[Run]:
     low, high = numbers[0], numbers[-1]
     if high - low + 1 == len(numbers):
         return [Run(low, high)]
-    inside = set(numbers)
     for period in range(2, min((high - low) // 2, 256) + 1):
         residues = {x % period for x in numbers}
-        if len(residues) < min(period, len(numbers)) and inside == {
-            x for x in range(low, high + 1) if x % period in residues
-        }:
-            return [
-                Run(first, high - (high - r) % period, period)
-                for r in residues
-                for first in [low + (r - low) % period]
-            ]
+        if len(residues) < min(period, len(numbers)):
+            # the runs of these residues hold all the numbers; they are it if they hold as many
+            ends = [(low + (r - low) % period, high - (high - r) % period) for r in residues]
+            if sum((last - first) // period + 1 for first, last in ends) == len(numbers):
+                return [Run(first, last, period) for first, last in ends]
     return [*_even(_spans(numbers))]
 
 

@@ -30,9 +30,11 @@ from symcnn.errors import Undecidable
 from symcnn.frontends.torch.arguments import EXAMPLE
 from symcnn.frontends.torch.branches import Choice, Nowhere, Step
 from symcnn.frontends.torch.quotients import square_root
+from symcnn.frontends.torch.stairs import Stair, tread
 from symcnn.frontends.torch.where import caller
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet, input_set
+from symcnn.sets.products import is_linear
 from symcnn.trace.branches import negation
 from symcnn.trace.tape import Guard, Tape, entails
 
@@ -208,6 +210,26 @@ class Answers:
                 found = prod((*twice, *(a for a, _ in pairs))) * number
         self.note(mark, ("root", expr), found)
         return found
+
+    def step(self, stair: Stair) -> Any:
+        """The value of a stair at the point of the run, and of all sizes of its step; None where
+        that has no end, or the size is no linear one. Where steps are many, the others are left.
+        """
+        size = stair.size
+        if not is_linear(size):
+            return None
+        if self.script:
+            return self.replay(("step", size))
+        mark, found = len(self.steps), tread(stair, self.here(size))
+        if found is not None:
+            ends = [Condition(size, ">=", found.first)]
+            ends += [] if found.last is None else [Condition(found.last, ">=", size)]
+            for end in ends:
+                if entails(end) is None:
+                    self._guard(end, "" if found.few else _NUMBER)
+        value = None if found is None else found.value
+        self.note(mark, ("step", size), value)
+        return value
 
     def point(self, names: Iterable[str]) -> dict[str, int]:
         """Where the run is: of the sizes that it describes so far, those nearest to the example.

@@ -37,7 +37,7 @@ from weakref import WeakValueDictionary, ref
 
 import torch
 
-from symcnn.frontends.torch import texts
+from symcnn.frontends.torch import stairs, texts
 from symcnn.frontends.torch.aliases import constructed
 from symcnn.frontends.torch.asleep import is_asleep
 from symcnn.frontends.torch.irrational import FUNCTIONS, called
@@ -206,8 +206,10 @@ def _of_math(name: str) -> Callable[..., Any]:
 
 def _isqrt(*args: Any) -> Any:
     """`math.isqrt`: the root of a square is a size."""
-    root = args[0].__sym_float__().root() if args and type(args[0]) is Dim else None
-    return math.isqrt(*args) if root is None else math.trunc(root)
+    if len(args) != 1 or type(args[0]) is not Dim:
+        return math.isqrt(*args)
+    root = args[0].__sym_float__().root()
+    return stairs.of_whole(math.isqrt)(args[0]) if root is None else math.trunc(root)
 
 
 class _Constant(SimpleNamespace):

@@ -20,6 +20,8 @@ from typing import Any, Self
 
 import torch
 
+from symcnn.frontends.torch.quotients import computed, occurrences
+from symcnn.frontends.torch.stairs import Stair
 from symcnn.frontends.torch.texts import Text, written
 from symcnn.lazy import sympy
 
@@ -41,6 +43,9 @@ FUNCTIONS: Mapping[str, bool] = {
 }
 
 _PLAIN = frozenset({int, float})
+
+#: Of these what grows does not grow.
+_WAVES = frozenset({math.sin, math.cos})
 
 #: A power of a size up to it is a float.
 HIGHEST = 4
@@ -98,12 +103,19 @@ class Irrational(Float):
     compute: gives the number, or a size that it is; asks the trace for the sizes.
     of_symbols: gives the formula.
     positive: whether it is positive for all sizes of the run.
+    stair: what it is of a single size, if it only grows or only falls with that.
     """
 
     def __init__(
-        self, compute: Callable[[], Any], of_symbols: Callable[[], Any], *, positive: bool
+        self,
+        compute: Callable[[], Any],
+        of_symbols: Callable[[], Any],
+        *,
+        positive: bool,
+        stair: Stair | None = None,
     ) -> None:
         self._compute, self.of_symbols, self.positive = compute, of_symbols, positive
+        self.stair = stair
         self._values: list[Any] = []
 
     @property
@@ -126,10 +138,12 @@ class Irrational(Float):
         if sign is operator.truediv and not _is_positive(b):
             return operator.truediv(_value(a), _value(b))
         positive = sign is not operator.sub and _is_positive(a) and _is_positive(b)
+        stair = self.stair if type(other) in _PLAIN else None
         return Irrational(
             lambda: sign(_value(a), _value(b)),
             lambda: sign(_symbols(a), _symbols(b)),
             positive=positive,
+            stair=stair and stair.then(lambda f: sign(other, f) if reflected else sign(f, other)),
         )
 
     def __add__(self, other: Any) -> Any:
@@ -164,11 +178,28 @@ class Irrational(Float):
     def __bool__(self) -> bool:
         return self.positive or bool(self._value)
 
+    def made(self, operation: Callable[[Any], Any]) -> Any:
+        """What rounding makes of it, or a comparison: a step of the stair that it is."""
+        if not self._values and self.stair is not None:
+            step = self.stair.then(operation).value()
+            if step is not None:
+                return step
+        return operation(self._value)
+
+    def is_integer(self) -> bool:
+        """Whether it is whole, as float.is_integer."""
+        return bool(self == math.floor(self))
+
+    def __mod__(self, other: Any) -> Any:
+        if type(other) in _PLAIN and other == 1:
+            return self - math.floor(self)
+        return NotImplemented if isinstance(other, torch.Tensor) else self._value % _value(other)
+
     def __int__(self) -> int:
-        return int(self._value)
+        return int(self.made(math.trunc))
 
     def __round__(self, ndigits: Any = None) -> Any:
-        return round(self._value) if ndigits is None else round(self.number(), ndigits)
+        return self.made(round) if ndigits is None else round(self.number(), ndigits)
 
     def formula(self) -> str:
         """What it is, to people."""
@@ -176,6 +207,17 @@ class Irrational(Float):
 
     def __reduce__(self) -> Any:
         return float, (self.number(),)
+
+
+def _stair(number: Any) -> Stair | None:
+    """What is computed of a single size that is met once; None of any other."""
+    if type(number) is Irrational:
+        return number.stair
+    recipe = getattr(number, "recipe", None) or number.expr
+    met = occurrences(recipe)
+    if len(met) != 1:
+        return None
+    return Stair(met[0], lambda n: computed(recipe, lambda _: n), number.tracer)
 
 
 def _value(number: Any) -> Any:
@@ -200,7 +242,13 @@ def _open(
         root = value.root() if function is math.sqrt and hasattr(value, "root") else None
         return function(float(value)) if root is None else root
 
-    return Irrational(compute, lambda: symbolic(_symbols(number)), positive=positive)
+    stair = None if function in _WAVES else _stair(number)
+    return Irrational(
+        compute,
+        lambda: symbolic(_symbols(number)),
+        positive=positive,
+        stair=stair and stair.then(lambda x: function(float(x))),
+    )
 
 
 def called(name: str, number: object, *rest: object) -> object:
@@ -239,14 +287,31 @@ def _at_the_number(operation: Callable[..., Any], *, reflected: bool = False) ->
     return call
 
 
-for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
-    setattr(Irrational, f"__{_name}__", _at_the_number(getattr(operator, _name)))
+def _compares(operation: Callable[[Any, Any], Any]) -> Any:
+    """A comparison with a number: on which side of it a stair is, is a step."""
+
+    def call(self: Irrational, other: Any) -> object:
+        if isinstance(other, torch.Tensor):
+            return NotImplemented
+        if type(other) in _PLAIN and operation in (operator.eq, operator.ne):
+            equal = self >= other and self <= other
+            return equal == (operation is operator.eq)
+        if type(other) in _PLAIN:
+            return self.made(lambda f: operation(f, other))
+        return operation(self._value, _value(other))
+
+    return call
+
+
+for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
+    setattr(Irrational, f"__{_name}__", _compares(getattr(operator, _name)))
 for _operation in (operator.floordiv, operator.mod, operator.pow, divmod):
     _name = _operation.__name__
-    setattr(Irrational, f"__{_name}__", _at_the_number(_operation))
+    if _operation is not operator.mod:
+        setattr(Irrational, f"__{_name}__", _at_the_number(_operation))
     setattr(Irrational, f"__r{_name}__", _at_the_number(_operation, reflected=True))
 for _function in (math.floor, math.ceil, math.trunc):
-    setattr(Irrational, f"__{_function.__name__}__", _at_the_number(_function))
+    setattr(Irrational, f"__{_function.__name__}__", partialmethod(Irrational.made, _function))
 
 
 #: Where numpy's name is another one.

@@ -32,3 +32,6 @@ class Questions(Protocol):
 
     def root(self, expr: Int) -> Int | None:
         """The root of a square, and of what is one at the example."""
+
+    def step(self, stair: Any) -> Any:
+        """The value of a stair at the example, whose step is a branch; None if it has no end."""

@@ -211,9 +211,14 @@ def square_root(expr: Int) -> Int | None:
 
 def sizes_of(recipe: Recipe) -> set[Size]:
     """The sizes that a float is computed from."""
+    return {*occurrences(recipe)}
+
+
+def occurrences(recipe: Recipe) -> list[Size]:
+    """The sizes that a float is computed from, as often as they stand in it."""
     if isinstance(recipe, tuple):
-        return sizes_of(recipe[1]) | sizes_of(recipe[2])
-    return {recipe} if isinstance(recipe, Size) else set()
+        return occurrences(recipe[1]) + occurrences(recipe[2])
+    return [recipe] if isinstance(recipe, Size) else []
 
 
 def of_one(recipe: Recipe) -> Recipe:

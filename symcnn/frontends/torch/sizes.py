@@ -34,8 +34,7 @@ from symcnn.algebra.size import (
     mod,
     scaled,
 )
-from symcnn.frontends.torch import irrational
-from symcnn.frontends.torch.irrational import Float, Irrational
+from symcnn.frontends.torch.irrational import Float, Irrational, as_methods, power
 from symcnn.frontends.torch.keys import KeyBook, hashing, numbers_near, numbers_written
 from symcnn.frontends.torch.questions import Questions
 from symcnn.frontends.torch.quotients import (
@@ -61,6 +60,7 @@ from symcnn.frontends.torch.quotients import (
     sizes_of,
     whole_ratio,
 )
+from symcnn.frontends.torch.stairs import of_whole
 from symcnn.frontends.torch.texts import Text, of_the_number, written
 from symcnn.sets.condition import Condition
 from symcnn.trace.tape import compute
@@ -511,12 +511,12 @@ class Real(Float):
     def __abs__(self) -> Any:
         return self if self >= 0 else -self
 
-    def __pow__(self, power: Any) -> Any:
-        if isinstance(power, torch.Tensor):
+    def __pow__(self, exponent: Any) -> Any:
+        if isinstance(exponent, torch.Tensor):
             return NotImplemented
-        if power == 2:
+        if exponent == 2:
             return self * self
-        return irrational.power(self, power)
+        return power(self, exponent)
 
     def root(self) -> Real | None:
         """The root of a square, which is a size."""
@@ -662,11 +662,11 @@ class Real(Float):
         return largest((self, other), sign=-1)
 
 
-for _name in ("bit_length", "bit_count", "to_bytes"):
-    setattr(Dim, _name, of_the_number(_name))
-for _name in ("hex", "as_integer_ratio"):
-    setattr(Real, _name, of_the_number(_name))
-irrational.as_methods(Dim, Real, Irrational)
+Dim.bit_length = of_whole(int.bit_length)
+for _name in ("bit_count", "to_bytes", "hex"):
+    setattr(Real if _name == "hex" else Dim, _name, of_the_number(_name))
+Real.as_integer_ratio = of_the_number("as_integer_ratio")
+as_methods(Dim, Real, Irrational)
 
 #: What python computes from sizes.
 SIZES = frozenset({Dim, Real, Irrational})

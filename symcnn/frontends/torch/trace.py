@@ -501,9 +501,7 @@ class _Front:
             path = *run.region.guards, *guards[:i]
             beyond = tuple(replace(guard, requirement=r, fixes="") for r in others)
             region = _Region((*path, *beyond), None, (run, i))
-            if max(run.tracer.last.values(), default=0) > _FAR:
-                self._leave(region, f"sizes above {_FAR:,}")
-                continue
+            far = max(run.tracer.last.values(), default=0) > _FAR
             try:
                 region.sizes = reduce(_met, others, alive)
                 nowhere = not region.sizes
@@ -512,6 +510,8 @@ class _Front:
             else:
                 if nowhere:  # a layer refuses them before the branch
                     self.refusals.append(Refusal(region.guards, ""))
+                elif far:
+                    self._leave(region, f"sizes above {_FAR:,}")
                 elif guard.fixes and not self._few(region.sizes, guard):
                     self._leave(region, guard.fixes)
                 else:

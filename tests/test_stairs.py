@@ -1,0 +1,105 @@
+"""What only grows with a size is a branch for each of its steps: logarithms, lengths in bits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+import symcnn
+from symcnn.frontends.torch.stairs import Stair, tread
+
+
+class Forward(torch.nn.Module):
+    def __init__(self, run: Callable[..., Any]) -> None:
+        super().__init__()
+        self.run = run
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.run(x, x.shape[2])
+
+
+def pooled(x: torch.Tensor, times: int) -> torch.Tensor:
+    for _ in range(times):
+        x = F.max_pool1d(x, 2)
+    return x
+
+
+def of_powers(x: torch.Tensor, h: int) -> torch.Tensor:
+    if not math.log2(h).is_integer():
+        raise ValueError("a power of two")
+    return x
+
+
+STAIRS: dict[str, Callable[..., Any]] = {
+    "levels": lambda x, h: pooled(x, int(math.log2(h)) - 2),
+    "numpy": lambda x, h: pooled(x, int(np.log2(h))),
+    "of base 2": lambda x, h: x[..., : math.floor(math.log(h, 2)) + 1],
+    "as a quotient": lambda x, h: x[..., : round(math.log(h) / math.log(2)) + 1],
+    "of a quotient": lambda x, h: pooled(x, math.ceil(math.log2(h / 32)) if h >= 32 else 0),
+    "of the larger": lambda x, h: pooled(x, int(math.log2(max(h, 8)))) if h >= 8 else x,
+    "to the next power": lambda x, h: F.pad(x, (0, 2 ** math.ceil(math.log2(h)) - h)),
+    "to the next power, by bits": lambda x, h: F.pad(x, (0, (1 << (h - 1).bit_length()) - h)),
+    "up to a power": lambda x, h: x[..., : 2 ** int(math.log2(h))],
+    "powers alone": of_powers,
+    "powers, by what is left": lambda x, h: x if math.log2(h) % 1 == 0 else x[..., :1],
+    "a comparison": lambda x, h: pooled(x, 1) if math.log(h) >= 3 else x,
+    "a root, compared": lambda x, h: pooled(x, 1) if h**0.5 > 5 else x,
+}
+
+
+@pytest.mark.parametrize("run", STAIRS.values(), ids=STAIRS)
+def test_what_only_grows_is_a_branch_for_each_of_its_steps(run: Callable[..., Any]) -> None:
+    module = Forward(run)
+    net = symcnn.from_torch(module, "N 3 L")
+    assert {left.reason for left in net.unfollowed} <= {"sizes above 268,435,456"}
+    domain = net.valid_inputs()
+    for length in (*range(1, 70), 127, 128, 129, 1000, 1024, 44_100):
+        try:
+            shape = tuple(module(torch.empty(1, 3, length, device="meta")).shape)
+        except (RuntimeError, ValueError):
+            assert length not in domain
+        else:
+            assert length in domain
+            assert net.shape_at(N=1, L=length) == shape
+
+
+def test_a_comparison_with_a_logarithm_is_complete() -> None:
+    net = symcnn.from_torch(Forward(STAIRS["a comparison"]), "N 3 L")
+    assert net.complete
+    assert len(net.branches) == 2
+
+
+def test_where_steps_are_many_one_is_followed() -> None:
+    net = symcnn.from_torch(Forward(lambda x, h: x[..., : math.isqrt(h)]), "N 3 L")
+    assert str(net.valid_inputs()).startswith("15876 <= L <= 16128")
+    assert net.shape_at(N=1, L=100) == (1, 3, 10)
+
+
+@pytest.mark.parametrize("function", [math.log2, math.sqrt, lambda n: 100 / n])
+def test_a_tread_ends_where_the_value_changes(function: Callable[[int], float]) -> None:
+    def whole(n: int) -> int:
+        return int(function(n))
+
+    for here in (1, 2, 7, 8, 9, 99, 1023, 1024):
+        found = tread(Stair(None, whole, None), here)  # type: ignore[arg-type]
+        if found is None:  # the last one has no end
+            assert whole(here) == whole(1 << 39)
+            continue
+        assert found.value == whole(here)
+        assert found.last is not None
+        assert whole(found.first) == whole(found.last) == whole(here)
+        assert whole(found.last + 1) != whole(here)
+        assert found.first == 1 or whole(found.first - 1) != whole(here)
+
+
+def test_powers_of_two_are_said_without_counting_up_to_the_last() -> None:
+    powers = symcnn.solve(" or ".join(f"L == {2**k}" for k in range(30)))
+    assert 2**29 in powers
+    assert 2**29 - 1 not in powers
+    assert str(powers).startswith("1 <= L <= 2 or ")
