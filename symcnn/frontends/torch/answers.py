@@ -30,7 +30,7 @@ from symcnn.errors import Undecidable
 from symcnn.frontends.torch.arguments import EXAMPLE
 from symcnn.frontends.torch.branches import Choice, Nowhere, Step
 from symcnn.frontends.torch.quotients import square_root
-from symcnn.frontends.torch.stairs import Stair, tread
+from symcnn.frontends.torch.stairs import tread
 from symcnn.frontends.torch.where import caller
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet, input_set
@@ -211,16 +211,15 @@ class Answers:
         self.note(mark, ("root", expr), found)
         return found
 
-    def step(self, stair: Stair) -> Any:
+    def step(self, size: Size, at: Callable[[int], float]) -> float | None:
         """The value of a stair at the point of the run, and of all sizes of its step; None where
         that has no end, or the size is no linear one. Where steps are many, the others are left.
         """
-        size = stair.size
         if not is_linear(size):
             return None
         if self.script:
-            return self.replay(("step", size))
-        mark, found = len(self.steps), tread(stair, self.here(size))
+            return self.replay(("step", size))  # type: ignore[no-any-return]
+        mark, found = len(self.steps), tread(at, self.here(size))
         if found is not None:
             ends = [Condition(size, ">=", found.first)]
             ends += [] if found.last is None else [Condition(found.last, ">=", size)]

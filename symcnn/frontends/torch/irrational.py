@@ -178,7 +178,7 @@ class Irrational(Float):
     def __bool__(self) -> bool:
         return self.positive or bool(self._value)
 
-    def made(self, operation: Callable[[Any], Any]) -> Any:
+    def _made(self, operation: Callable[[Any], Any]) -> Any:
         """What rounding makes of it, or a comparison: a step of the stair that it is."""
         if not self._values and self.stair is not None:
             step = self.stair.then(operation).value()
@@ -196,10 +196,10 @@ class Irrational(Float):
         return NotImplemented if isinstance(other, torch.Tensor) else self._value % _value(other)
 
     def __int__(self) -> int:
-        return int(self.made(math.trunc))
+        return int(self._made(math.trunc))
 
     def __round__(self, ndigits: Any = None) -> Any:
-        return self.made(round) if ndigits is None else round(self.number(), ndigits)
+        return self._made(round) if ndigits is None else round(self.number(), ndigits)
 
     def formula(self) -> str:
         """What it is, to people."""
@@ -290,14 +290,15 @@ def _at_the_number(operation: Callable[..., Any], *, reflected: bool = False) ->
 def _compares(operation: Callable[[Any, Any], Any]) -> Any:
     """A comparison with a number: on which side of it a stair is, is a step."""
 
-    def call(self: Irrational, other: Any) -> object:
+    def call(self: Irrational, with_what: object) -> object:
+        other: Any = with_what
         if isinstance(other, torch.Tensor):
             return NotImplemented
         if type(other) in _PLAIN and operation in (operator.eq, operator.ne):
             equal = self >= other and self <= other
             return equal == (operation is operator.eq)
         if type(other) in _PLAIN:
-            return self.made(lambda f: operation(f, other))
+            return self._made(lambda f: operation(f, other))
         return operation(self._value, _value(other))
 
     return call
@@ -311,7 +312,7 @@ for _operation in (operator.floordiv, operator.mod, operator.pow, divmod):
         setattr(Irrational, f"__{_name}__", _at_the_number(_operation))
     setattr(Irrational, f"__r{_name}__", _at_the_number(_operation, reflected=True))
 for _function in (math.floor, math.ceil, math.trunc):
-    setattr(Irrational, f"__{_function.__name__}__", partialmethod(Irrational.made, _function))
+    setattr(Irrational, f"__{_function.__name__}__", partialmethod(Irrational._made, _function))
 
 
 #: Where numpy's name is another one.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from symcnn.algebra.size import Int
+from symcnn.algebra.size import Int, Size
 from symcnn.sets.condition import Condition
 
 
@@ -33,5 +33,5 @@ class Questions(Protocol):
     def root(self, expr: Int) -> Int | None:
         """The root of a square, and of what is one at the example."""
 
-    def step(self, stair: Any) -> Any:
+    def step(self, size: Size, at: Callable[[int], float]) -> float | None:
         """The value of a stair at the example, whose step is a branch; None if it has no end."""

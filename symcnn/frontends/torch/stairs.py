@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 from symcnn.algebra.size import Size
 from symcnn.frontends.torch.questions import Questions
@@ -31,23 +31,30 @@ class Stair:
     """
 
     size: Size
-    at: Callable[[int], Any]
+    at: Callable[[int], float]
     tracer: Questions
 
-    def then(self, function: Callable[[Any], Any]) -> Stair:
+    def then(self, function: Callable[[float], float]) -> Stair:
         """What a function that only grows or only falls makes of it."""
         return Stair(self.size, lambda n: function(self.at(n)), self.tracer)
 
-    def value(self) -> Any:
+    def value(self) -> float | None:
         """The value where the run is, of all sizes of the step; None if no end of it is known."""
-        return self.tracer.step(self)
+        return self.tracer.step(self.size, self.at)
 
 
-def of_whole(function: Callable[[Any], int]) -> Callable[[Any], int]:
+class _Whole(Protocol):
+    expr: Size
+    tracer: Questions
+
+    def number(self) -> int: ...
+
+
+def of_whole(function: Callable[[int], int]) -> Callable[[_Whole], int]:
     """What a function of python that only grows makes of a size: a step, else of the number."""
 
-    def call(size: Any) -> int:
-        step = Stair(size.expr, function, size.tracer).value()
+    def call(size: _Whole) -> int:
+        step = size.tracer.step(size.expr, function)
         return function(size.number()) if step is None else int(step)
 
     return call
@@ -60,18 +67,18 @@ class Tread:
     few: whether the steps beside it are few.
     """
 
-    value: Any
+    value: float
     first: int
     last: int | None
     few: bool
 
 
-def tread(stair: Stair, here: int) -> Tread | None:
+def tread(stair: Callable[[int], float], here: int) -> Tread | None:
     """The tread of a stair on which a size is; None where no end of it is known."""
 
-    def at(n: int) -> Any:
+    def at(n: int) -> float | None:
         try:
-            return stair.at(n)
+            return stair(n)
         except (ArithmeticError, ValueError):
             return None  # python raises there, which is no value
 
