@@ -16,6 +16,8 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from symcnn.interrupts import Held
+
 if TYPE_CHECKING:
     cached_property = functools.cached_property
 else:
@@ -35,13 +37,15 @@ def uncollected() -> Iterator[None]:
     """A graph, or what a module defines, is many objects and no garbage: the collector, which would
     walk them, and all of torch, again and again, waits until they stand.
     """
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
+    with Held() as held:
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            with held.work():
+                yield
+        finally:
+            if collects:
+                gc.enable()
 
 
 def load(name: str) -> ModuleType:

@@ -21,8 +21,8 @@ from .conftest import ROOT
 
 #: From the ground up: a module imports only what stands before it, or beside it in its package.
 FLOORS = """
-    errors lazy progress algebra shown sets trace ops notation questions words judge network
-    branched nn frontends contracts testing cli __main__
+    errors interrupts lazy progress algebra shown sets trace ops notation questions words judge
+    network branched nn frontends contracts testing cli __main__
 """.split()
 
 

@@ -123,6 +123,56 @@ def make(name):
     ask = eval("lambda: " + code)
 """
 
+#: Ctrl-C at each place of a trace where python looks for it: where a function of python begins and
+#: where one of C has returned.
+EVERYWHERE = """
+import gc
+
+def pooled_once(x):
+    return F.interpolate(F.max_pool2d(x, 2), scale_factor=1.5) if x.shape[2] > 9 else x + 1
+
+model = Model(pooled_once)
+
+def ask():
+    return str(symcnn.from_torch(model, "N 3 H W").valid_inputs())
+
+def state():
+    from symcnn.sets import isl
+    from symcnn.trace import tape
+    return (
+        picture(), gc.isenabled(), isl._asking.get(), isl._purse.get(), tape.current_tape(),
+        torch._C._len_torch_function_stack(), torch._C._len_torch_dispatch_stack(),
+        signal.getsignal(signal.SIGINT), Model.forward.__code__, pooled_once.__code__,
+    )
+
+def interrupt(place):
+    "Ctrl-C at a place; how many places are left of it."
+    here = sys._getframe().f_code
+
+    def look(frame, event, _):
+        nonlocal place
+        if event in ("call", "c_return") and frame.f_code is not here:
+            place -= 1
+            if not place:
+                signal.raise_signal(signal.SIGINT)
+
+    sys.setprofile(look)
+    try:
+        ask()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        sys.setprofile(None)
+    return place
+
+ask()
+before, place = state(), 1
+while interrupt(place) <= 0:
+    assert state() == before, place
+    place += 61
+print(place)
+"""
+
 
 def processor_seconds(pid: int) -> float:
     """What a process has used of the processor: other work on the machine is not its delay."""
@@ -166,3 +216,10 @@ def test_ctrl_c_stops_a_question_within_a_second(name: str, process: Any) -> Non
     print(f"Ctrl-C: {name}: {waited:.2f} s")
     assert waited < 1
     assert process.stdout.readline() == "well\n", process.stderr.read()
+
+
+def test_ctrl_c_leaves_all_as_it_was_wherever_it_comes() -> None:
+    process = start("-c", BEFORE + EVERYWHERE)
+    places, error = process.communicate()
+    assert process.returncode == 0, error
+    assert int(places) > 1000

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import evaluate
 from symcnn.errors import InvalidInput, Undecidable
+from symcnn.interrupts import Held
 from symcnn.questions.inputs.domain import shape_at
 from symcnn.sets.condition import KeepsBatch, Place, Requirement
 from symcnn.sets.inputset import InputSet
@@ -239,7 +240,14 @@ def torch_peak(
             return made
 
     seen(*inputs)
-    with torch.no_grad(), _in_written_order(), without_short_cut(), Watching():  # type: ignore[no-untyped-call]
+    with (
+        Held() as held,
+        torch.no_grad(),
+        _in_written_order(),
+        without_short_cut(),
+        Watching(),  # type: ignore[no-untyped-call]
+        held.work(),
+    ):
         call(*inputs)
     return worst
 

@@ -24,6 +24,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from symcnn.errors import Undecidable
+from symcnn.interrupts import Held
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -109,12 +110,14 @@ def shared(what: str) -> Iterator[Purse]:
     """Within this block, for an answer on `what`, questions share a budget; an inner block, that of
     the outer one.
     """
-    purse = _purse.get() or Purse(what)
-    token = _purse.set(purse)
-    try:
-        yield purse
-    finally:
-        _purse.reset(token)
+    with Held() as held:
+        purse = _purse.get() or Purse(what)
+        token = _purse.set(purse)
+        try:
+            with held.work():
+                yield purse
+        finally:
+            _purse.reset(token)
 
 
 class _Meter:
@@ -197,11 +200,12 @@ def question(ask: Callable[P, R]) -> Callable[P, R]:
         if _asking.get():
             breathe()
             return ask(*args, **kwargs)
-        with _meter.turn:
+        with _meter.turn, Held() as held:
             _meter.start()
             token = _asking.set(True)
             try:
-                return ask(*args, **kwargs)
+                with held.work():
+                    return ask(*args, **kwargs)
             except isl().Error as error:
                 if spent(error):
                     raise too_much() from None

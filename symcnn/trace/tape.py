@@ -18,6 +18,7 @@ from typing import Any
 from symcnn.algebra.atoms import longest
 from symcnn.algebra.size import Int, lower, sharp_lower
 from symcnn.errors import InvalidInput, ShapeMismatch, SymcnnError
+from symcnn.interrupts import Held
 from symcnn.lazy import uncollected
 from symcnn.sets.condition import (
     Condition,
@@ -80,10 +81,11 @@ class Tape:
     @contextmanager
     def running(self) -> Iterator[Tape]:
         """Record into this tape."""
-        with uncollected():
+        with Held() as held, uncollected():
             token, self.base = _tape.set(self), sys._getframe(2)
             try:
-                yield self
+                with held.work():
+                    yield self
             finally:
                 _tape.reset(token)
                 self.base, self.paths = None, {}

@@ -7,7 +7,7 @@ of torch's is changed, and real forwards of the same module notice nothing.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -88,6 +88,50 @@ def observed(module: torch.nn.Module, tracer: Tracer, stage: Stage) -> Iterator[
             yield copies.of(module, [*tracer.weights, *tracer.buffers.values()])
         finally:
             copies.close()
+
+
+@contextmanager
+def modes(tracer: Tracer) -> Iterator[None]:
+    """The two modes of a run. Whatever else is in force at its end, where Ctrl-C came while another
+    began or ended, goes.
+    """
+    with tracer.writes, tracer:
+        stacks = [(stack, stack.modes()) for stack in _STACKS]
+        try:
+            yield
+        finally:
+            for stack, before in stacks:
+                if stack.modes() != before:
+                    stack.put(before)
+
+
+class _Stack(NamedTuple):
+    """The modes of torch in force, of functions or of operators."""
+
+    count: Callable[[], int]
+    at: Callable[[int], object]
+    push: Callable[[object], object]
+    pop: Callable[[], object]
+
+    def modes(self) -> list[object]:
+        return [self.at(i) for i in range(self.count())]
+
+    def put(self, modes: Sequence[object]) -> None:
+        while self.count():
+            self.pop()
+        for mode in modes:
+            self.push(mode)
+
+
+_STACKS = tuple(
+    _Stack(
+        getattr(torch._C, f"_len_torch_{kind}_stack"),
+        getattr(torch._C, f"_get_{kind}_stack_at"),
+        getattr(torch._C, f"_push_on_torch_{kind}_stack"),
+        getattr(torch._C, f"_pop_torch_{kind}_stack"),
+    )
+    for kind in ("function", "dispatch")
+)
 
 
 def _as_it_is(output: object) -> object:

@@ -46,10 +46,11 @@ from symcnn.frontends.torch.branches import (
     Refused,
     without_idle_guards,
 )
-from symcnn.frontends.torch.observe import Stage, observed, set_stage
+from symcnn.frontends.torch.observe import Stage, modes, observed, set_stage
 from symcnn.frontends.torch.tensors import Masked, TracedTensor
 from symcnn.frontends.torch.tracer import Tracer
 from symcnn.frontends.torch.where import is_left_alone
+from symcnn.interrupts import Held
 from symcnn.lazy import uncollected
 from symcnn.network import Network
 from symcnn.sets.condition import Condition, Requirement
@@ -194,7 +195,7 @@ class _Front:
 
     def network(self) -> Network:
         """The union of the networks of all runs. Raises the first refusal if there is none."""
-        with set_stage(self.module) as self.stage:
+        with Held() as held, set_stage(self.module) as self.stage, held.work():
             runs = self._runs()
         del self.stage
         for run in runs:
@@ -251,7 +252,7 @@ class _Front:
     def again(self, module: torch.nn.Module) -> tuple[SymcnnError | None, int]:
         """How far a run of another module comes, and why no further."""
         try:
-            with set_stage(module) as stage:
+            with Held() as held, set_stage(module) as stage, held.work():
                 tracer = Tracer(stage.modules, Tape(), self.example)
                 _call(module, *self.given, tracer, stage)
         except SymcnnError as error:
@@ -449,7 +450,7 @@ class _Front:
             )
         try:
             if {*self.names} <= {*sizes}:
-                with set_stage(self.module) as stage:
+                with Held() as held, set_stage(self.module) as stage, held.work():
                     return self._at(sizes, stage)
             numbers = [_at_numbers(t, sizes) for t in inputs]
             named = {name: _at_numbers(t, sizes) for name, t in keywords.items()}
@@ -618,7 +619,13 @@ def _call(
     tape.most = allowed_nodes()
     for x in (*inputs, *keywords.values()):
         x.dtype = x.dtype or str(tracer.dtype).removeprefix("torch.")
-    with tape.running(), observed(module, tracer, stage) as copy, tracer.writes, tracer:
+    with (
+        Held() as held,
+        tape.running(),
+        observed(module, tracer, stage) as copy,
+        modes(tracer),
+        held.work(),
+    ):
         tracer.fix_sizes()
         try:
             raw = copy(*tracer.wrap(inputs), **tracer.wrap(keywords))
