@@ -57,6 +57,20 @@ PLACES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "positions of a table": lambda x: F.embedding(
         torch.arange(x.shape[2])[None], x.new_zeros(5, 4)
     ),
+    "places of a size": lambda x: x.gather(2, places([x.shape[0], 3, 2, 1], x.shape[2] - 3)),
+    "a row for each image": lambda x: x.gather(
+        2, torch.arange(5).view(-1, 1).expand(x.shape[0], 3, 5, 1)
+    ),
+    "the last position": lambda x: F.embedding(torch.arange(x.shape[2]).amax(), x.new_zeros(5, 4)),
+    "the last position, with its axis": lambda x: F.embedding(
+        torch.arange(x.shape[2]).amax(0, keepdim=True), x.new_zeros(5, 4)
+    ),
+    "the least position": lambda x: x.new_zeros(5, 4)[(torch.arange(x.shape[2]) - 5).min()],
+    "from the end": lambda x: x.new_zeros(5, 4)[-torch.arange(1, x.shape[2] + 1)],
+    "padded": lambda x: F.embedding(F.pad(torch.arange(x.shape[2]), (1, 1)), x.new_zeros(5, 4)),
+    "padded with a place": lambda x: F.embedding(
+        F.pad(torch.arange(x.shape[2]), (0, 1), value=5), x[0, 0]
+    ),
     "shifted": lambda x: F.embedding(torch.arange(x.shape[3]).view(-1, 1) + 2, x[0, 0]),
     "backwards": lambda x: x[:, :, 3 - torch.arange(x.shape[3])],
     "the first few": lambda x: F.embedding(torch.arange(x.shape[2])[:3], x.new_zeros(3, 4)),

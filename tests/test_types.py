@@ -530,6 +530,11 @@ ONE: dict[str, Callable[[Any], Any]] = {
     "how many": lambda x: x.topk(torch.tensor([2]))[0],
     "an axis": lambda x: x.sum(torch.tensor([1])),
     "an index, which keeps its axis": lambda x: x[:, torch.tensor([1])],
+    "a size in a table": lambda x: x.view(torch.tensor([[2]]), -1),
+    "how often, in a table": lambda x: x.repeat(torch.tensor([[[2]]]), 1, 1, 1),
+    "a window in a table": lambda x: F.max_pool2d(x, torch.tensor([[2]])),
+    "parts in a table": lambda x: x.split(torch.tensor([[2]]), 2)[0],
+    "a size of the output, in a table": lambda x: F.interpolate(x, torch.tensor([[x.shape[2]]])),
 }
 
 

@@ -586,3 +586,16 @@ def test_a_domain_whose_staircase_is_too_long_is_judged_at_any_sizes() -> None:
     module = Slices()
     net = symcnn.from_torch(module, "N 3 H W")
     assert net.validate(module, device="meta", samples=3)
+
+
+def test_weights_that_a_forward_gives_other_data_are_no_memory_of_its_own() -> None:
+    """As networks for EEG bound their norms."""
+
+    class Bounded(torch.nn.Conv2d):
+        def forward(self, input: torch.Tensor) -> torch.Tensor:
+            self.weight.data = torch.renorm(self.weight.data, p=2, dim=0, maxnorm=1)
+            return super().forward(input)
+
+    module = torch.nn.Sequential(Bounded(3, 8, 3), torch.nn.Tanh())
+    report = symcnn.from_torch(module, "N 3 H W").validate(module, device="cpu", samples=2)
+    assert report, str(report)

@@ -183,7 +183,10 @@ def torch_saved(
     """
     import torch
 
-    own = {t.untyped_storage()._cdata for t in (*module.parameters(), *module.buffers())}
+    def own() -> set[int]:
+        return {t.untyped_storage()._cdata for t in (*module.parameters(), *module.buffers())}
+
+    before = own()
     kept: dict[int, Any] = {}
 
     def pack(t: torch.Tensor) -> torch.Tensor:
@@ -198,7 +201,9 @@ def torch_saved(
     with hooks, _in_written_order():
         found = (call or module)(*inputs)
     del found
-    return sum(storage.nbytes() for key, storage in kept.items() if key not in own)
+    # a forward may give its weights other data: ``self.weight.data = torch.renorm(...)``
+    apart = before | own()
+    return sum(storage.nbytes() for key, storage in kept.items() if key not in apart)
 
 
 def torch_peak(

@@ -634,6 +634,7 @@ pad = rule(
     "pad",
     autocast=dtypes.padded,
     saves=maps.pad,
+    value=values.padded,
     slides=True,
     sizes=True,
     shows="every",

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from symcnn.algebra.size import minimum, sharp_lower
+from symcnn.algebra.size import maximum, minimum, sharp_lower
 from symcnn.ops.positions import Positions, Stack
 
 #: What an operation is called with: numbers (None is no number), arrays of them, and the rest.
@@ -504,6 +504,38 @@ def _reduced(total: Callable[[Sequence[Any]], Any], *, along: bool = False) -> A
     return _of_first(law)
 
 
+def _of_all(total: Callable[..., Any]) -> ArrayLaw:
+    """An extreme of all numbers, in a tensor of one place."""
+
+    def law(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+        several = sum(isinstance(a, PLACED) for a in args) > 1
+        if several or any(dim != 1 for dim in dims):
+            return None
+        return Positions(total(*args[0].ends), ((),) * len(dims))
+
+    return law
+
+
+def _padded(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+    """The numbers and, of a constant, that: how many places have it is known of plain pads."""
+    names = ("pad", "mode", "value")
+    given = {**dict(zip(names, args[1:], strict=False)), **kwargs}
+    pads = given["pad"]
+    if not _are_plain(pads) or min(pads) < 0:
+        return None
+    ends = args[0].ends
+    if given.get("mode", "constant") == "constant" and any(pads):
+        value = given.get("value") or 0
+        if value != int(value):
+            return None
+        ends = *ends, int(value)
+    return Between(ends)
+
+
+def _are_plain(numbers: Any) -> bool:
+    return isinstance(numbers, (tuple, list)) and {*map(type, numbers)} == {int}
+
+
 def _summed(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     given = [*args[1:], *kwargs.values()]
     whole = Stack.of(args[0])
@@ -591,8 +623,11 @@ product = Value(_of_whole(operator.mul), ends=_always, positions=_product)
 floored = Value(_of_whole(operator.floordiv, divides=True), ends=_by_a_number)
 remainder = Value(_of_whole(operator.mod, divides=True), positions=_remainder)
 
-#: How far from 0.
+#: How far from 0; on the other side of it.
 magnitude = replace(exact(abs), positions=_magnitude)
+negative = replace(
+    exact(operator.neg), ends=_always, positions=lambda args, kwargs, dims: 0 - args[0]
+)
 
 #: A number within bounds.
 clamped = Value(_clamped, ends=_always)
@@ -616,6 +651,9 @@ def _moves(law: ArrayLaw, ends: Callable[[Arguments], bool] = _always) -> Value:
 shaped, expanded = _moves(_shaped), _moves(_expanded)
 flipped, picked = _moves(_flipped), _moves(_picked, _takes_all)
 
+#: Padded.
+padded = Value(positions=_padded)
+
 #: Written to at such an index.
 set_at = Value(array=_of_first(_set_at), positions=_put)
 
@@ -633,6 +671,9 @@ logical, resized = Value(everywhere=_same), Value(everywhere=_nearest)
 SUM = Value(array=_reduced(sum, along=True), positions=_summed)
 PROD = Value(array=_reduced(math.prod, along=True))
 RUNNING = Value(array=_of_first(_running), positions=_running)
-AMAX, AMIN = (Value(None, _reduced(partial(_extreme, sign=sign)), _same) for sign in (1, -1))
-MAX = Value(_of_whole(_largest), AMAX.array)
-MIN = Value(_of_whole(_smallest), AMIN.array)
+AMAX, AMIN = (
+    Value(None, _reduced(partial(_extreme, sign=sign)), _same, positions=_of_all(total))
+    for sign, total in ((1, maximum), (-1, minimum))
+)
+MAX = Value(_of_whole(_largest), AMAX.array, positions=AMAX.positions)
+MIN = Value(_of_whole(_smallest), AMIN.array, positions=AMIN.positions)

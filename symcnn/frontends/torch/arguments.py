@@ -115,14 +115,14 @@ def as_taken(
 
 
 def holds_scalar(value: object) -> bool:
-    """Whether it is, or holds, a tensor of one number: without axes, or of one of one place."""
+    """Whether it is, or holds, a tensor of one number."""
     if type(value) in PLAIN:
         return False
     if type(value) is TracedTensor:
         own = value._value
-        return type(own) is not Masked and (not own.dims or own.dims == (1,))
+        return type(own) is not Masked and all(dim == 1 for dim in own.dims)
     if isinstance(value, torch.Tensor):
-        return value.shape in ((), (1,))
+        return all(dim == 1 for dim in value.shape)
     if not isinstance(value, (tuple, list)) or PLAIN.issuperset(map(type, value)):
         return False
     return any(map(holds_scalar, value))

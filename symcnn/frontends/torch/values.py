@@ -150,8 +150,14 @@ class Values:
                 return told
         held = [*map(self._held, args)]
         if not small or Everywhere in map(type, held):
-            alike = law.of_one_number([*map(_sole_number, held)], kwargs)
-            if alike is None and law.positions is not None and Everywhere in map(type, held):
+            alike = law.of_one_number(
+                [a if type(a) is Dim else _sole_number(h) for a, h in zip(args, held, strict=True)],
+                kwargs,
+            )
+            if type(alike) is Dim and 0 not in dims:
+                return Positions.everywhere(alike.expr, dims)
+            several = any(type(h) is Everywhere or hasattr(h, "flat") for h in held)
+            if alike is None and law.positions is not None and several:
                 return self._of_span(law, args, kwargs, dims)
             return _as_dtype(alike, made, small)
         named = {k: self._held(v) for k, v in kwargs.items() if k not in ("device", "dtype")}
