@@ -532,9 +532,8 @@ ONE: dict[str, Callable[[Any], Any]] = {
     "an index, which keeps its axis": lambda x: x[:, torch.tensor([1])],
     "a size in a table": lambda x: x.view(torch.tensor([[2]]), -1),
     "how often, in a table": lambda x: x.repeat(torch.tensor([[[2]]]), 1, 1, 1),
-    "a window in a table": lambda x: F.max_pool2d(x, torch.tensor([[2]])),
     "parts in a table": lambda x: x.split(torch.tensor([[2]]), 2)[0],
-    "a size of the output, in a table": lambda x: F.interpolate(x, torch.tensor([[x.shape[2]]])),
+    "a size of new zeros, in a table": lambda x: x.new_zeros(torch.tensor([[x.shape[2]]]), 2),
 }
 
 

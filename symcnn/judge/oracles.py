@@ -167,6 +167,12 @@ def torch_flops(
     return forward, counter.get_total_flops() - forward
 
 
+def _own(module: torch.nn.Module) -> dict[int, object]:
+    """The storages of parameters and buffers, held, so that no address is used twice."""
+    storages = (t.untyped_storage() for t in (*module.parameters(), *module.buffers()))
+    return {storage._cdata: storage for storage in storages}
+
+
 def torch_saved(
     net: Trace,
     module: torch.nn.Module,
@@ -183,10 +189,7 @@ def torch_saved(
     """
     import torch
 
-    def own() -> set[int]:
-        return {t.untyped_storage()._cdata for t in (*module.parameters(), *module.buffers())}
-
-    before = own()
+    before = _own(module)
     kept: dict[int, Any] = {}
 
     def pack(t: torch.Tensor) -> torch.Tensor:
@@ -202,7 +205,7 @@ def torch_saved(
         found = (call or module)(*inputs)
     del found
     # a forward may give its weights other data: ``self.weight.data = torch.renorm(...)``
-    apart = before | own()
+    apart = before | _own(module)
     return sum(storage.nbytes() for key, storage in kept.items() if key not in apart)
 
 
@@ -220,7 +223,7 @@ def torch_peak(
     from torch.multiprocessing.reductions import StorageWeakRef
     from torch.utils._python_dispatch import TorchDispatchMode
 
-    own = {t.untyped_storage()._cdata for t in (*module.parameters(), *module.buffers())}
+    own = _own(module)
     alive: dict[int, tuple[Any, int]] = {}
     worst = (0, 0, 0)
 
