@@ -40,6 +40,7 @@ FIXED: dict[str, Callable[..., Any]] = {
     "numpy, as a tensor": lambda x, h, w: x * torch.from_numpy(np.arange(w)),
     "gcd": lambda x, h, w: x[..., : math.gcd(h, w)],
     "logarithm": lambda x, h, w: x[..., : int(math.log2(h)) + 1],
+    "a function of one": lambda x, h, w: x[..., : int(math.exp(-math.log2(h / 30))) + 1],
     "gcd of tensors": lambda x, h, w: x[..., : torch.gcd(torch.tensor(h), torch.tensor(w)).item()],
     "equal tensors": _equal,
     "bits of both": lambda x, h, w: x if (h | w) & 7 else x[:, :1],

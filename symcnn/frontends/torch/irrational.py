@@ -238,7 +238,8 @@ def _open(
     """A function of what is positive; a root may be a size."""
 
     def compute() -> object:
-        value = _value(number).__sym_float__() if hasattr(number, "__sym_float__") else number
+        value = _value(number)
+        value = value.__sym_float__() if hasattr(value, "__sym_float__") else value
         root = value.root() if function is math.sqrt and hasattr(value, "root") else None
         return function(float(value)) if root is None else root
 
