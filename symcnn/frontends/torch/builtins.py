@@ -28,8 +28,10 @@ import functools
 import math
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import compress, repeat
 from operator import attrgetter, is_
 from types import CodeType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
@@ -327,7 +329,7 @@ class _Reached:
     def __init__(self) -> None:
         self.functions: dict[FunctionType, None] = {}
         self.wrapped: list[tuple[Any, str, Any]] = []  # where, name, object
-        self.named: list[tuple[dict[str, Any], str, Any]] = []  # what it was found by
+        self.named: dict[tuple[int, str], tuple[dict[str, Any], str, Any]] = {}  # it was found by
         self._seen: set[int] = set()
         self._kept: list[Any] = []
         self._stack: list[Any] = []
@@ -397,7 +399,7 @@ class _Reached:
             found = _own(space[name])
             if type(found) in _PLAIN:
                 continue
-            self.named.append((space, name, found))
+            self.named[id(space), name] = space, name, found
             self._wrap(space, name, found)
             if isinstance(found, ModuleType):
                 modules.append(found)
@@ -414,7 +416,7 @@ class _Reached:
                         self._seen.add(id(found))
                         modules.append(found)
                 elif type(found) not in _PLAIN:
-                    self.named.append((space, name, found))
+                    self.named[id(space), name] = space, name, found
                     self._wrap(space, name, found)
                     self._stack.append(found)
 
@@ -480,31 +482,51 @@ def _asks(values: Iterable[Any]) -> bool:
 
 
 class _Swap:
-    """Something under a name, what stands there during traces, and how many traces there are."""
+    """Something under a name, and what stands there during traces."""
 
-    __slots__ = ("__weakref__", "count", "name", "other", "own", "owner")
+    __slots__ = ("__weakref__", "name", "other", "own", "owner")
 
     def __init__(self, owner: Any, name: str, own: Any, other: Any) -> None:
         self.owner, self.name, self.own, self.other = owner, name, own, other
-        self.count = 0
 
 
-def _turn(swaps: Iterable[_Swap], traces: int) -> None:
-    """For one trace more, or one less. Where somebody else has put something, that stays."""
-    for swap in swaps:
-        before, swap.count = swap.count, swap.count + traces
-        if before and swap.count:
-            continue
-        old, new = (swap.other, swap.own) if before else (swap.own, swap.other)
-        owner, name = swap.owner, swap.name
-        if name == "__code__":
-            if owner.__code__ is old:
-                owner.__code__ = new
-        elif isinstance(owner, dict):
-            if owner.get(name) is old:
-                owner[name] = new
-        elif vars(owner).get(name) is old:
-            setattr(owner, name, new)
+class _Swaps:
+    """What a trace swaps, code in columns: forwards reach a thousand functions."""
+
+    def __init__(self, swaps: Iterable[_Swap | None]) -> None:
+        self.all = dict.fromkeys(swap for swap in swaps if swap is not None)
+        codes = [(s.owner, s.own, s.other) for s in self.all if s.name == "__code__"]
+        self.functions, self.own, self.other = _columns(codes, 3)
+        self.rest = [swap for swap in self.all if swap.name != "__code__"]
+
+    def turn(self, traced: bool) -> None:
+        """For traces, or back. Where somebody else has put something, that stays."""
+        old, new = (self.own, self.other) if traced else (self.other, self.own)
+        same = [*map(is_, map(_CODE_OF, self.functions), old)]
+        functions, codes = compress(self.functions, same), compress(new, same)
+        deque(map(setattr, functions, repeat("__code__"), codes), 0)
+        for swap in self.rest:
+            before, after = (swap.own, swap.other) if traced else (swap.other, swap.own)
+            owner, name = swap.owner, swap.name
+            if isinstance(owner, dict):
+                if owner.get(name) is before:
+                    owner[name] = after
+            elif vars(owner).get(name) is before:
+                setattr(owner, name, after)
+
+
+#: What the traces that run have swapped: that of several traces once.
+_running: list[_Swaps] = []
+
+
+def _turn(swaps: _Swaps, traced: bool) -> None:
+    """For one trace more, or one less."""
+    if not traced:
+        _running.remove(swaps)
+    others = {swap for running in _running for swap in running.all}
+    (swaps if others.isdisjoint(swaps.all) else _Swaps(swaps.all.keys() - others)).turn(traced)
+    if traced:
+        _running.append(swaps)
 
 
 #: Every swap that was ever needed, by where it is: all traces count on the same one.
@@ -536,7 +558,7 @@ class _Replaced:
 
     def __init__(self, roots: Iterable[Any]) -> None:
         found = _Reached().follow(roots)
-        self.named = found.named
+        self.named = [*found.named.values()]
         self.codes = [(function, _code(function)) for function in found.functions]
         swaps = [
             _swap(f, "__code__", c, lambda f=f, c=c: _rewritten(selecting(f, c), f.__globals__))  # type: ignore[misc]
@@ -547,7 +569,7 @@ class _Replaced:
             for where, name, value in found.wrapped
             if _body(value) is not None
         ]
-        self.swaps = [*dict.fromkeys(swap for swap in swaps if swap is not None)]
+        self.swaps = _Swaps(swaps)
         self.tries = any(has_handlers(code) for _, code in self.codes)
         self._as_it_is = _columns(self.named, 3), _columns(self.codes, 2)
 
@@ -591,7 +613,7 @@ def _replaced(roots: Iterable[Any]) -> Iterator[_Replaced]:
     yield found
 
 
-def _roots(modules: Iterable[tuple[str, Any]]) -> tuple[dict[Any, None], list[_Swap]]:
+def _roots(modules: Iterable[tuple[str, Any]]) -> tuple[dict[Any, None], list[_Swap | None]]:
     """The classes and functions that a forward starts from, and scripted functions beside them."""
     roots: dict[Any, None] = {}
     kinds: dict[type, bool] = {}  # whether modules of a class may hold code in attributes
@@ -612,7 +634,7 @@ def _roots(modules: Iterable[tuple[str, Any]]) -> tuple[dict[Any, None], list[_S
                 if type(value) is _SCRIPTED and _body(value) is not None:
                     make = functools.partial(_unwrapped, value)
                     scripted.append(_swap(module.__dict__, name, value, make))
-    return roots, [swap for swap in scripted if swap is not None]
+    return roots, scripted
 
 
 #: The containers of every torch module.
@@ -649,12 +671,12 @@ def replaced_names(modules: Iterable[tuple[str, object]]) -> Iterator[bool]:
     with _lock:
         roots, scripted = _roots(modules)
         reached = [*_replaced(roots)]
-        swaps = [scripted, *(found.swaps for found in reached)]
+        swaps = [_Swaps(scripted), *(found.swaps for found in reached)]
         for each in swaps:
-            _turn(each, 1)
+            _turn(each, traced=True)
     try:
         yield any(found.tries for found in reached)
     finally:
         with _lock:
             for each in swaps:
-                _turn(each, -1)
+                _turn(each, traced=False)
