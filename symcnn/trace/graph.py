@@ -10,7 +10,7 @@ import copy
 import sys
 from collections import Counter, namedtuple
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache, partial
 from html import escape
 from inspect import Signature, signature
@@ -525,9 +525,10 @@ def tensors_in(*values: object) -> list[SymbolicTensor]:
 
 def fields_of(value: object) -> dict[str, object] | None:
     """The fields of an object whose class is a dataclass."""
-    if not is_dataclass(value) or isinstance(value, type):
+    kind: Any = type(value)
+    if not hasattr(kind, "__dataclass_fields__"):
         return None
-    return {f.name: getattr(value, f.name, None) for f in fields(value)}
+    return {f.name: getattr(value, f.name, None) for f in fields(kind)}
 
 
 def with_fields(value: T, parts: Mapping[str, object]) -> T:
@@ -540,13 +541,14 @@ def with_fields(value: T, parts: Mapping[str, object]) -> T:
 
 def tree_map(function: Callable[[Any], Any], value: Any) -> Any:
     """`function` applied to the leaves of nested tuples, lists, dicts and dataclasses."""
-    if isinstance(value, Shape):
+    kind = type(value)  # what stands for a torch.Tensor says that it is one
+    if kind in _NO_TENSORS or kind is Shape:
         return function(value)
-    if isinstance(value, tuple) and hasattr(value, "_fields"):  # a named tuple
-        return type(value)(*(tree_map(function, v) for v in value))
-    if isinstance(value, (tuple, list)):
-        return type(value)(tree_map(function, v) for v in value)
-    if isinstance(value, dict):
+    if issubclass(kind, tuple) and hasattr(kind, "_fields"):  # a named tuple
+        return kind(*(tree_map(function, v) for v in value))
+    if issubclass(kind, (tuple, list)):
+        return kind(tree_map(function, v) for v in value)
+    if issubclass(kind, dict):
         return {key: tree_map(function, v) for key, v in value.items()}
     if (parts := fields_of(value)) is not None:
         return with_fields(value, tree_map(function, parts))

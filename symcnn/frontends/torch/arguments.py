@@ -19,6 +19,8 @@ PLAIN = frozenset((int, str, float, bool, type(None)))
 #: Arguments in which no size stands that may be a maximum.
 UNSIDED = PLAIN | {SymbolicTensor, Parameter, Constant}
 
+_NUMBERS = frozenset((int,))
+
 #: Example sizes where none are given; all others are 224.
 EXAMPLE = {"N": 2, "B": 2, "C": 3, "L": 16000}
 
@@ -120,7 +122,9 @@ def holds_scalar(value: object) -> bool:
         return False
     if type(value) is TracedTensor:
         own = value._value
-        return type(own) is not Masked and all(dim == 1 for dim in own.dims)
+        if type(own) is Masked or not _NUMBERS.issuperset(map(type, own.dims)):
+            return False
+        return own.dims.count(1) == len(own.dims)
     if isinstance(value, torch.Tensor):
         return all(dim == 1 for dim in value.shape)
     if not isinstance(value, (tuple, list)) or PLAIN.issuperset(map(type, value)):

@@ -91,9 +91,9 @@ def require_floats(
     """Raises ShapeMismatch for None where torch's parser takes nothing but a number: a function in
     python hands on by the same name.
     """
-    given = {i: v for i, v in (*enumerate(args), *kwargs.items()) if v is None}
-    if not given:
+    if type(None) not in map(type, (*args, *kwargs.values())):
         return
+    given = [i for i, v in (*enumerate(args), *kwargs.items()) if v is None]
     own = orders(function)
     ways = own if own and own[0].by_name else _ways(getattr(function, "__name__", ""))
     for place in given:

@@ -104,14 +104,18 @@ class TracedTensor(torch.Tensor):
     @property
     def _memory(self) -> TracedTensor:
         """The tensor that it is a view of, or a view of a view."""
-        return self if self._base is None else self._base._memory
+        found = self
+        while found._base is not None:
+            found = found._base
+        return found
 
     def look_into(self, base: TracedTensor, index: object, part: bool) -> None:
         """From now on it shares the memory of another, all of it or at an index or as a view."""
-        number, self._base = self._number, base
+        number = None if self._number_since is None else self._number
+        self._base, self._since = base, base._memory._writes
         self._at, self._whole, self._made = index, not part, self._value
         self._sure = False
-        self._since, self._number = self._memory._writes, number
+        self._number_since = None if number is None else (number, self._since)
 
     @property
     def _stale(self) -> bool:

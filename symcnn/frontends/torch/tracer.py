@@ -248,7 +248,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         count, said = len(args), kwargs
         require_floats(func, args, kwargs)
         args, kwargs = placed(func, operation, args, kwargs)
-        if not any(type(v) not in PLAIN and holds_scalar(v) for v in (*args, *kwargs.values())):
+        if not any(map(holds_scalar, (*args, *kwargs.values()))):
             return args, kwargs
         form = frozenset(NUMPY.get(k, k) for k in said if k != "out")
         places, names, rest = numbers(func, operation, count, form)

@@ -11,12 +11,13 @@ products of quotients are left alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from math import prod
 from typing import Any, cast
 
 import torch
 
-from symcnn.algebra.size import Size, prod
-from symcnn.frontends.torch.arguments import flat
+from symcnn.algebra.size import Size
+from symcnn.frontends.torch.arguments import PLAIN, flat
 from symcnn.frontends.torch.irrational import Irrational
 from symcnn.frontends.torch.sizes import SIZES, Dim, Real
 from symcnn.frontends.torch.tensors import TracedTensor
@@ -121,8 +122,8 @@ class Values:
 
     def _is_small(self, made: SymbolicTensor) -> bool:
         """Whether a tensor may be a list of sizes: few whole numbers, however they are stored."""
-        total = prod(made.dims)
-        return type(total) is int and total <= MANY
+        numbers = [size for size in made.dims if type(size) is int]
+        return 0 in numbers or (len(numbers) == len(made.dims) and prod(numbers) <= MANY)
 
     def number(self, record: Operation, args: Any, kwargs: Any, made: SymbolicTensor) -> Any:
         """The values of a result, if they are made from sizes, or one number everywhere. What they
@@ -300,7 +301,9 @@ class Values:
 
     def sole(self, value: object) -> object:
         """A tensor of one element that holds a number as the number; all else as it is."""
-        held: Any = self._held(value) if isinstance(value, torch.Tensor) else None
+        if type(value) in PLAIN or not isinstance(value, torch.Tensor):
+            return value
+        held: Any = self._held(value)
         if hasattr(held, "flat"):
             held = held.flat[0] if held.size == 1 else None
         number = None if type(held) in SEVERAL else held
