@@ -23,6 +23,7 @@ from symcnn.ops.registry import (
     leading_axes,
     normal_dim,
     normal_dims,
+    of_everything,
     over,
     require_equal,
     require_rank,
@@ -63,12 +64,8 @@ def _expanded(input: SymbolicTensor, target: tuple[Int, ...]) -> Result:
             raise ShapeMismatch(f"{text}: a size is at least 0, or -1")
         dims.append(have if want == -1 else want)
     requires += fits(input.dims, dims, f"{text}: only an axis of size 1 can be stretched")
-    axes, some = _stretched(input, dims), empties(want for want in target if want != -1)
+    axes, some = aligned(input.dims, tuple(dims)), empties(want for want in target if want != -1)
     return Result((tuple(dims),), axes, requires=tuple(requires), empties=some)
-
-
-def _stretched(x: SymbolicTensor, dims: Sequence[Int]) -> Axes:
-    return aligned(x.dims, tuple(dims))
 
 
 @rule("expand_as", saves=views.expand, value=values.expanded)
@@ -82,7 +79,7 @@ def broadcast_tensors(*tensors: object) -> Result:
     """All tensors, expanded to the shape they broadcast to."""
     every = list(tensors_in(*tensors))
     dims, requires = broadcast_dims(*(t.dims for t in every))
-    axes = _stretched(every[0], dims)
+    axes = aligned(every[0].dims, dims)
     return Result((dims,) * len(every), axes, requires=tuple(requires), single=False)
 
 
@@ -160,7 +157,7 @@ def repeat_interleave(
     made = (*dims[:axis], length, *dims[axis + 1 :])
     if dim is None:
         some = empties((length,))
-        return Result((made,), whole_axes(made), requires=tuple(requires), empties=some)
+        return of_everything(made, tuple(requires), empties=some)
     axes = leading_axes(len(dims))
     every = several or isinstance(repeats, SymbolicTensor)  # some more often than others
     axes[axis] = (axis, Whole(length) if every else Scatter(repeats, repeats))
@@ -268,7 +265,7 @@ def _stack_along(axis: int, rank: int) -> Any:
         raised = [_raised(x, rank) for x in tensors]
         joined = join(raised, min(axis, max(raised[0].ndim - 1, 0)))
         if any(a.dims != b.dims for a, b in zip(tensors, raised, strict=True)):
-            return Result(joined.shapes, whole_axes(joined.shapes[0]), requires=joined.requires)
+            return of_everything(joined.shapes[0], joined.requires)
         others = ((t, axes) for t, (_, axes) in zip(tensors[1:], joined.others, strict=True))
         return replace(joined, others=tuple(others))
 
@@ -285,7 +282,7 @@ def column_stack(tensors: Sequence[SymbolicTensor], *, out: object = None) -> Re
     """Vectors as columns, one beside the other."""
     columns = [x if x.ndim > 1 else SymbolicTensor((prod(x.dims), 1)) for x in tensors]
     joined = join(columns, 1)
-    return Result(joined.shapes, whole_axes(joined.shapes[0]), requires=joined.requires)
+    return of_everything(joined.shapes[0], joined.requires)
 
 
 @rule(
@@ -335,7 +332,7 @@ def as_strided(
         within = Condition(count, ">=", last + 1, why)
         empty = [Condition(n, "==", 0) for n in size if may_be_empty(n)]
         requires.append(AnyOf((within, *empty), why) if empty else within)
-    return Result((tuple(size),), whole_axes(size), requires=tuple(requires))
+    return of_everything(size, requires)
 
 
 @rule("view_as", "reshape_as", saves=views.reshape, value=values.shaped)

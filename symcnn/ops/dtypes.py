@@ -351,11 +351,6 @@ def search(node: Node, default: str) -> str:
     return "int32" if node.arguments.get("out_int32") else "int64"
 
 
-def bincount(node: Node, default: str) -> str:
-    """Counts; weights are summed as doubles."""
-    return "float64" if len(node.inputs) > 1 else "int64"
-
-
 def einsum(node: Node, default: str) -> str:
     """A product; of one operand a sum, if it loses an axis."""
     if len(node.inputs) > 1 or not node.inputs[0].dims:

@@ -36,6 +36,7 @@ from symcnn.ops.registry import (
     leading_axes,
     normal_dim,
     normal_dims,
+    of_everything,
     over,
     require_equal,
     require_places,
@@ -680,7 +681,7 @@ def _embedded(x: SymbolicTensor, offset: int, dim1: int, dim2: int) -> Result:
     dims = list(x.dims[:-1])
     for place in sorted(places):
         dims.insert(place, x.dims[-1] + abs(offset))
-    return Result((tuple(dims),), whole_axes(dims))
+    return of_everything(dims)
 
 
 @rule("diag", saves="")

@@ -26,6 +26,7 @@ from symcnn.ops.registry import (
     at_least,
     leading_axes,
     normal_dim,
+    of_everything,
     require_equal,
     require_rank,
     whole_axes,
@@ -67,20 +68,21 @@ def _of_square(op: str, shapes: Callable[[Dims, Int], tuple[Dims, ...]]) -> Any:
 
 #: What factorisations take: no half precision.
 _SINGLE = "float32 float64 complex"
+_factors = partial(_factorisation, takes=_SINGLE, autocast=dtypes.SINGLE_ON_CPU)
 
 
 def _square_rules(names: str, shapes: Callable[[Dims, Int], tuple[Dims, ...]], **laws: Any) -> None:
     """Operations on batches of square matrices of `n` rows."""
     for name in names.split():
-        _factorisation(name, **laws)(_of_square(name, shapes))
+        _factorisation(name, **{"takes": _SINGLE} | laws)(_of_square(name, shapes))
 
 
+_CPU: Any = {"autocast": dtypes.SINGLE_ON_CPU}
 _square_rules(
     "linalg_inv inverse linalg_cholesky cholesky cholesky_inverse",
     lambda b, n: ((*b, n, n),),
-    autocast=dtypes.SINGLE_ON_CPU,
     scrambles=True,
-    takes=_SINGLE,
+    **_CPU,
 )
 _square_rules("matrix_exp", lambda b, n: ((*b, n, n),), takes="float complex")
 _square_rules(
@@ -114,52 +116,23 @@ _square_rules(
     "linalg_inv_ex linalg_cholesky_ex",
     lambda b, n: ((*b, n, n), b),
     dtype=dtypes.then(dtypes.first, dtypes.always("int32")),
-    takes=_SINGLE,
 )
-_square_rules("linalg_det det", lambda b, n: (b,), takes=_SINGLE)
-_square_rules("logdet", lambda b, n: (b,), autocast=dtypes.SINGLE_ON_CPU, takes=_SINGLE)
+_square_rules("linalg_det det", lambda b, n: (b,))
+_square_rules("logdet", lambda b, n: (b,), **_CPU)
 _square_rules(
-    "linalg_slogdet slogdet",
-    lambda b, n: (b, b),
-    dtype=dtypes.then(dtypes.first, dtypes.to_real),
-    takes=_SINGLE,
+    "linalg_slogdet slogdet", lambda b, n: (b, b), dtype=dtypes.then(dtypes.first, dtypes.to_real)
 )
-_square_rules(
-    "linalg_eig",
-    lambda b, n: ((*b, n), (*b, n, n)),
-    dtype=dtypes.then(dtypes.to_complex),
-    takes=_SINGLE,
-    autocast=dtypes.SINGLE_ON_CPU,
-)
-_square_rules(
-    "linalg_eigh",
-    lambda b, n: ((*b, n), (*b, n, n)),
-    dtype=dtypes.then(dtypes.to_real, dtypes.first),
-    takes=_SINGLE,
-    autocast=dtypes.SINGLE_ON_CPU,
-)
-_square_rules(
-    "linalg_eigvals",
-    lambda b, n: ((*b, n),),
-    dtype=dtypes.to_complex,
-    takes=_SINGLE,
-    autocast=dtypes.SINGLE_ON_CPU,
-)
-_square_rules(
-    "linalg_eigvalsh",
-    lambda b, n: ((*b, n),),
-    dtype=dtypes.to_real,
-    autocast=dtypes.SINGLE_ON_CPU,
-    takes=_SINGLE,
-)
+for _name, _law in (
+    ("linalg_eig", dtypes.then(dtypes.to_complex)),
+    ("linalg_eigh", dtypes.then(dtypes.to_real, dtypes.first)),
+):
+    _square_rules(_name, lambda b, n: ((*b, n), (*b, n, n)), dtype=_law, **_CPU)
+_square_rules("linalg_eigvals", lambda b, n: ((*b, n),), dtype=dtypes.to_complex, **_CPU)
+_square_rules("linalg_eigvalsh", lambda b, n: ((*b, n),), dtype=dtypes.to_real, **_CPU)
+_SVD = dtypes.then(dtypes.first, dtypes.to_real, dtypes.first)
 
 
-@_factorisation(
-    "linalg_svd",
-    dtype=dtypes.then(dtypes.first, dtypes.to_real, dtypes.first),
-    takes="float complex",
-    autocast=dtypes.SINGLE_ON_CPU,
-)
+@_factors("linalg_svd", dtype=_SVD, takes="float complex")
 def svd(A: SymbolicTensor, full_matrices: bool = True, **kwargs: object) -> Result:  # noqa: N803
     """``U, S, Vh``; without `full_matrices` only as many vectors as there are values."""
     batch, m, n = _matrices(A, "svd")
@@ -168,13 +141,7 @@ def svd(A: SymbolicTensor, full_matrices: bool = True, **kwargs: object) -> Resu
     return _result(len(batch), (*batch, m, u), (*batch, k), (*batch, vh, n))
 
 
-@_factorisation(
-    "svd",
-    scrambles=True,
-    dtype=dtypes.then(dtypes.first, dtypes.to_real, dtypes.first),
-    takes="float complex",
-    autocast=dtypes.SINGLE_ON_CPU,
-)
+@_factors("svd", scrambles=True, dtype=_SVD, takes="float complex")
 def old_svd(input: SymbolicTensor, some: bool = True, compute_uv: bool = True) -> Result:
     """``U, S, V``: the old form, whose V is not transposed."""
     batch, m, n = _matrices(input, "svd")
@@ -183,16 +150,14 @@ def old_svd(input: SymbolicTensor, some: bool = True, compute_uv: bool = True) -
     return _result(len(batch), (*batch, m, u), (*batch, k), (*batch, n, v))
 
 
-@_factorisation(
-    "linalg_svdvals", takes=_SINGLE, dtype=dtypes.to_real, autocast=dtypes.SINGLE_ON_CPU
-)
+@_factors("linalg_svdvals", dtype=dtypes.to_real)
 def svdvals(A: SymbolicTensor, **kwargs: object) -> Result:  # noqa: N803
     """The singular values."""
     batch, m, n = _matrices(A, "svdvals")
     return _result(len(batch), (*batch, minimum(m, n)))
 
 
-@_factorisation("linalg_qr", takes=_SINGLE, autocast=dtypes.SINGLE_ON_CPU)
+@_factors("linalg_qr")
 def linalg_qr(A: SymbolicTensor, mode: str = "reduced", **kwargs: object) -> Result:  # noqa: N803
     """``Q, R``, with as many columns as fit, or all of them."""
     batch, m, n = _matrices(A, "qr")
@@ -202,13 +167,13 @@ def linalg_qr(A: SymbolicTensor, mode: str = "reduced", **kwargs: object) -> Res
     return _result(len(batch), (*batch, m, k), (*batch, k, n))
 
 
-@_factorisation("qr", scrambles=True, takes=_SINGLE, autocast=dtypes.SINGLE_ON_CPU)
+@_factors("qr", scrambles=True)
 def old_qr(input: SymbolicTensor, some: bool = True) -> Result:
     """The old form of `linalg_qr`."""
     return linalg_qr.__wrapped__(input, "reduced" if some else "complete")  # type: ignore[no-any-return, attr-defined]
 
 
-@_factorisation("linalg_pinv", "pinverse", takes=_SINGLE, autocast=dtypes.SINGLE_ON_CPU)
+@_factors("linalg_pinv", "pinverse")
 def pinv(input: SymbolicTensor, *args: object, hermitian: bool = False, **kwargs: object) -> Result:
     """The pseudo-inverse: rows and columns exchanged."""
     batch, m, n = _matrices(input, "pinv")
@@ -239,7 +204,25 @@ def matrix_norm(
     return reduced(A, dim, keepdim, "matrix_norm")
 
 
-@_factorisation("linalg_solve", takes=_SINGLE, same_dtype="A B", autocast=dtypes.SINGLE_ON_CPU)
+def _solution(
+    op: str, first: SymbolicTensor, second: SymbolicTensor, matrix: int = 0, *, left: bool = True
+) -> Result:
+    """What solves a system: batches broadcast, and the other of the two has a side per row.
+
+    matrix: which of the two is the matrix.
+    """
+    shapes = _matrices(first, op), _matrices(second, op)
+    lead, agree = broadcast_dims(shapes[0][0], shapes[1][0])
+    _, rows, _ = shapes[matrix]
+    _, m, n = shapes[1 - matrix]
+    why = f"{op}: there must be a right-hand side per row"
+    square = _square((first, second)[matrix], op)
+    return of_everything(
+        (*lead, m, n), (*square, *agree, *require_equal(m if left else n, rows, why))
+    )
+
+
+@_factors("linalg_solve", same_dtype="A B")
 def solve(
     A: SymbolicTensor,  # noqa: N803
     B: SymbolicTensor,  # noqa: N803
@@ -249,20 +232,13 @@ def solve(
 ) -> Result:
     """The solution of ``A @ x = B``: batches broadcast, unless B is a batch of vectors."""
     batch, rows, _ = _matrices(A, "solve")
-    requires = _square(A, "solve")
-    why = "solve: there must be a right-hand side per row"
     if B.ndim == 1 or (B.ndim == A.ndim - 1 and B.dims == A.dims[:-1]):
         if not left:
             raise ShapeMismatch("solve: left=False takes matrices")
-        dims = (*batch, rows)
-        return Result(
-            (dims,), whole_axes(dims), requires=(*requires, *require_equal(B.dims[-1], rows, why))
-        )
-    others, m, n = _matrices(B, "solve")
-    lead, agree = broadcast_dims(batch, others)
-    requires += [*agree, *require_equal(m if left else n, rows, why)]
-    dims = (*lead, m, n)
-    return Result((dims,), whole_axes(dims), requires=tuple(requires))
+        why = "solve: there must be a right-hand side per row"
+        requires = (*_square(A, "solve"), *require_equal(B.dims[-1], rows, why))
+        return of_everything((*batch, rows), requires)
+    return _solution("solve", A, B, left=left)
 
 
 @_factorisation("linalg_solve_triangular", takes=_SINGLE)
@@ -275,35 +251,13 @@ def solve_triangular(
     **kwargs: object,
 ) -> Result:
     """The solution of a triangular system."""
-    batch, rows, _ = _matrices(A, "solve_triangular")
-    others, m, n = _matrices(B, "solve_triangular")
-    lead, agree = broadcast_dims(batch, others)
-    why = "solve_triangular: there must be a right-hand side per row"
-    requires = [
-        *_square(A, "solve_triangular"),
-        *agree,
-        *require_equal(m if left else n, rows, why),
-    ]
-    dims = (*lead, m, n)
-    return Result((dims,), whole_axes(dims), requires=tuple(requires))
+    return _solution("solve_triangular", A, B, left=left)
 
 
-@_factorisation(
-    "cholesky_solve",
-    scrambles=True,
-    takes=_SINGLE,
-    same_dtype="input input2",
-    autocast=dtypes.SINGLE_ON_CPU,
-)
+@_factors("cholesky_solve", scrambles=True, same_dtype="input input2")
 def cholesky_solve(input: SymbolicTensor, input2: SymbolicTensor, **kwargs: object) -> Result:
     """The solution of a system whose matrix is given by its factor."""
-    others, m, n = _matrices(input, "cholesky_solve")
-    batch, rows, _ = _matrices(input2, "cholesky_solve")
-    lead, agree = broadcast_dims(others, batch)
-    why = "cholesky_solve: there must be a right-hand side per row"
-    requires = [*_square(input2, "cholesky_solve"), *agree, *require_equal(m, rows, why)]
-    dims = (*lead, m, n)
-    return Result((dims,), whole_axes(dims), requires=tuple(requires))
+    return _solution("cholesky_solve", input, input2, 1)
 
 
 @rule("linalg_vecdot", autocast=dtypes.LOW, takes="float complex", same_dtype="x y")
@@ -311,8 +265,7 @@ def vecdot(x: SymbolicTensor, y: SymbolicTensor, *, dim: int = -1, **kwargs: obj
     """Inner products along an axis."""
     both = broadcast(x, y)
     axis = normal_dim(dim, len(both.shapes[0]), "vecdot")
-    dims = both.shapes[0][:axis] + both.shapes[0][axis + 1 :]
-    return Result((dims,), whole_axes(dims), requires=both.requires)
+    return of_everything(both.shapes[0][:axis] + both.shapes[0][axis + 1 :], both.requires)
 
 
 @rule("kron", dtype=dtypes.of_tensors)
@@ -320,8 +273,7 @@ def kron(input: SymbolicTensor, other: SymbolicTensor) -> Result:
     """All products of two tensors, as blocks: sizes multiply, from the last axis on."""
     rank = max(input.ndim, other.ndim)
     first, second = ((1,) * (rank - t.ndim) + t.dims for t in (input, other))
-    dims = tuple(a * b for a, b in zip(first, second, strict=True))
-    return Result((dims,), whole_axes(dims))
+    return of_everything(tuple(a * b for a, b in zip(first, second, strict=True)))
 
 
 @rule("pdist", takes="float32 float64", autocast=dtypes.SINGLE_ON_CUDA)
@@ -329,8 +281,7 @@ def pdist(input: SymbolicTensor, p: float = 2.0) -> Result:
     """The distances of all pairs of rows."""
     require_rank(input, (2,), "pdist")
     rows = input.dims[0]
-    dims = ((rows * (rows - 1)) // 2,)
-    return Result((dims,), whole_axes(dims))
+    return of_everything(((rows * (rows - 1)) // 2,))
 
 
 @rule("block_diag", dtype=dtypes.of_tensors)
@@ -340,7 +291,7 @@ def block_diag(*tensors: SymbolicTensor) -> Result:
         raise ShapeMismatch("block_diag takes tensors of at most 2 axes")
     shapes = [(1,) * (2 - t.ndim) + t.dims for t in tensors]
     rows, columns = (sum((s[i] for s in shapes), 0) for i in range(2))
-    return Result(((rows, columns),), whole_axes((rows, columns)))
+    return of_everything((rows, columns))
 
 
 @rule("cartesian_prod", same_dtype="tensors", value=values.paired)
@@ -350,7 +301,7 @@ def cartesian_prod(*tensors: SymbolicTensor) -> Result:
         require_rank(t, (1,), "cartesian_prod")
     total = prod(t.dims[0] for t in tensors)
     dims: Dims = (total,) if len(tensors) == 1 else (total, len(tensors))
-    return Result((dims,), whole_axes(dims))
+    return of_everything(dims)
 
 
 @any_rule("combinations")
@@ -359,17 +310,17 @@ def combinations(input: SymbolicTensor, r: int = 2, with_replacement: bool = Fal
     require_rank(input, (1,), "combinations")
     at_least("r", (r,), 0)
     if r == 0:
-        return Result(((0,),), whole_axes((0,)))
+        return of_everything((0,))
     step = 1 if with_replacement else -1
     ways = prod(input.dims[0] + step * i for i in range(r)) // factorial(r)
-    return Result(((ways, r),), whole_axes((ways, r)))
+    return of_everything((ways, r))
 
 
 def _cross(input: SymbolicTensor, other: SymbolicTensor, axis: int) -> Result:
     both = broadcast(input, other)
     why = "cross: the axis must have size 3"
     needs = [c for t in (input, other) for c in require_equal(t.dims[axis], 3, why)]
-    return Result(both.shapes, whole_axes(both.shapes[0]), requires=(*both.requires, *needs))
+    return of_everything(both.shapes[0], (*both.requires, *needs))
 
 
 @rule("linalg_cross", takes="int float complex", same_dtype="input other")

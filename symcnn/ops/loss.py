@@ -17,12 +17,12 @@ from symcnn.ops.operation import rule as any_rule
 from symcnn.ops.pointwise import broadcast, broadcast_dims
 from symcnn.ops.registry import (
     elementwise,
+    of_everything,
     require_equal,
     require_numbers,
     require_places,
     require_rank,
     require_shape,
-    whole_axes,
 )
 from symcnn.ops.storage import losses
 from symcnn.ops.takes import meant, not_taken, require_part
@@ -73,7 +73,7 @@ def _reduced(
     if reduction == "none":
         if pointwise is not None:
             return replace(pointwise, requires=tuple(requires))
-        return Result((dims,), whole_axes(dims), requires=tuple(requires))
+        return of_everything(dims, requires)
     return Result(((),), requires=tuple(requires))
 
 

@@ -24,6 +24,7 @@ from symcnn.ops.registry import (
     OneOrMore,
     leading_axes,
     normal_dim,
+    of_everything,
     require_equal,
     require_rank,
     whole_axes,
@@ -217,7 +218,7 @@ def addr(
     require_rank(vec2, (1,), "addr")
     dims = (vec1.dims[0], vec2.dims[0])
     requires = tuple(fits(input.dims, dims, "addr: the input must broadcast to the product"))
-    return Result((dims,), whole_axes(dims), requires=requires)
+    return of_everything(dims, requires)
 
 
 @rule(
@@ -230,8 +231,7 @@ def addr(
 def inner(input: SymbolicTensor, other: SymbolicTensor) -> Result:
     """All products over the last axes; of a number, a plain multiple."""
     if not input.ndim or not other.ndim:
-        dims = input.dims or other.dims
-        return Result((dims,), whole_axes(dims))
+        return of_everything(input.dims or other.dims)
     if input.dtype == "bool":
         raise not_taken("inner of bool", "int float complex")
     require_same_dtype("inner", (input.dtype, other.dtype))

@@ -24,6 +24,7 @@ from symcnn.ops.registry import (
     leading_axes,
     map_axes,
     normal_dim,
+    of_everything,
     one_or_n,
     require_equal,
     require_rank,
@@ -181,7 +182,7 @@ def windows_of(input: SymbolicTensor, dimension: int, size: Int, step: Int) -> R
     needs = at_least("size", (size,), 0) + at_least("step", (step,), 1)
     axis = normal_dim(dimension, input.ndim, "unfold")
     if not input.ndim:
-        return Result(((size,),), whole_axes((size,)), requires=(Condition(1, ">=", size), *needs))
+        return of_everything((size,), (Condition(1, ">=", size), *needs))
     window: AxisMap = Window(size, step)
     (count,), requires = map_axes((input.dims[axis],), (window,), "the window must fit")
     axes: Axes = (*leading_axes(input.ndim), (None, Whole(size)))

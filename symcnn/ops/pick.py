@@ -18,6 +18,7 @@ from symcnn.ops.registry import (
     elementwise,
     leading_axes,
     normal_dim,
+    of_everything,
     over,
     require_equal,
     require_places,
@@ -152,7 +153,7 @@ def take_along_dim(
     if dim is None:
         count = prod(indices.dims)
         inside = tuple(require_places(indices, prod(input.dims), "take_along_dim", lookup=False))
-        return Result(((count,),), whole_axes((count,)), requires=inside)
+        return of_everything((count,), inside)
     if input.ndim != indices.ndim:
         raise ShapeMismatch(f"take_along_dim: {indices.ndim}-d indices of a {input.ndim}-d tensor")
     axis = normal_dim(dim, input.ndim, "take_along_dim")
@@ -170,7 +171,7 @@ def take(input: SymbolicTensor, index: SymbolicTensor) -> Result:
     """Elements by their number in the flattened tensor."""
     count = prod(input.dims)
     inside = tuple(require_places(index, count, "take", least=-count))
-    return Result((index.dims,), whole_axes(index.dims), requires=inside)
+    return of_everything(index.dims, inside)
 
 
 @rule("put", takes={"index": "int64"}, same_dtype="input source")
@@ -182,7 +183,7 @@ def put(
     requires = require_places(index, count, "put", least=-count)
     why = "put: there must be an element per index"
     requires += require_equal(prod(source.dims), prod(index.dims), why)
-    return Result((input.dims,), whole_axes(input.dims), requires=tuple(requires))
+    return of_everything(input.dims, requires)
 
 
 def _written(

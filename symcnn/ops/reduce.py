@@ -27,8 +27,8 @@ from symcnn.ops.registry import (
     leading_axes,
     normal_dim,
     normal_dims,
+    of_everything,
     require_equal,
-    whole_axes,
 )
 from symcnn.ops.storage import maps
 from symcnn.sets.condition import Condition
@@ -424,7 +424,7 @@ def cosine_similarity(
     found = reduced(
         SymbolicTensor(dims), normal_dim(dim, len(dims), "cosine_similarity"), False, ""
     )
-    return Result(found.shapes, whole_axes(found.shapes[0]), requires=both.requires)
+    return of_everything(found.shapes[0], both.requires)
 
 
 @rule(
@@ -440,7 +440,7 @@ def pairwise_distance(
     both = broadcast(x1, x2)
     (dims,) = both.shapes
     found = reduced(SymbolicTensor(dims), -1, keepdim, "pairwise_distance")
-    return Result(found.shapes, whole_axes(found.shapes[0]), requires=both.requires)
+    return of_everything(found.shapes[0], both.requires)
 
 
 @rule("dist", dtype=dtypes.tensor_real, autocast=dtypes.SINGLE_ON_CUDA, takes=_FLOATS)
@@ -462,5 +462,4 @@ def cdist(
     requires = require_equal(
         x1.dims[-1], x2.dims[-1], "cdist: points must have the same coordinates"
     )
-    dims = (*batch.shapes[0], x1.dims[-2], x2.dims[-2])
-    return Result((dims,), whole_axes(dims), requires=(*batch.requires, *requires))
+    return of_everything((*batch.shapes[0], x1.dims[-2], x2.dims[-2]), (*batch.requires, *requires))

@@ -28,10 +28,10 @@ from symcnn.ops.registry import (
     leading_axes,
     map_axes,
     ntuple,
+    of_everything,
     require_equal,
     require_rank,
     require_shape,
-    whole_axes,
 )
 from symcnn.ops.storage import maps
 from symcnn.ops.takes import not_taken
@@ -156,8 +156,7 @@ def affine_grid(
     requires += require_equal(rows, n, f"affine_grid: maps of {n} axes have {n} rows")
     requires += require_equal(columns, n + 1, f"affine_grid: maps of {n} axes have {n + 1} columns")
     requires += at_least("size", size, 1)
-    dims = (size[0], *size[2:], n)
-    return Result((dims,), whole_axes(dims), requires=tuple(requires))
+    return of_everything((size[0], *size[2:], n), requires)
 
 
 _KINDS: dict[str, Mode] = {

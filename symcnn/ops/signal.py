@@ -24,6 +24,7 @@ from symcnn.ops.registry import (
     elementwise,
     leading_axes,
     normal_dim,
+    of_everything,
     require_equal,
     require_rank,
     require_shape,
@@ -271,10 +272,11 @@ def _trapezoid(op: str, running: bool) -> Any:
             steps, agree = broadcast_dims(steps, _steps(x.dims, axis - y.ndim))
             requires += agree
         if not running:
-            shape = reduced(SymbolicTensor(steps), axis - y.ndim, False, op).shapes[0]
-            return Result((shape,), whole_axes(shape), requires=tuple(requires))
+            return of_everything(
+                reduced(SymbolicTensor(steps), axis - y.ndim, False, op).shapes[0], requires
+            )
         requires.append(Condition(steps[axis - y.ndim], ">=", 1, f"{op}: there must be values"))
-        return Result((steps,), whole_axes(steps), requires=tuple(requires))
+        return of_everything(steps, requires)
 
     return operation
 
@@ -327,7 +329,7 @@ def searchsorted(
     if sorted_sequence.ndim != 1:
         lead, own = sorted_sequence.dims[:-1], input.dims[:-1]
         requires += _same_shape(own, lead, f"{op}: there must be a row per row")
-    return Result((input.dims,), whole_axes(input.dims), requires=tuple(requires))
+    return of_everything(input.dims, requires)
 
 
 def _same_shape(have: Sequence[Int], want: Sequence[Int], why: str) -> list[Requirement]:
@@ -351,7 +353,7 @@ def isin(elements: Operand, test_elements: Operand, **kwargs: object) -> Result:
 def histc(input: SymbolicTensor, bins: Int = 100, *args: object, **kwargs: object) -> Result:
     """How many elements fall into each bin."""
     needs = at_least("bins", (bins,), 1)
-    return Result(((bins,),), whole_axes((bins,)), requires=tuple(needs))
+    return of_everything((bins,), needs)
 
 
 @rule("view_as_real", saves=views.pairs, dtype=dtypes.part, takes="complex", empty=True)
