@@ -156,8 +156,7 @@ def repeat_interleave(
         requires += require_equal(length, output_size, "output_size must be that of the result")
     made = (*dims[:axis], length, *dims[axis + 1 :])
     if dim is None:
-        some = empties((length,))
-        return of_everything(made, tuple(requires), empties=some)
+        return of_everything(made, requires, empties((length,)))
     axes = leading_axes(len(dims))
     every = several or isinstance(repeats, SymbolicTensor)  # some more often than others
     axes[axis] = (axis, Whole(length) if every else Scatter(repeats, repeats))

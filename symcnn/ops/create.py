@@ -22,9 +22,9 @@ from symcnn.ops.registry import (
     OneOrMore,
     Operand,
     at_least,
+    of_everything,
     same_axes,
     unpacked,
-    whole_axes,
 )
 from symcnn.ops.storage import pointwise as points
 from symcnn.trace.graph import Result, SymbolicTensor
@@ -36,9 +36,7 @@ rules = partial(any_rules, other=work.nothing, slides=False, empty=True)
 
 def made(*dims: Int) -> Result:
     """A new tensor of this shape; a size may be 0."""
-    requires = at_least("size", dims, 0)
-    some = empties(dims)
-    return Result((tuple(dims),), whole_axes(dims), requires=tuple(requires), empties=some)
+    return of_everything(dims, at_least("size", dims, 0), empties(dims))
 
 
 def _of_size(*sizes: OneOrMore[Int], size: Sequence[Int] = (), **kwargs: object) -> Result:

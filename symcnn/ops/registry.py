@@ -273,10 +273,12 @@ def whole_axes(dims: Sequence[Int]) -> Axes:
     return tuple((None, Whole(size)) for size in dims)
 
 
-def of_everything(dims: Iterable[Int], requires: Iterable[Requirement] = ()) -> Result:
+def of_everything(
+    dims: Iterable[Int], requires: Iterable[Requirement] = (), empties: tuple[Int, ...] = ()
+) -> Result:
     """A tensor of which every place can read everything."""
     shape = tuple(dims)
-    return Result((shape,), whole_axes(shape), requires=tuple(requires))
+    return Result((shape,), whole_axes(shape), requires=tuple(requires), empties=empties)
 
 
 def leading_axes(count: int) -> list[tuple[int | tuple[int, ...] | None, AxisMap]]:

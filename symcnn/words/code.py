@@ -43,8 +43,8 @@ class Language:
     power: str
     scaled: str
     function: Callable[[str, Sequence[str], str], str]
-    total: Callable[[str, str, str, Sequence[str]], str]
-    choice: Callable[[Sequence[tuple[str, str]]], str]
+    total: str
+    choice: tuple[str, str]  # a case, and what ends them; of all cases at once in NumPy
     joined: tuple[str, str]
     prelude: str = ""
     reserved: frozenset[str] = frozenset()
@@ -70,31 +70,6 @@ def _javascript(name: str, arguments: Sequence[str], body: str) -> str:
     big = "".join(f"  {a} = BigInt({a});\n" for a in arguments)
     head = f"export function {name}({', '.join(arguments)})"
     return f"{head} {{\n{big}  return symcnnPlain({body});\n}}\n"
-
-
-def _python_sum(term: str, index: str, count: str, _: Sequence[str]) -> str:
-    return f"sum({term} for {index} in range({count}))"
-
-
-def _javascript_sum(term: str, index: str, count: str, _: Sequence[str]) -> str:
-    return f"symcnnSum({count}, ({index}) => {term})"
-
-
-def _python_choice(pieces: Sequence[tuple[str, str]]) -> str:
-    return "".join(f"{body} if {where} else " for body, where in pieces) + "None"
-
-
-def _numpy_choice(pieces: Sequence[tuple[str, str]]) -> str:
-    wheres, bodies = (", ".join(texts) for texts in zip(*((w, b) for b, w in pieces), strict=True))
-    return f"np.select([{wheres}], [{bodies}], -1)"
-
-
-def _c_choice(pieces: Sequence[tuple[str, str]]) -> str:
-    return "".join(f"{where} ? {body} : " for body, where in pieces) + "INT64_C(-1)"
-
-
-def _javascript_choice(pieces: Sequence[tuple[str, str]]) -> str:
-    return "".join(f"{where} ? {body} : " for body, where in pieces) + "undefined"
 
 
 _C_PRELUDE = """#include <stdint.h>
@@ -138,6 +113,8 @@ _JAVASCRIPT_WORDS = frozenset(
     "this throw true try typeof var void while with yield".split()
 )
 
+_PYTHON_SUM = "sum({term} for {index} in range({count}))"
+
 #: Every language by name.
 LANGUAGES = {
     "python": Language(
@@ -147,8 +124,8 @@ LANGUAGES = {
         "{}**{}",
         "int({} * {!r})",
         _python,
-        _python_sum,
-        _python_choice,
+        _PYTHON_SUM,
+        ("{body} if {where} else ", "None"),
         (" and ", " or "),
     ),
     "numpy": Language(
@@ -158,8 +135,8 @@ LANGUAGES = {
         "{}**{}",
         "np.trunc({} * {!r}).astype(np.int64)",
         _python,
-        _python_sum,
-        _numpy_choice,
+        _PYTHON_SUM,
+        ("", "np.select([{wheres}], [{bodies}], -1)"),
         (" & ", " | "),
         "import numpy as np\n",
     ),
@@ -170,8 +147,8 @@ LANGUAGES = {
         "symcnn_pow({}, {})",
         "(int64_t)((double)({}) * {!r})",
         _c,
-        lambda *_: "",
-        _c_choice,
+        "",
+        ("{where} ? {body} : ", "INT64_C(-1)"),
         (" && ", " || "),
         _C_PRELUDE,
         _C_WORDS,
@@ -183,8 +160,8 @@ LANGUAGES = {
         "{} ** {}",
         "BigInt(Math.trunc(Number({}) * {!r}))",
         _javascript,
-        _javascript_sum,
-        _javascript_choice,
+        "symcnnSum({count}, ({index}) => {term})",
+        ("{where} ? {body} : ", "undefined"),
         (" && ", " || "),
         _JAVASCRIPT_PRELUDE,
         _JAVASCRIPT_WORDS,
@@ -280,9 +257,12 @@ class _Writer:
 
     def cases(self, choice: sympy.Piecewise) -> str:
         """The first piece whose condition holds."""
-        return self.language.choice(
-            [(f"({self.size(from_sympy(e))})", self.condition(c)) for e, c in choice.args]
-        )
+        case, end = self.language.choice
+        bodies = [f"({self.size(from_sympy(e))})" for e, _ in choice.args]
+        wheres = [self.condition(c) for _, c in choice.args]
+        pairs = zip(bodies, wheres, strict=True)
+        cases = "".join(case.format(body=body, where=where) for body, where in pairs)
+        return cases + end.format(bodies=", ".join(bodies), wheres=", ".join(wheres))
 
     def condition(self, holds: sympy.Basic) -> str:
         """A condition on sizes, in brackets."""
@@ -355,7 +335,8 @@ class _Writer:
     def total(self, atom: Sum) -> str:
         term, count = self.size(atom.term), self.size(atom.count)
         if self.name != "c":
-            return self.language.total(term, self.called(atom.index), count, ())
+            index = self.called(atom.index)
+            return self.language.total.format(term=term, index=index, count=count)
         self.count += 1  # C has no sum in an expression: a function of its own
         name = f"symcnn_sum{self.count}"
         names = sorted(symbols_of(atom.size()))

@@ -69,7 +69,45 @@ _OURS = dirname(dirname(dirname(__file__)))
 _book = KeyBook()
 
 
-class Dim(torch.SymInt):
+class _Ordered:
+    """A number of sizes: it is compared, and the larger of two is one of them."""
+
+    def _compare(self, other: Any, relation: str) -> Any:
+        raise NotImplementedError
+
+    def __eq__(self, other: Any) -> Any:
+        return self._compare(other, "==")
+
+    def __ne__(self, other: Any) -> Any:
+        equal = self.__eq__(other)
+        return equal if equal is NotImplemented else not equal
+
+    def __ge__(self, other: Any) -> Any:
+        return self._compare(other, ">=")
+
+    def __gt__(self, other: Any) -> Any:
+        return self._compare(other, ">")
+
+    def __le__(self, other: Any) -> Any:
+        return self._compare(other, "<=")
+
+    def __lt__(self, other: Any) -> Any:
+        return self._compare(other, "<")
+
+    __hash__ = object.__hash__  # each kind has its own
+
+    def extreme_of(self, values: Any, sign: int) -> Any:
+        """The largest of sizes and numbers, itself among them; the smallest for ``sign=-1``."""
+        return largest(values, sign=sign)
+
+    def __sym_max__(self, other: Any) -> Any:
+        return largest((self, other))
+
+    def __sym_min__(self, other: Any) -> Any:
+        return largest((self, other), sign=-1)
+
+
+class Dim(_Ordered, torch.SymInt):
     """A symbolic size as user code sees it: an int, by its class and by its arithmetic.
 
     Comparisons are decided if the domain so far decides them; otherwise they are branches.
@@ -105,10 +143,6 @@ class Dim(torch.SymInt):
 
     def is_nested_int(self) -> bool:
         return False
-
-    def extreme_of(self, values: Any, sign: int) -> Any:
-        """The largest of sizes and numbers, itself among them; the smallest for ``sign=-1``."""
-        return largest(values, sign=sign)
 
     real = numerator = property(lambda self: self)
     imag = property(lambda self: 0)
@@ -279,25 +313,6 @@ class Dim(torch.SymInt):
             b, relation = b + 1, ">="
         return self.tracer.decide(Condition(a, relation, b))  # type: ignore[arg-type]
 
-    def __eq__(self, other: Any) -> Any:
-        return self._compare(other, "==")
-
-    def __ne__(self, other: Any) -> Any:
-        equal = self.__eq__(other)
-        return equal if equal is NotImplemented else not equal
-
-    def __ge__(self, other: Any) -> Any:
-        return self._compare(other, ">=")
-
-    def __gt__(self, other: Any) -> Any:
-        return self._compare(other, ">")
-
-    def __le__(self, other: Any) -> Any:
-        return self._compare(other, "<=")
-
-    def __lt__(self, other: Any) -> Any:
-        return self._compare(other, "<")
-
     def __hash__(self) -> int:
         frame = sys._getframe(1)
         if frame.f_code.co_filename.startswith(_OURS):
@@ -360,12 +375,6 @@ class Dim(torch.SymInt):
 
     # torch's own helpers on sizes: torch.sym_max, sym_min, sym_float
 
-    def __sym_max__(self, other: Any) -> Any:
-        return largest((self, other))
-
-    def __sym_min__(self, other: Any) -> Any:
-        return largest((self, other), sign=-1)
-
     def __sym_float__(self) -> Any:
         return self._real()
 
@@ -392,7 +401,7 @@ def _whole(value: Any) -> Int | None:
     return operator.index(value)
 
 
-class Real(Float):
+class Real(_Ordered, Float):
     """A float that python computes from sizes: the exact quotient, and how it was computed.
 
     `num` and `den` are whole expressions, `recipe` the float arithmetic, `through` the quotients
@@ -409,10 +418,6 @@ class Real(Float):
     ) -> None:
         self.num, self.den, self.recipe, self.tracer = num, den, recipe, tracer
         self.through = through
-
-    def extreme_of(self, values: Any, sign: int) -> Any:
-        """The largest of sizes and numbers, itself among them; the smallest for ``sign=-1``."""
-        return largest(values, sign=sign)
 
     @property
     def whole(self) -> int | None:
@@ -617,25 +622,6 @@ class Real(Float):
             gap, relation = gap - 1, ">="
         return self.tracer.decide(Condition(gap, relation, 0))  # type: ignore[arg-type]
 
-    def __ge__(self, other: Any) -> Any:
-        return self._compare(other, ">=")
-
-    def __gt__(self, other: Any) -> Any:
-        return self._compare(other, ">")
-
-    def __le__(self, other: Any) -> Any:
-        return self._compare(other, "<=")
-
-    def __lt__(self, other: Any) -> Any:
-        return self._compare(other, "<")
-
-    def __eq__(self, other: object) -> Any:
-        return self._compare(other, "==")
-
-    def __ne__(self, other: object) -> Any:
-        equal = self.__eq__(other)
-        return equal if equal is NotImplemented else not equal
-
     def __hash__(self) -> int:
         return hash((self.num, self.den))
 
@@ -654,12 +640,6 @@ class Real(Float):
     def number(self) -> float:
         """What it is, to python."""
         return self._float()
-
-    def __sym_max__(self, other: Any) -> Any:
-        return largest((self, other))
-
-    def __sym_min__(self, other: Any) -> Any:
-        return largest((self, other), sign=-1)
 
 
 Dim.bit_length = of_whole(int.bit_length)
