@@ -125,7 +125,8 @@ class Branched(Network):
             return branch
         where = f" at {refusal.path[-1].where}: {refusal.said}" if refusal and refusal.said else ""
         raise InvalidInput(
-            f"the model refuses {assignment(values)}{where}", cure=lambda: _cure(self, values)
+            f"the model refuses {assignment(values)}{where}",
+            cure=lambda: nearest_in(self.valid_inputs, values),
         )
 
     def _each(self, ask: Callable[[Network], Any]) -> Any:
@@ -386,7 +387,7 @@ class Branched(Network):
                 why = refusal.said or error.cause
                 return at_branch(self, replace(last, requirement=needs[0], otherwise=why), values)
             failure = Failure("", "branch", "", "", error.cause)
-            return Diagnosis(values, failure, (_cure(self, values),), ())
+            return Diagnosis(values, failure, (nearest_in(self.valid_inputs, values),), ())
         return net.diagnose(**values)
 
     def fix(self, output: Target = None, **sizes: int) -> list[Any]:
@@ -657,11 +658,3 @@ def _or_none(ask: Callable[[], InputSet]) -> InputSet | None:
 
 def _nowhere(_: Mapping[str, int]) -> Network:
     raise BadSpec("a part of a network with branches cannot be traced again")
-
-
-def _cure(net: Network, sizes: Mapping[str, int]) -> str:
-    """The nearest valid size, for the end of an error."""
-    try:
-        return nearest_in(net.valid_inputs(), sizes)
-    except Undecidable:
-        return "its domain is not a decidable set; try other sizes"

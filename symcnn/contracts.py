@@ -21,6 +21,7 @@ from symcnn.questions.inputs.domain import assignment
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.grammar import Ratio, parse_conditions, parse_formula
 from symcnn.sets.inputset import InputSet, input_set
+from symcnn.sets.member import by_name
 from symcnn.trace.dtype import named
 from symcnn.trace.graph import SymbolicTensor, tensor
 
@@ -164,9 +165,7 @@ class _Part:
 
 def _least(taken: InputSet) -> tuple[dict[str, int], str]:
     """The smallest sizes of a set, also in words."""
-    least = taken.smallest()
-    values = least if isinstance(least, tuple) else (least,)
-    sizes = dict(zip(taken.shown, values, strict=True))
+    sizes = by_name(taken.shown, taken.smallest())
     return sizes, assignment(sizes)
 
 

@@ -16,6 +16,7 @@ from symcnn.interrupts import Held
 from symcnn.questions.inputs.domain import shape_at
 from symcnn.sets.condition import KeepsBatch, Place, Requirement
 from symcnn.sets.inputset import InputSet
+from symcnn.sets.member import as_tuple, by_name
 from symcnn.trace.graph import Shape, fields_of
 from symcnn.trace.trace import Trace
 
@@ -325,8 +326,7 @@ def sample_sizes(
             return
         drawn: Sequence[int] = [draw.randint(1, top) for _ in domain.shown]
         if inside:
-            near = domain.nearest(*drawn)
-            drawn = near if isinstance(near, tuple) else (near,)
+            drawn = as_tuple(domain.nearest(*drawn))
         if tuple(drawn) in found or _has(domain, drawn) is not inside:
             continue
         found.add(tuple(drawn))
@@ -335,8 +335,7 @@ def sample_sizes(
         hidden = [name for name in domain.names if name not in domain.shown]
         if inside and hidden:  # batch sizes that the domain restricts
             left = domain.given(**sizes)
-            near = left.nearest(*(rest[name] for name in left.shown))
-            rest |= dict(zip(left.shown, near if isinstance(near, tuple) else (near,), strict=True))
+            rest |= by_name(left.shown, left.nearest(*(rest[name] for name in left.shown)))
         yield {**rest, **sizes}
 
 

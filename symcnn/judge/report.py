@@ -6,15 +6,11 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from symcnn.lazy import cached_property
 from symcnn.questions.inputs.domain import assignment
 from symcnn.shown import Shown
-
-if TYPE_CHECKING:
-    pass
 
 #: What is compared, in the order of the report.
 CHECKS = {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from symcnn.errors import InvalidInput, Undecidable
 from symcnn.judge.oracles import sample_sizes
 from symcnn.questions.inputs.domain import shape_at
+from symcnn.sets.member import by_name
 from symcnn.trace.trace import Trace
 
 if TYPE_CHECKING:
@@ -48,10 +49,7 @@ def _interesting(net: Trace, domain: InputSet, count: int, seed: int) -> list[di
 
 
 def _smallest(domain: InputSet) -> dict[str, int]:
-    if not domain.shown:
-        return {}
-    least = domain.smallest()
-    return dict(zip(domain.shown, least if isinstance(least, tuple) else (least,), strict=True))
+    return by_name(domain.shown, domain.smallest()) if domain.shown else {}
 
 
 def _borders(net: Trace, base: dict[str, int], axes: Sequence[str]) -> Iterator[dict[str, int]]:

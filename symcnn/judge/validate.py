@@ -36,6 +36,7 @@ from symcnn.ops.operation import operation_of
 from symcnn.progress import waiting, watched
 from symcnn.questions.cost.cost import measure
 from symcnn.questions.field.receptive_field import receptive_field
+from symcnn.sets.member import by_name
 from symcnn.trace.graph import SymbolicTensor, tensors_in
 from symcnn.trace.trace import Trace
 
@@ -146,9 +147,7 @@ def _halved(net: Trace, sizes: dict[str, int]) -> dict[str, int]:
         return half
     if not domain or not domain.shown:
         return half
-    near = domain.nearest(*(half[name] for name in domain.shown))
-    values = near if isinstance(near, tuple) else (near,)
-    return half | dict(zip(domain.shown, values, strict=True))
+    return half | by_name(domain.shown, domain.nearest(*(half[n] for n in domain.shown)))
 
 
 def check_device(device: str) -> None:

@@ -13,6 +13,7 @@ from typing import TypeAlias
 from symcnn.errors import BadSpec, SymcnnError
 from symcnn.sets.condition import Requirement
 from symcnn.sets.grammar import check_sizes
+from symcnn.sets.member import by_name
 from symcnn.trace.branches import Branch
 from symcnn.trace.trace import Trace
 
@@ -73,8 +74,7 @@ def usual(net: Trace, near: int = 224, **given: int) -> dict[str, int]:
         best = left.nearest(*(found.get(name, 1) for name in left.shown)) if left.shown else ()
     except SymcnnError:  # no exact set tells, or none is valid: sizes are checked where they go
         return found
-    members = best if isinstance(best, tuple) else (best,)
-    near_by = dict(zip(left.shown, members, strict=True))
+    near_by = by_name(left.shown, best)
     return found | {name: size for name, size in near_by.items() if name in net.symbols}
 
 

@@ -9,22 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar, Union
+from typing import TypeVar
 
-from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size
 from symcnn.errors import SymcnnError
 from symcnn.notation.markdown import code, folded, table
 from symcnn.questions.inputs.domain import assignment, reasons
-from symcnn.questions.summary import Row, summary
+from symcnn.questions.summary import Figure, Row, or_refusal, said, summary
 from symcnn.sets.condition import Condition
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.simplest import Simplest
 from symcnn.shown import Shown
 from symcnn.trace.trace import Trace
-
-#: A figure: a number, a formula, a shape, words where there is none.
-Figure = Union[int, Size, str, tuple["Figure", ...], None]
 
 T = TypeVar("T")
 
@@ -112,19 +108,6 @@ def _modules(count: int) -> str:
     return f"{count or 'no'} module{'s' if count > 1 else ''}"
 
 
-def said(figure: Figure) -> str:
-    """A figure as text, with commas; "" for none.
-
-    >>> said((1, 2048)), said(25557032), said(None)
-    ('(1, 2048)', '25,557,032', '')
-    """
-    if isinstance(figure, tuple):
-        return f"({', '.join(text(f) if isinstance(f, Size) else str(f) for f in figure)})"
-    if isinstance(figure, Size):
-        return text(figure)
-    return f"{figure:,}" if isinstance(figure, int) else figure or ""
-
-
 def report(
     net: Trace, *, name: str = "", depth: int | None = 1, at: Mapping[str, int] | None = None
 ) -> Report:
@@ -171,7 +154,7 @@ def report(
     return Report(
         name,
         tuple(tuple(t.dims) for t in net.input_tensors),
-        _or_refusal(lambda: net.valid_inputs().describe()),
+        or_refusal(lambda: net.valid_inputs().describe()),
         _or_none(lambda: tuple(map(str, reasons(net)))) or (),
         summary(branches[0].network).totals["params"],
         parts,
@@ -184,13 +167,6 @@ def _part(net: Trace, where: str, depth: int | None) -> Part:
     found = summary(net, depth=depth, columns=_COLUMNS)
     totals = found.totals
     return Part(where, totals["output"], totals["macs"], totals.get("field"), found.rows)
-
-
-def _or_refusal(ask: Callable[[], str]) -> str:
-    try:
-        return ask()
-    except SymcnnError as error:
-        return f"not known: {error.cause.splitlines()[0]}"
 
 
 # What changes ----------------------------------------------------------------------------------

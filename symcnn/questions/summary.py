@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import singledispatch
-from typing import Any
+from typing import Any, Union
 
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.factor import Floors, floors_written, text
@@ -24,6 +24,9 @@ from symcnn.sets.grammar import check_sizes
 from symcnn.shown import Text, block, cell, table
 from symcnn.trace.graph import Dims, Node, Parameter
 from symcnn.trace.trace import Trace
+
+#: A figure: a number, a formula, a shape, words where there is none.
+Figure = Union[int, Size, str, tuple["Figure", ...], None]
 
 #: Every column by its key: the heading, and whether it is of numbers.
 COLUMNS = {
@@ -217,13 +220,13 @@ class _Filler:
             "trainable": self.at(_count(p for p in net.parameters if p.trainable)),
             "frozen": self.at(_count(p for p in net.parameters if not p.trainable)),
             "unused": self.at(_count(p for p in net.parameters if p not in read)),
-            "macs": _or_refusal(lambda: self.at(from_sympy(total_macs(net)))),
+            "macs": or_refusal(lambda: self.at(from_sympy(total_macs(net)))),
         }
         if "memory" in columns:
-            found["activations"] = _or_refusal(lambda: self.at(sum(self.bytes.values(), 0)))
+            found["activations"] = or_refusal(lambda: self.at(sum(self.bytes.values(), 0)))
             found["weights"] = self.at(formula(measure(net).weights).size)
         if not self.sizes:
-            found["domain"] = _or_refusal(lambda: net.valid_inputs().words())
+            found["domain"] = or_refusal(lambda: net.valid_inputs().words())
         if net.scope:
             found["holds"] = net.scope
         try:
@@ -239,7 +242,7 @@ def _count(parameters: Iterable[Parameter]) -> Int:
     return sum((p.count for p in dict.fromkeys(parameters)), 0)
 
 
-def _or_refusal(ask: Callable[[], Any]) -> Any:
+def or_refusal(ask: Callable[[], Any]) -> Any:
     """The answer, or why there is none, in one line."""
     try:
         return ask()
@@ -306,14 +309,20 @@ def _lines(totals: Mapping[str, Any], written: Callable[[Any], str]) -> Iterator
 
 def _plain(cell: Any) -> str:
     """A cell as text; blank for nothing."""
-    if isinstance(cell, tuple):
-        listed = (text(value) for value in cell)
-        return _plain(cell[0]) if len(cell) == 1 else f"({', '.join(listed)})"
-    if isinstance(cell, Size):
-        return text(cell)
-    if isinstance(cell, int):
-        return f"{cell:,}" if cell else ""
-    return cell or ""
+    return said(_alone(cell))
+
+
+def said(figure: Figure) -> str:
+    """A figure as text, with commas; "" for none.
+
+    >>> said((1, 2048)), said(25557032), said(None)
+    ('(1, 2048)', '25,557,032', '')
+    """
+    if isinstance(figure, tuple):
+        return f"({', '.join(text(f) if isinstance(f, Size) else str(f) for f in figure)})"
+    if isinstance(figure, Size):
+        return text(figure)
+    return f"{figure:,}" if isinstance(figure, int) else figure or ""
 
 
 def _json(value: Any) -> Any:

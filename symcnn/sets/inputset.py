@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from heapq import merge
 from math import prod
-from typing import TYPE_CHECKING, Any, Union, cast
+from typing import TYPE_CHECKING, Any, cast
 from zlib import crc32
 
 from symcnn.algebra import size as sz
@@ -24,6 +24,7 @@ from symcnn.lazy import cached_property
 from symcnn.sets import order
 from symcnn.sets.condition import Condition, Requirement, subexpressions
 from symcnn.sets.isl import question
+from symcnn.sets.member import Member
 from symcnn.sets.paths import Paths
 from symcnn.sets.presburger import Sizes, meeting, region, tied
 from symcnn.sets.region import Point, Region, positive
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
     import islpy
     from sympy.logic.boolalg import Boolean
 
-
-#: A member of a set: sizes in the order of its names, a plain int where there is one name.
-Member = Union[int, Point]
 
 #: How far the points lie by which sets are told apart before they are compared.
 _NEAR = (8, 64, 640, 5000)

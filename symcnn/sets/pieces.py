@@ -16,7 +16,8 @@ from symcnn.errors import NoSolution, Undecidable
 from symcnn.lazy import cached_property
 from symcnn.sets.condition import Requirement
 from symcnn.sets.implicit import ImplicitSet
-from symcnn.sets.inputset import InputSet, Member
+from symcnn.sets.inputset import InputSet
+from symcnn.sets.member import Member, as_tuple
 from symcnn.sets.region import Region
 
 if TYPE_CHECKING:
@@ -81,20 +82,20 @@ class Pieces(ImplicitSet):
         """See `InputSet.smallest`."""
         return min(
             (one.smallest() for one in self.sets),
-            key=lambda m: (max(_tuple(m)), sum(_tuple(m)), _tuple(m)),
+            key=lambda m: (max(as_tuple(m)), sum(as_tuple(m)), as_tuple(m)),
         )
 
     def largest(self) -> Member:
         """See `InputSet.largest`."""
         return max(
-            (one.largest() for one in self.sets), key=lambda m: (min(_tuple(m)), sum(_tuple(m)))
+            (one.largest() for one in self.sets), key=lambda m: (min(as_tuple(m)), sum(as_tuple(m)))
         )
 
     def nearest(self, *sizes: int) -> Member:
         """See `InputSet.nearest`."""
         return min(
             (one.nearest(*sizes) for one in self.sets),
-            key=lambda m: max(abs(a - b) for a, b in zip(_tuple(m), sizes, strict=True)),
+            key=lambda m: max(abs(a - b) for a, b in zip(as_tuple(m), sizes, strict=True)),
         )
 
     def count(self) -> int | None:
@@ -130,7 +131,3 @@ class Pieces(ImplicitSet):
         import sympy
 
         return sympy.Or(*(one.as_sympy() for one in self.sets))
-
-
-def _tuple(member: Member) -> tuple[int, ...]:
-    return member if isinstance(member, tuple) else (member,)

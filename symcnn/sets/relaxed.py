@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from symcnn.algebra import size as sz
 from symcnn.algebra.size import Int, Size, symbols_of
 from symcnn.errors import Undecidable
-
-if TYPE_CHECKING:
-    pass
 
 
 def leading_part(expr: Int, names: frozenset[str]) -> tuple[int, Int]:

@@ -25,6 +25,7 @@ from symcnn.lazy import cached_property
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.sets.downset import grows
 from symcnn.sets.inputset import InputSet, input_set
+from symcnn.sets.member import by_name
 
 #: Members at which an atom is tried before isl is asked.
 _MEMBERS = 24
@@ -74,8 +75,7 @@ class Simplest:
             return ()
         with suppress(SymcnnError):
             found = domain.smallest(), domain.nearest(*(_SOME for _ in domain.shown))
-            several = (one if isinstance(one, tuple) else (one,) for one in found)
-            return tuple(dict(zip(domain.shown, one, strict=True)) for one in several)
+            return tuple(by_name(domain.shown, one) for one in found)
         return ()
 
     @cached_property

@@ -16,6 +16,7 @@ from symcnn.errors import NoSolution
 from symcnn.questions.inputs.domain import first_failure
 from symcnn.sets.grammar import parse_shape
 from symcnn.sets.inputset import input_set
+from symcnn.sets.member import by_name
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn
@@ -81,5 +82,4 @@ def _numbers(draw: DrawFn, dims: tuple[Int, ...], most: int) -> dict[str, int]:
 def _nearest(domain: InputSet, sizes: Mapping[str, int]) -> dict[str, int]:
     if not domain.shown:
         return {}
-    near = domain.nearest(*(sizes[name] for name in domain.shown))
-    return dict(zip(domain.shown, near if isinstance(near, tuple) else (near,), strict=True))
+    return by_name(domain.shown, domain.nearest(*(sizes[name] for name in domain.shown)))

@@ -217,11 +217,6 @@ class Ends(Shown):
             first if self.first == self.last else f"{first}<mo>\N{HORIZONTAL ELLIPSIS}</mo>{last}"
         )
 
-    def to_latex(self, notation: Notation) -> str:
-        """The interval in LaTeX."""
-        first, last = self.first.to_latex(notation), self.last.to_latex(notation)
-        return first if self.first == self.last else rf"{first} \;\ldots\; {last}"
-
     def pieces(self, notation: Notation) -> list[str]:
         """The interval in LaTeX in pieces after each of which a line may end."""
         notation = _floored(notation)

@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING
 
 from symcnn.errors import NoSolution
 from symcnn.sets.runs import Run
-
-if TYPE_CHECKING:
-    pass
 
 Point = tuple[int, ...]
 

@@ -29,8 +29,9 @@ from symcnn.progress import watched
 from symcnn.questions.inputs.boxes import Axis, Box, Point, distance, endless, last_fitting
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.implicit import ImplicitSet
-from symcnn.sets.inputset import InputSet, Member, input_set
+from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.isl import allowed, isl, question, too_much
+from symcnn.sets.member import Member, as_tuple
 from symcnn.sets.region import Region
 from symcnn.sets.runs import Run
 from symcnn.shown import Shown
@@ -202,19 +203,15 @@ def _reach(base: InputSet, budgets: Sequence[Budget]) -> int | None:
 
     def fits(bound: int) -> bool:
         part = base.where(Condition(bound, ">=", total))
-        return not part or _fits(budgets, names, _tuple(part.largest()))
+        return not part or _fits(budgets, names, as_tuple(part.largest()))
 
-    end = None if not base.bounded else sum(_tuple(base.largest()))
+    end = None if not base.bounded else sum(as_tuple(base.largest()))
     if end is not None and fits(end):
         return None
-    low = sum(_tuple(base.smallest()))
+    low = sum(as_tuple(base.smallest()))
     if not fits(low):
         return low - 1
     return last_fitting(low, fits)
-
-
-def _tuple(member: Any) -> Point:
-    return member if isinstance(member, tuple) else (member,)
 
 
 def _fits(budgets: Sequence[Budget], names: Sequence[str], point: Sequence[int]) -> bool:
@@ -429,7 +426,7 @@ class BudgetedSet(ImplicitSet):
 
     def largest(self) -> Member:
         if self.floors and self._fits(
-            _tuple(found := BudgetedSet(self.base, self.budgets).largest())
+            as_tuple(found := BudgetedSet(self.base, self.budgets).largest())
         ):
             return found
         return self._best_of(

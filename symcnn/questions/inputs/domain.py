@@ -5,7 +5,7 @@ It is the conjunction of what the nodes and guards require, handed to `symcnn.se
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import singledispatch
@@ -15,6 +15,7 @@ from symcnn.errors import InvalidInput, SymcnnError, Undecidable
 from symcnn.sets.condition import ForAll, KeepsBatch, Requirement
 from symcnn.sets.fewer import strictest_of
 from symcnn.sets.inputset import InputSet, input_set
+from symcnn.sets.member import by_name
 from symcnn.shown import Rows, Shown
 from symcnn.trace.graph import Node
 from symcnn.trace.tape import Guard
@@ -189,9 +190,8 @@ def whole_network(net: Trace, found: InputSet, asked: Sequence[Requirement]) -> 
             return f"of these, the whole network takes {inside}"
     except SymcnnError:
         return ""
-    least = found.smallest()
-    sizes = dict(zip(found.shown, least if isinstance(least, tuple) else (least,), strict=True))
-    failure = first_failure(net, {**dict.fromkeys(net.symbols, 1), **sizes})
+    sizes = {**dict.fromkeys(net.symbols, 1), **by_name(found.shown, found.smallest())}
+    failure = first_failure(net, sizes)
     if failure is None:
         return "the whole network takes none of these"
     step, requirement = failure
@@ -207,20 +207,19 @@ def assignment(sizes: Mapping[str, int]) -> str:
 def _nearest(net: Trace, sizes: dict[str, int]) -> str:
     if len(sizes) > 5:  # each size is a dimension to search; an error must not take long
         return "ask net.valid_inputs() which sizes are valid"
+    return nearest_in(lambda: valid_inputs(net), sizes)
+
+
+def nearest_in(ask: Callable[[], InputSet], sizes: Mapping[str, int]) -> str:
+    """The nearest valid size, for the end of an error."""
     try:
-        return nearest_in(valid_inputs(net), sizes)
+        domain = ask()
+        if not domain:
+            return "no input of any size is valid"
+        where = {name: sizes[name] for name in domain.shown}
+        best = by_name(domain.shown, domain.nearest(*where.values()))
+        if best == where:  # only the batch is at fault
+            return f"valid inputs: {domain.describe()}"
     except Undecidable:
         return "its domain is not a decidable set; try other sizes"
-
-
-def nearest_in(domain: InputSet, sizes: Mapping[str, int]) -> str:
-    """The nearest valid size, for the end of an error. Raises Undecidable."""
-    if not domain:
-        return "no input of any size is valid"
-    where = [sizes[name] for name in domain.shown]
-    best = domain.nearest(*where)
-    values = best if isinstance(best, tuple) else (best,)
-    found = assignment(dict(zip(domain.shown, values, strict=True)))
-    if list(values) == where:  # only the batch is at fault
-        return f"valid inputs: {domain.describe()}"
-    return f"nearest valid size: {found}"
+    return f"nearest valid size: {assignment(best)}"

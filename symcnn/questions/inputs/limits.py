@@ -26,6 +26,7 @@ from symcnn.questions.inputs.domain import assignment
 from symcnn.sets.condition import Condition
 from symcnn.sets.grammar import Amount, Between, Limit, parse_amount
 from symcnn.sets.inputset import InputSet
+from symcnn.sets.member import by_name
 from symcnn.sets.pieces import either
 from symcnn.trace.trace import Trace
 
@@ -286,15 +287,12 @@ def _over_budget(
         if not within(found, [], [floor]):
             cause = f"no input has {floor[0].what} >= {floor[0].limit + 1:,}"
             if any(b.symbols for b in floor):
-                largest = found.largest()
-                values = largest if isinstance(largest, tuple) else (largest,)
-                sizes = dict(zip(found.shown, values, strict=True))
+                sizes = by_name(found.shown, found.largest())
                 most = max(b.cost(sizes) for b in floor)
                 return NoSolution(cause, cure=f"the largest, {assignment(sizes)}, has {most:,}")
             most = max(b.cost({}) for b in floor)
             return NoSolution(cause, cure=f"every input has {most:,} {floor[0].what}")
-    least = found.smallest()
-    sizes = dict(zip(found.shown, least if isinstance(least, tuple) else (least,), strict=True))
+    sizes = by_name(found.shown, found.smallest())
     over = [b for b in budgets if not within(found, [b])]
     if not over:
         floor_words = (f"{f[0].what} >= {f[0].limit + 1:,}" for f in floors)

@@ -20,6 +20,7 @@ from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.questions.inputs.domain import shape_at
 from symcnn.sets.condition import Condition
 from symcnn.sets.inputset import InputSet, input_set
+from symcnn.sets.member import by_name
 from symcnn.shown import Shown
 from symcnn.trace.trace import Trace
 
@@ -107,9 +108,7 @@ def nearest_valid(net: Trace, sizes: Mapping[str, int]) -> Nearest:
     def best(members: InputSet) -> dict[str, int] | None:
         if not members:
             return None
-        found = members.nearest(*sizes.values())
-        values = found if isinstance(found, tuple) else (found,)
-        return dict(zip(domain.shown, values, strict=True))
+        return by_name(domain.shown, members.nearest(*sizes.values()))
 
     at_least = [Condition(Size.symbol(n), ">=", v) for n, v in sizes.items()]
     at_most = [Condition(v, ">=", Size.symbol(n)) for n, v in sizes.items()]

@@ -14,6 +14,7 @@ from itertools import islice
 
 from symcnn.algebra.size import Int, Size, evaluate
 from symcnn.sets.condition import KeepsBatch
+from symcnn.sets.member import by_name
 from symcnn.trace.graph import Node
 from symcnn.trace.trace import Trace
 
@@ -66,10 +67,9 @@ def scrambled(net: Trace) -> list[tuple[Int, ...]]:
     if not views or not domain.bounded or not domain:
         return []
     names = domain.shown
-    found = []
+    found: list[tuple[Int, ...]] = []
     for member in islice(domain, _MEMBERS):
-        sizes = dict(zip(names, member if isinstance(member, tuple) else (member,), strict=True))
-        sizes = {**dict.fromkeys(net.symbols, 1), **sizes}
+        sizes = {**dict.fromkeys(net.symbols, 1), **by_name(names, member)}
         if any(run_together(node, sizes) for node in views):
             found.append(tuple(sizes[n] for n in names))
     return found

@@ -32,6 +32,7 @@ from symcnn.questions.inputs.limits import keep_within, span_of
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.grammar import Amount, Between, Target, parse_target
 from symcnn.sets.inputset import InputSet, input_set, lone
+from symcnn.sets.member import by_name
 from symcnn.sets.relation import Relation
 from symcnn.shown import by_x
 from symcnn.trace.coverage import all_followed
@@ -570,6 +571,4 @@ def _nearest_product(
         return None
     _, best = min(found, key=lambda f: (f[0], prod(f[1])))
     left = whole.given(**dict(zip(goals, best, strict=True)))
-    least = left.smallest()
-    values = least if isinstance(least, tuple) else (least,)
-    return dict(zip(left.shown, values, strict=True)), math.prod(best)
+    return by_name(left.shown, left.smallest()), math.prod(best)

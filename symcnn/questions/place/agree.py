@@ -33,6 +33,7 @@ from symcnn.questions.field.receptive_field import ReceptiveField, field_between
 from symcnn.questions.place.paths import Paths, way, whole_reads
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet, input_set
+from symcnn.sets.member import by_name
 from symcnn.shown import Shown
 from symcnn.trace.graph import SymbolicTensor, public
 from symcnn.trace.trace import Trace
@@ -470,17 +471,14 @@ def _equal_reads(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet) 
     if any(span is None for span in spans) and sizes:
         extents = (*ours.size, *theirs.size)  # a formula where all of an axis is read
         size = max((extent for extent in extents if isinstance(extent, int)), default=1)
-        near = sizes.nearest(*(2 * size + 1 for _ in sizes.shown))
-        values = near if isinstance(near, tuple) else (near,)
-        equal = [
-            Condition(Size.symbol(n), "==", v) for n, v in zip(sizes.shown, values, strict=True)
-        ]
+        near = by_name(sizes.shown, sizes.nearest(*(2 * size + 1 for _ in sizes.shown)))
+        equal = [Condition(Size.symbol(n), "==", v) for n, v in near.items()]
         here = sizes.where(*equal)
         apart = any(_read_apart(ours, theirs, k, here) for k in range(len(spans)))
         if sizes <= here:
             return sizes - sizes if apart else sizes
         if apart or _holes(ours, theirs):
-            text = ", ".join(f"{n}={v}" for n, v in zip(sizes.shown, values, strict=True))
+            text = ", ".join(f"{n}={v}" for n, v in near.items())
             raise Undecidable(
                 f"both read from the same first to the same last place, and {'not ' * apart}the"
                 f" same places in between at {text}; at other sizes that is not decided",
@@ -516,9 +514,7 @@ def _span(ours: ReceptiveField, theirs: ReceptiveField, k: int) -> tuple[int, in
 
 def _read_apart(ours: ReceptiveField, theirs: ReceptiveField, k: int, sizes: InputSet) -> bool:
     """Whether outputs read other places of an axis, at the smallest of these sizes."""
-    smallest = sizes.smallest()
-    values = smallest if isinstance(smallest, tuple) else (smallest,)
-    at = dict(zip(sizes.shown, values, strict=True))
+    at = by_name(sizes.shown, sizes.smallest())
     (along, one), (others, other) = ours.at(**at).tables(k), theirs.at(**at).tables(k)
     return along != others or bool((one != other).any())
 
@@ -535,9 +531,7 @@ def _values(shift: Int, sizes: InputSet) -> dict[int, InputSet]:
     left = sizes
     for _ in range(16):
         try:
-            smallest = left.smallest()
-            values = smallest if isinstance(smallest, tuple) else (smallest,)
-            value = int(evaluate(shift, dict(zip(left.shown, values, strict=True))))
+            value = int(evaluate(shift, by_name(left.shown, left.smallest())))
             found[value] = sizes.where(Condition(shift, "==", value))
         except Undecidable:
             return {}

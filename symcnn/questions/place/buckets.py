@@ -23,7 +23,8 @@ from symcnn.errors import BadSpec, NoSolution
 from symcnn.questions.cost.cost import measure
 from symcnn.sets.condition import Condition
 from symcnn.sets.grammar import parse_formula, parse_target
-from symcnn.sets.inputset import InputSet, Member, lone
+from symcnn.sets.inputset import InputSet, lone
+from symcnn.sets.member import Member, as_tuple
 from symcnn.shown import Shown
 from symcnn.trace.trace import Trace
 
@@ -269,7 +270,7 @@ class _Holder:
             raise self._none(image)
         best: Sizes | None = None
         for k, member in enumerate(larger):
-            values = member if isinstance(member, tuple) else (member,)
+            values = as_tuple(member)
             if best is None or self.price(values) < self.price(best):
                 best = values
             if k >= _TRIED or max(values) > 2 * max(best):

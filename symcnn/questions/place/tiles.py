@@ -23,6 +23,7 @@ from symcnn.questions.inputs.limits import amount
 from symcnn.questions.place.cut import Course, Cut, Lost, Moved
 from symcnn.questions.place.footprint import Footprint
 from symcnn.sets.grammar import check_sizes
+from symcnn.sets.member import by_name
 from symcnn.shown import Shown
 from symcnn.trace.graph import SymbolicTensor
 from symcnn.trace.trace import Trace
@@ -236,9 +237,7 @@ def filled(net: Trace, sizes: Mapping[str, int], large: int = 1) -> dict[str, in
     if not left:
         shape_at(net, **{**dict.fromkeys(net.symbols, large), **given})
     if left.names:
-        best = left.nearest(*(large for _ in left.shown))
-        values = best if isinstance(best, tuple) else (best,)
-        given |= dict(zip(left.shown, values, strict=True))
+        given |= by_name(left.shown, left.nearest(*(large for _ in left.shown)))
     return {**dict.fromkeys(net.symbols, large), **given}
 
 

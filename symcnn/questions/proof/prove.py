@@ -37,6 +37,7 @@ from symcnn.questions.proof.layer import WAYS, Fresh, is_symbol, seen
 from symcnn.questions.proof.smt import STEPS, Statement, ask
 from symcnn.sets.condition import Condition, Requirement, decide_syntactically, substituted
 from symcnn.sets.inputset import InputSet, input_set
+from symcnn.sets.member import by_name
 from symcnn.shown import Shown
 from symcnn.trace.assume import Assumptions
 from symcnn.trace.graph import Node, Result
@@ -400,8 +401,7 @@ class _Proving:
             return self.test(wanted, means)
         if not self.decidable:  # beyond the domain it may fail
             return self.test(wanted, means)
-        least = wrong.smallest()
-        sizes = dict(zip(wrong.shown, least if isinstance(least, tuple) else (least,), strict=True))
+        sizes = by_name(wrong.shown, wrong.smallest())
         return "wrong", f"not at {assignment({n: s for n, s in sizes.items() if n not in means})}"
 
     def _taken(
@@ -445,8 +445,7 @@ class _Proving:
             sizes = {name: draw.randint(1, most) for name in names}
             if self.decidable and self.domain and self.domain.shown and number // 4 % 2:
                 shown = self.domain.shown
-                near = self.domain.nearest(*(sizes[n] for n in shown))
-                sizes |= dict(zip(shown, near if isinstance(near, tuple) else (near,), strict=True))
+                sizes |= by_name(shown, self.domain.nearest(*(sizes[n] for n in shown)))
             with suppress(SymcnnError, ValueError, ZeroDivisionError):
                 if first_failure(self.net, sizes) is None:
                     found.setdefault(tuple(sizes.values()), sizes)

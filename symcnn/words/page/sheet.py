@@ -23,6 +23,7 @@ from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.sets.condition import AnyOf, Condition, ForAll, KeepsBatch, Requirement
 from symcnn.sets.downset import grows
 from symcnn.sets.formula import Formula
+from symcnn.sets.member import by_name
 from symcnn.sets.runs import Run
 from symcnn.trace.branches import said
 from symcnn.trace.graph import Node, SymbolicTensor
@@ -56,15 +57,11 @@ def starts(net: Trace, names: Sequence[str]) -> dict[str, int]:
     with suppress(SymcnnError):
         domain = net.valid_inputs()
         near = (wanted.get(name, 3) for name in domain.shown)
-        wanted |= _sizes(domain.shown, domain.nearest(*near))
+        wanted |= by_name(domain.shown, domain.nearest(*near))
         if domain.batch:
             rest = domain.given(**{name: wanted[name] for name in domain.shown})
-            wanted |= _sizes(rest.names, rest.smallest())
+            wanted |= by_name(rest.names, rest.smallest())
     return {name: size for name, size in wanted.items() if name in names}
-
-
-def _sizes(names: Sequence[str], member: int | tuple[int, ...]) -> dict[str, int]:
-    return dict(zip(names, member if isinstance(member, tuple) else (member,), strict=True))
 
 
 def sheet(net: Trace, formulas: Formulas, title: str) -> Data:
