@@ -586,7 +586,9 @@ class Distributed:
     def at(self, **sizes: int) -> object:
         """The answer at sizes: that of the branch that they take."""
         values = self._net.complete_sizes({"N": 1, **sizes} if "N" in self._net.symbols else sizes)
-        return self._ask(self._net.branch_at(**values)).at(**sizes)
+        taken = self._net.branch_at(**values)
+        known = taken.accepted_symbols(sizes)  # none, where the forward ran at these sizes alone
+        return self._ask(taken).at(**{name: v for name, v in sizes.items() if name in known})
 
     def plot(self, *args: object, **options: object) -> object:
         """The figure in the branch that takes its sizes; without sizes, in the first."""

@@ -468,3 +468,15 @@ def test_a_field_that_all_branches_share_is_asked_at_the_sizes_of_each() -> None
     assert field.size == (3, 3)
     assert str(field).count("output i sees") == 1
     assert [field.at(H=h, W=7).interval(1) for h in (5, 12)] == [(1, 3), (1, 3)]
+
+
+def test_a_field_of_branches_is_asked_where_no_branch_was_followed() -> None:
+    class Later(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x[:, :, 1:] if x.shape[0] == 2 else RowByRow()(x)
+
+    net = symcnn.from_torch(Later(), "N 3 H W", branches=3)
+    at = net.receptive_field().at(N=5, H=7, W=6)
+    assert len(net.branches) > 1
+    assert at.interval(4) == (4, 4)
+    assert str(at).startswith("at its sizes\n")

@@ -156,6 +156,9 @@ def test_of_what_is_drawn_nothing_is_kept_but_as_a_factor(case: str) -> None:
 ON_THE_WAY = {
     "places of the largest": lambda y, w, x: F.adaptive_max_pool2d(y, 1),
     "norms": lambda y, w, x: F.normalize(y),
+    "reciprocals": lambda y, w, x: 2 / y,
+    "reciprocals of integers": lambda y, w, x: y * (2 / x.int()),
+    "reciprocals as factors": lambda y, w, x: y * (1 / y),
 }
 
 

@@ -523,3 +523,11 @@ def test_a_size_that_is_fixed_ties_nothing() -> None:
     found = input_set(["N", "H", "W"], [batches, *fixed])
     assert found == input_set(["N", "H", "W"], [Condition(h, "==", 224), Condition(w, "==", 224)])
     assert [side.names for side in found._sides] == [("N",), ("H",), ("W",)]
+
+
+def test_where_a_quotient_is_0_nothing_is_divided_by_it() -> None:
+    q = 16 // h
+    condition = Condition(6 * w // q * q, "==", 48)
+    found = input_set(["H", "W"], [Condition(20, ">=", h), condition])
+    for x, y in itertools.product(range(1, 25), range(1, 20)):
+        assert ((x, y) in found) == (x <= 16 and condition.holds({"H": x, "W": y})), (x, y)

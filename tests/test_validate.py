@@ -599,3 +599,26 @@ def test_weights_that_a_forward_gives_other_data_are_no_memory_of_its_own() -> N
     module = torch.nn.Sequential(Bounded(3, 8, 3), torch.nn.Tanh())
     report = symcnn.from_torch(module, "N 3 H W").validate(module, device="cpu", samples=2)
     assert report, str(report)
+
+
+def test_a_module_that_builds_layers_where_it_leaves_training_is_judged() -> None:
+    class Made(nn.Module):
+        """A kernel made by a network in `eval`, as SpanPP makes one for each scale."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Conv2d(1, 1, 1)
+
+        def train(self, mode: bool = True) -> "Made":
+            super().train(mode)
+            self.kernel = nn.Parameter(self.scale(torch.ones(6, 1, 3, 3)).detach().view(2, 3, 3, 3))
+            return self
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return F.conv2d(x, self.kernel)
+
+    module = Made().eval()
+    report = symcnn.from_torch(module, "N 3 H W").validate(module, device="cpu", samples=3)
+    fields = [check.verdict for check in report.checks if check.what == "receptive field"]
+    assert report
+    assert set(fields) == {"passed"}

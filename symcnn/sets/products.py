@@ -24,7 +24,7 @@ What such a law may use is passed in: what is `Facts` of the sizes so far.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from functools import lru_cache
@@ -277,14 +277,18 @@ def _greatest(condition: Condition, gap: Size, known: Facts) -> Cases | None:
     for mono in gap.terms:
         for atom, _ in mono:
             if isinstance(atom, sz.Max):
-                found: Cases = []
-                for i, a in enumerate(atom.args):
-                    case: list[Condition | Bound] = [
-                        Condition(a, ">=", b + (j < i)) for j, b in enumerate(atom.args) if j != i
-                    ]
-                    rest = replaced(gap, atom, a)
-                    found.append([*case, Condition(rest, condition.relation, 0)])
-                return found
+                where = (
+                    (
+                        a,
+                        [
+                            Condition(a, ">=", b + (j < i))
+                            for j, b in enumerate(atom.args)
+                            if j != i
+                        ],
+                    )
+                    for i, a in enumerate(atom.args)
+                )
+                return _each(condition, gap, atom, where)
     return None
 
 
@@ -517,13 +521,11 @@ def _over(condition: Condition, gap: Size, known: Facts) -> Cases | None:
             continue
         den = floor.den
         if is_linear(den) and not known.entails(Condition(den, ">=", 1)):  # else asked so already
-            found: Cases = []
-            for side in _sides(den, known):
-                turned = sz.floordiv(floor.num * side, den * side)
-                rest = replaced(gap, floor, turned)
-                case = Condition(rest, condition.relation, 0, condition.why)
-                found.append([Condition(den * side, ">=", 1), case])
-            return found
+            where = (
+                (sz.floordiv(floor.num * side, den * side), [Condition(den * side, ">=", 1)])
+                for side in _sides(den, known)
+            )
+            return _each(condition, gap, floor, where)
     return None
 
 
@@ -535,11 +537,10 @@ def _divisor(condition: Condition, gap: Size, known: Facts) -> Cases | None:
         den = floor.den
         high = _greatest_value(den, known) if is_linear(den) else None
         if high is not None:
-            values = {v: sz.floordiv(floor.num, v) for v in range(1, high + 1)}
-            return [
-                [Condition(den, "==", v), Condition(replaced(gap, floor, q), condition.relation, 0)]
-                for v, q in values.items()
-            ]
+            where = (
+                (sz.floordiv(floor.num, v), [Condition(den, "==", v)]) for v in range(1, high + 1)
+            )
+            return _each(condition, gap, floor, where)
     return None
 
 
@@ -557,16 +558,17 @@ def _few(condition: Condition, gap: Size, known: Facts) -> Cases | None:
     return None
 
 
-def _is_each(atom: sz.Atom, low: int, high: int) -> dict[int, list[Condition]]:
-    return {v: [Condition(atom.size(), "==", v)] for v in range(low, high + 1)}
+Values = Iterable[tuple[Int, Sequence[Condition]]]
 
 
-def _each(
-    condition: Condition, gap: Size, atom: sz.Atom, where: Mapping[int, Sequence[Condition]]
-) -> Cases:
+def _is_each(atom: sz.Atom, low: int, high: int) -> Values:
+    return ((v, [Condition(atom.size(), "==", v)]) for v in range(low, high + 1))
+
+
+def _each(condition: Condition, gap: Size, atom: sz.Atom, where: Values) -> Cases:
     """A case for each value of an atom, and where it is that; none where it divides by 0 then."""
     found: Cases = []
-    for value, conditions in where.items():
+    for value, conditions in where:
         with suppress(ZeroDivisionError):
             rest = Condition(replaced(gap, atom, value), condition.relation, 0)
             found.append([*conditions, rest])
@@ -592,13 +594,10 @@ def _quotient(condition: Condition, gap: Size, known: Facts) -> Cases | None:
         span = _range(num, den, known)
         if span is None:
             continue
-        where = {
-            q: [
-                Condition(num, ">=", den * q),
-                Condition(den * (q + 1), ">=", num + 1),
-            ]
+        where = (
+            (q, [Condition(num, ">=", den * q), Condition(den * (q + 1), ">=", num + 1)])
             for q in span
-        }
+        )
         return _each(condition, gap, atom, where)
     return None
 

@@ -87,9 +87,8 @@ def div(m: Memory, node: Node) -> None:
             m.save(right)
             if m.needs(right):
                 keep(m, node, left)
-        else:  # 2/x is 2*reciprocal(x)
-            m.save(out(m, node))
-            return
+        else:  # 2/x is 2*reciprocal(x): a result on the way, which the derivative reads
+            m.beside(prod(node.outputs[0].dims))
     out(m, node)
 
 

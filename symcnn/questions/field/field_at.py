@@ -193,7 +193,7 @@ class FieldAt(Shown):
 
     @property
     def _sizes(self) -> str:
-        return ", ".join(f"{k}={v}" for k, v in sorted(self.values.items()))
+        return ", ".join(f"{k}={v}" for k, v in sorted(self.values.items())) or "its sizes"
 
     def __str__(self) -> str:
         rows = [f"at {self._sizes}"]
