@@ -485,10 +485,14 @@ def ends(isl_set: islpy.Set, axis: int) -> tuple[int, int | None]:
 
 
 def optimum(
-    isl_set: islpy.Set, dims: Sequence[str], costs: Sequence[Sequence[str]], terms: Sequence[str]
+    isl_set: islpy.Set,
+    dims: Sequence[str],
+    costs: Sequence[Sequence[str]],
+    terms: Sequence[str],
+    sign: int = 1,
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """What the isl terms come to at the member for which they are least, one after the other; and
-    the member.
+    """What the isl terms come to at the member for which they are least, one after the other, and
+    after them its coordinates, of which it has the greatest where the sign is -1; and the member.
 
     *The least of a maximum is linear*: each cost is a dimension c0, c1, ... of its own, at least
     as large as its terms, and nothing is cut into the cases of which is the largest. Each term is
@@ -500,11 +504,14 @@ def optimum(
     bounds = [f"c{i} >= {term}" for i, cost in enumerate(costs) for term in cost]
     lift = mapping(f"{{ [{', '.join(dims)}] -> [{inside}] : {' and '.join(bounds)} }}")
     left, values = isl_set.apply(lift), []
-    for term in terms:
+    coordinates = dims if sign == 1 else [f"-{x}" for x in dims]
+    for term in (*terms, *coordinates):
+        if values:
+            left = left.intersect(isl().Set(f"{{ [{inside}] : {fixed} = {values[-1]} }}"))
         image = left.apply(mapping(f"{{ [{inside}] -> [{term}] }}"))
         values.append(min(int(part.dim_min_val(0).to_python()) for part in nonempty(image)))
-        left = left.intersect(isl().Set(f"{{ [{inside}] : {term} = {values[-1]} }}"))
-    return tuple(values), tuple(values[-len(dims) :])
+        fixed = term
+    return tuple(values), tuple(sign * value for value in values[-len(dims) :])
 
 
 def fold(function: str, terms: Sequence[str]) -> str:

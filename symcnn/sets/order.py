@@ -22,14 +22,15 @@ def _best(
     costs: Sequence[Sequence[str]],
     order: Sequence[str],
     reach: Callable[[Box], Point],
+    sign: int = 1,
 ) -> Point:
-    """The member of least costs, compared by the terms `order` one after the other.
+    """The member of least costs, compared by the terms `order` one after the other; of equal ones
+    the first, or where the sign is -1 the last, in the order of the names.
 
     reach: what the first terms are at least in a box of sizes.
     """
     dims = _dims(region)
-    terms = [*dict.fromkeys([*order, *dims])]
-    return region.best(reach, lambda part: optimum(part, dims, costs, terms))[1]
+    return region.best(reach, lambda part: optimum(part, dims, costs, order, sign))[1]
 
 
 def _dims(region: Region) -> list[str]:
@@ -55,7 +56,7 @@ def largest(region: Region) -> Point:
         return -min(highs), -sum(highs)
 
     less = [f"-{x}" for x in _dims(region)]
-    return _best(region, [less], ["c0", " + ".join(less), *less], reach)
+    return _best(region, [less], ["c0", " + ".join(less)], reach, -1)
 
 
 def nearest(region: Region, target: Sequence[int]) -> Point:
@@ -70,8 +71,7 @@ def nearest(region: Region, target: Sequence[int]) -> Point:
 
     gaps = [(f"x{i} - {v}", f"{v} - x{i}") for i, v in enumerate(target)]
     each = [f"c{i}" for i in range(len(gaps))]
-    larger = [f"-{x}" for x in _dims(region)]
-    return _best(region, [*gaps, each], [f"c{len(gaps)}", " + ".join(each), *larger], reach)
+    return _best(region, [*gaps, each], [f"c{len(gaps)}", " + ".join(each)], reach, -1)
 
 
 @question

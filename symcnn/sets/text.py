@@ -111,7 +111,7 @@ def _listed_out(side: Region) -> Region:
 def _rank(product: Region) -> tuple[int, ...]:
     """What fits into the smallest square comes first, then the least sum."""
     dims = [f"x{i}" for i in range(len(product.names))]
-    return optimum(product.isl, dims, [dims], ["c0", " + ".join(dims), *dims])[0]
+    return optimum(product.isl, dims, [dims], ["c0", " + ".join(dims)])[0]
 
 
 def _product(region: Region) -> str:
