@@ -9,9 +9,13 @@ and gives it back last; what came meanwhile is handled then.
 from __future__ import annotations
 
 import signal
+from inspect import unwrap
 from threading import current_thread, main_thread
 from types import FrameType
 from typing import Any
+
+#: Those of C: python's look each handler up among the names of signals, where functions are none.
+_handle, _handler = unwrap(signal.signal), unwrap(signal.getsignal)
 
 
 class Held:
@@ -30,13 +34,13 @@ class Held:
         self.came: FrameType | None = None  # where it came, if it did
 
     def __enter__(self) -> Held:
-        if current_thread() is main_thread() and callable(signal.getsignal(signal.SIGINT)):
+        if current_thread() is main_thread() and callable(_handler(signal.SIGINT)):
             self._hold()
         return self
 
     def __exit__(self, *error: object) -> None:
         if self.handler is not None:
-            signal.signal(signal.SIGINT, self.handler)
+            _handle(signal.SIGINT, self.handler)
             self._let_in()
 
     def work(self) -> _Work:
@@ -44,7 +48,7 @@ class Held:
         return _Work(self)
 
     def _hold(self) -> None:
-        self.handler = signal.signal(signal.SIGINT, self._note)
+        self.handler = _handle(signal.SIGINT, self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.came = frame
@@ -62,7 +66,7 @@ class _Work:
     def __enter__(self) -> None:
         if self.held.handler is not None:
             self.held._let_in()
-            signal.signal(signal.SIGINT, self.held.handler)
+            _handle(signal.SIGINT, self.held.handler)
 
     def __exit__(self, *error: object) -> None:
         if self.held.handler is not None:

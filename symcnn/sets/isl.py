@@ -503,10 +503,12 @@ def optimum(
     inside = ", ".join([*dims, *(f"c{i}" for i in range(len(costs)))])
     bounds = [f"c{i} >= {term}" for i, cost in enumerate(costs) for term in cost]
     lift = mapping(f"{{ [{', '.join(dims)}] -> [{inside}] : {' and '.join(bounds)} }}")
-    left, values = isl_set.apply(lift), []
+    left = isl_set.apply(lift)
+    values: list[int] = []
+    fixed = ""
     coordinates = dims if sign == 1 else [f"-{x}" for x in dims]
     for term in (*terms, *coordinates):
-        if values:
+        if fixed:
             left = left.intersect(isl().Set(f"{{ [{inside}] : {fixed} = {values[-1]} }}"))
         image = left.apply(mapping(f"{{ [{inside}] -> [{term}] }}"))
         values.append(min(int(part.dim_min_val(0).to_python()) for part in nonempty(image)))

@@ -6,13 +6,15 @@ from typing import Any
 
 from torch.nn.modules import module
 
+_NAMES = tuple(name for name in vars(module) if name.startswith("_global_"))
+
 
 class _Hooks:
     """Its attributes are those of torch's own file."""
 
     @property
     def __dict__(self) -> dict[str, Any]:
-        return {name: v for name, v in vars(module).items() if name.startswith("_global_")}
+        return {name: getattr(module, name) for name in _NAMES}
 
     def __setattr__(self, name: str, value: object) -> None:
         setattr(module, name, value)

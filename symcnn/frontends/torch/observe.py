@@ -80,7 +80,7 @@ def observed(module: torch.nn.Module, tracer: Tracer, stage: Stage) -> Iterator[
                 complaint.of(original, error, args)
             raise
         finally:
-            tape.leave(_as_it_is(output))
+            tape.leave(output if type(output) is TracedTensor else tree_map(_itself, output))
 
     copies, tape.tries = Copies(call, stage.shared), stage.tries
     with _process():
@@ -134,9 +134,9 @@ _STACKS = tuple(
 )
 
 
-def _as_it_is(output: object) -> object:
-    """What a module returned, without what others put into its lists later."""
-    return output if type(output) is TracedTensor else tree_map(lambda value: value, output)
+def _itself(value: object) -> object:
+    """What others put into the lists that a module returned is not what it returned."""
+    return value
 
 
 @contextmanager
