@@ -49,7 +49,7 @@ def _convolution(
     needs = at_least("stride", strides, 1) + at_least("dilation", dilations, 1)
     needs += at_least("groups", (groups,), 1)
     c_out, c_group, *kernel = weight.dims
-    needs += at_least("kernel_size", kernel, 1)
+    needs += at_least("kernel_size", kernel, 1) + _some(weight, out_channels=c_out)
 
     if isinstance(padding, str):
         if padding == "same":
@@ -76,7 +76,8 @@ def _convolution(
     each = c_group * prod(kernel)
     axes = _axes(len(batch), Whole(c_out), tuple(windows))
     requires += fitting
-    return Result(((*batch, c_out, *sizes),), axes, requires=tuple(requires), each=each)
+    made = 0 if c_group == 0 else c_out  # of no channels torch makes none
+    return Result(((*batch, made, *sizes),), axes, requires=tuple(requires), each=each)
 
 
 def _transposed(
@@ -114,7 +115,7 @@ def _transposed(
                 cure=f"it must be smaller than stride={s} or dilation={d}",
             )
     c_in, c_group, *kernel = weight.dims
-    needs += at_least("kernel_size", kernel, 1)
+    needs += at_least("kernel_size", kernel, 1) + _some(weight, in_channels=c_in, out_channels=c_group)
     scatters = [
         Scatter(d * (k - 1) + 1, s, p, o, d)
         for k, s, p, o, d in zip(kernel, strides, pads, extra, dilations, strict=True)
@@ -147,6 +148,14 @@ def _channels(
             bias.dims[0], c_out, f"{op}: there must be a bias per output channel"
         )
     return requires
+
+
+def _some(weight: SymbolicTensor, **channels: Int) -> list[Requirement]:
+    """That a kernel has channels: with none torch convolves on meta only."""
+    for name, count in channels.items():
+        if isinstance(count, int):
+            at_least(name, (count,), 1)
+    return [*filled(weight, channels.values())]
 
 
 def _splits(channels: Int, groups: Int, why: str) -> list[Requirement]:
