@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symcnn import H, W
-from symcnn.algebra.size import Size, scaled
+from symcnn.algebra.size import Size, maximum, scaled
 from symcnn.errors import BadSpec, NoSolution, Undecidable
 from symcnn.sets.condition import AnyOf, Condition
 from symcnn.sets.inputset import InputSet, always, input_set
@@ -531,3 +531,26 @@ def test_where_a_quotient_is_0_nothing_is_divided_by_it() -> None:
     found = input_set(["H", "W"], [Condition(20, ">=", h), condition])
     for x, y in itertools.product(range(1, 25), range(1, 20)):
         assert ((x, y) in found) == (x <= 16 and condition.holds({"H": x, "W": y})), (x, y)
+
+
+def windows(x: Size) -> Any:
+    """Minus the windows of 8 in an image that is mirrored to the next multiple of 8."""
+    return (maximum(-2 * x, -8 * (x // 8) - 8) + 7) // 8
+
+
+@pytest.mark.parametrize(
+    "gap",
+    [
+        windows(h) * windows(w),
+        -windows(h) * windows(w),
+        windows(h) * windows(w) - 1,
+        -windows(h) * windows(w) - 1,
+        (h - 3) * (w - 4) * windows(h),
+        (3 - h) * w * windows(h) - 1,
+    ],
+)
+def test_a_product_of_factors_of_one_sign_has_theirs(gap: Size) -> None:
+    condition = Condition(gap, ">=", 0)
+    found = input_set(["H", "W"], [condition])
+    for x, y in itertools.product(range(1, 20), range(1, 10)):
+        assert ((x, y) in found) == condition.holds({"H": x, "W": y}), (x, y)

@@ -115,7 +115,9 @@ def _transposed(
                 cure=f"it must be smaller than stride={s} or dilation={d}",
             )
     c_in, c_group, *kernel = weight.dims
-    needs += at_least("kernel_size", kernel, 1) + _some(weight, in_channels=c_in, out_channels=c_group)
+    needs += at_least("kernel_size", kernel, 1) + _some(
+        weight, in_channels=c_in, out_channels=c_group
+    )
     scatters = [
         Scatter(d * (k - 1) + 1, s, p, o, d)
         for k, s, p, o, d in zip(kernel, strides, pads, extra, dilations, strict=True)

@@ -151,7 +151,7 @@ def _inside(condition: Condition, gap: Size, known: Facts) -> Cases | None:
 
 
 def _sides(den: Int, known: Facts) -> tuple[int, ...]:
-    """The signs that a divisor may have."""
+    """The signs that a size may have, if it is not 0."""
     if isinstance(den, int) or known.entails(Condition(den, ">=", 0)):
         return (1,)
     return (-1,) if known.entails(Condition(0, ">=", den)) else (1, -1)
@@ -183,15 +183,24 @@ def _shared(condition: Condition, gap: Size, known: Facts) -> Cases | None:
 
 
 def _filled(condition: Condition, gap: Size, known: Facts) -> Cases | None:
-    """``c*f*g >= k`` for k from 1 to c: if no factor is negative, each is at least 1."""
-    bare = gap - gap.const
-    if condition.relation != ">=" or gap.const >= 0 or not isinstance(bare, Size):
+    """``c*f*g >= k`` for k up to c, where each factor has one sign: if the product is not negative,
+    k is at most 0 or no factor is 0; else one is 0.
+    """
+    bare, least = gap - gap.const, -gap.const
+    if condition.relation != ">=" or not isinstance(bare, Size):
         return None
     with suppress(ValueError):
         found, content = factors(bare)
-        enough = len(found) > 1 and -gap.const <= content
-        if enough and all(known.entails(Condition(f, ">=", 0)) for f in found):
-            return [[Condition(f, ">=", 1) for f in found]]
+        if len(found) < 2 or least > abs(content) or not all(map(is_linear, found)):
+            return None
+        sides = [_sides(f, known) for f in found]
+        if any(len(side) > 1 for side in sides):
+            return None
+        turned = [f * sign for f, (sign,) in zip(found, sides, strict=True)]
+        if content * (-1) ** sides.count((-1,)) > 0:
+            return [[Condition(f, ">=", 1) for f in turned if least > 0]]
+        if least >= 0:
+            return [[Condition(f, "==", 0)] for f in found] if least == 0 else []
     return None
 
 
