@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ import symcnn
 from symcnn.cli import main
 from symcnn.errors import BadSpec, DataDependent, ShapeMismatch, UnsupportedOperation
 from symcnn.questions.inputs.scramble import scrambled
+
+from .conftest import ROOT
+from .onnx_node_models import cases, judge
 
 FLOAT, INT = TensorProto.FLOAT, TensorProto.INT64
 
@@ -499,3 +503,19 @@ def test_a_table_of_fixed_length_is_viewed_at_the_sizes_that_divide_it() -> None
     sizes = [(h, w) for h in range(1, 40) for w in range(1, 40)]
     assert [s for s in sizes if s in valid] == [s for s in sizes if 36 % (s[0] * s[1]) == 0]
     assert net.shape_at(N=1, H=2, W=3) == (2, 3, 6)
+
+
+def test_the_models_of_the_standard_agree_as_the_page_says() -> None:
+    counts = Counter(judge(m, inputs, outputs).split(":")[0] for _, m, inputs, outputs in cases())
+    said = (
+        f"{counts['agrees']:,} agree, {counts['DIFFERS']} differ, {counts['refused']} are refused"
+    )
+    assert counts["agrees"] > 1000
+    assert said in (ROOT / "docs/onnx.md").read_text()
+
+
+@pytest.mark.parametrize("opset", [6, 17])
+def test_a_clip_bounds_by_attributes_tensors_or_nothing(opset: int) -> None:
+    assert shape("Clip", IMAGE, opset=opset) == "(N, 3, H, W)"
+    assert shape("Clip", IMAGE, {"most": np.float32(6)}, opset=17) == "(N, 3, H, W)"
+    assert shape("Clip", IMAGE, opset=6, max=6.0) == "(N, 3, H, W)"

@@ -33,7 +33,7 @@ REDUCTIONS = _table("""
 
 UNARY = _table("""
     Abs=abs Acos=acos Acosh=acosh Asin=asin Asinh=asinh Atan=atan Atanh=atanh Bernoulli=bernoulli
-    BitCast=to BitwiseNot=bitwise_not Cast=to CastLike=to Ceil=ceil Celu=elu Clip=clamp Cos=cos
+    BitCast=to BitwiseNot=bitwise_not Cast=to CastLike=to Ceil=ceil Celu=elu Cos=cos
     Cosh=cosh DequantizeLinear=to Det=det Elu=elu Erf=erf Exp=exp EyeLike=zeros_like Floor=floor
     Gelu=gelu HardSigmoid=hardsigmoid HardSwish=hardswish IsInf=isinf IsNaN=isnan
     LeakyRelu=leaky_relu Log=log Mish=mish Neg=neg Not=logical_not QuantizeLinear=to
@@ -66,6 +66,7 @@ operators(
     """
     ArgMax=argmax 0 axis=0 keepdims=1
     ArgMin=argmin 0 axis=0 keepdims=1
+    Clip=clamp 0 min=0
     DepthToSpace=pixel_shuffle 0 blocksize
     GatherElements=gather 0 axis=0 1
     GatherND=gather_nd 0 1 batch_dims=0
