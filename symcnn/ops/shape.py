@@ -403,9 +403,17 @@ def _without_share(den: int, num: Size) -> int:
 
 
 def _share(den: int, num: Size) -> int:
-    """The greatest divisor of a number that divides a factor."""
-    shares = reversed(divisors(den)[1:])
-    return next((d for d in shares if entails(Condition(mod(num, d), "==", 0))), 1)
+    """The greatest divisor of a number that divides a factor, prime by prime."""
+    share = 1
+    while den > 1:
+        prime = divisors(den)[1]
+        den //= prime
+        if entails(Condition(mod(num, share * prime), "==", 0)):
+            share *= prime
+        else:
+            while den % prime == 0:
+                den //= prime
+    return share
 
 
 def whole_quotient(num: Int, den: Int) -> Int | None:
