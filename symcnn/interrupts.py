@@ -9,13 +9,13 @@ and gives it back last; what came meanwhile is handled then.
 from __future__ import annotations
 
 import signal
-from inspect import unwrap
 from threading import current_thread, main_thread
 from types import FrameType
 from typing import Any
 
 #: Those of C: python's look each handler up among the names of signals, where functions are none.
-_handle, _handler = unwrap(signal.signal), unwrap(signal.getsignal)
+_C: Any = vars(signal).get("_signal", signal)
+_handle, _handler = _C.signal, _C.getsignal
 
 
 class Held:
