@@ -73,6 +73,29 @@ def test_flop_counter_counts_grouped_weights_once_per_group() -> None:
     agree(nn.Conv2d(8, 8, 3, groups=4), "N 8 H W")
 
 
+class OfComplex(nn.Module):
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.layer(torch.complex(x, x)).abs()
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(8, 4, 3, dtype=torch.complex64),
+        nn.Conv2d(8, 8, 3, groups=4, dtype=torch.complex64),
+        nn.ConvTranspose2d(8, 4, 3, stride=2, dtype=torch.complex64),
+        nn.Linear(9, 4, dtype=torch.complex64),
+    ],
+    ids=["a convolution", "groups", "transposed", "a linear layer"],
+)
+def test_a_convolution_of_complex_numbers_is_three_of_real_ones(layer: nn.Module) -> None:
+    agree(OfComplex(layer), "N 8 H 9")
+
+
 class Cut(nn.Module):
     def __init__(self, how: Any) -> None:
         super().__init__()

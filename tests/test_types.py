@@ -172,6 +172,7 @@ IS_A_TENSOR = {
     "part of a Size": lambda x: isinstance(x.shape[2:], torch.Size),
     "a legacy type": lambda x: isinstance(x, torch.FloatTensor),
     "another legacy type": lambda x: not isinstance(x, (torch.HalfTensor, torch.LongTensor)),
+    "None": lambda x: not (x == None) and x != None and x not in (None, "x"),  # noqa: E711, SIM201
     "numel": lambda x: isinstance(x.numel(), int) and isinstance(x.shape.numel(), int),
 }
 

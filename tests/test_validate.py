@@ -622,3 +622,21 @@ def test_a_module_that_builds_layers_where_it_leaves_training_is_judged() -> Non
     fields = [check.verdict for check in report.checks if check.what == "receptive field"]
     assert report
     assert set(fields) == {"passed"}
+
+
+def test_weights_that_a_forward_has_in_a_closure_are_no_memory_of_its_own() -> None:
+    """A copy of such a module has them in common with it."""
+
+    class Closed(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            inner = self.inner = torch.nn.Conv2d(3, 8, 3)
+            self.run = lambda x: inner(x)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            found: torch.Tensor = self.run(x)
+            return found
+
+    module = Closed()
+    report = symcnn.from_torch(module, "N 3 H W").validate(module, device="cpu", samples=2)
+    assert report, str(report)

@@ -190,12 +190,14 @@ def torch_saved(
     """
     import torch
 
-    before = _own(module)
+    own = _own(module)
     kept: dict[int, Any] = {}
 
     def pack(t: torch.Tensor) -> torch.Tensor:
-        storage = t.untyped_storage()
-        kept[storage._cdata] = storage  # held, so that no address is used twice
+        # weights that a forward gives other data, and those of a closure, are not among them
+        if not isinstance(t if t._base is None else t._base, torch.nn.Parameter):
+            storage = t.untyped_storage()
+            kept[storage._cdata] = storage  # held, so that no address is used twice
         return t.detach()  # an output that its own function keeps would never be freed
 
     if inputs is None:
@@ -205,9 +207,7 @@ def torch_saved(
     with hooks, _in_written_order():
         found = (call or module)(*inputs)
     del found
-    # a forward may give its weights other data: ``self.weight.data = torch.renorm(...)``
-    apart = before | _own(module)
-    return sum(storage.nbytes() for key, storage in kept.items() if key not in apart)
+    return sum(storage.nbytes() for key, storage in kept.items() if key not in own)
 
 
 def torch_peak(

@@ -385,8 +385,15 @@ def operators() -> Iterator[tuple[str, list[str]]]:
             yield name, operation.operators.split()
 
 
+def _is_operand(value: object) -> bool:
+    """Whether torch compares a tensor with it: a tensor, a number, an array of numpy."""
+    return isinstance(value, (torch.Tensor, int, float, complex)) or hasattr(value, "dtype")
+
+
 def _operator(name: str, word: str) -> Callable[..., Any]:
     def call(self: TracedTensor, *args: object) -> object:
+        if word in ("eq", "ne") and not _is_operand(args[0]):
+            return NotImplemented  # to python it is another object, as None is
         return self._tracer.method(name, self, *args, inplace=writes(f"__{word}__"))
 
     def reflected(self: TracedTensor, other: object) -> object:
