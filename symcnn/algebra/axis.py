@@ -51,9 +51,9 @@ class AxisMap(ABC):
 
     __slots__ = ()
 
-    @abstractmethod
     def size(self, x: Integer) -> Integer:
-        """The output size for the input size `x`."""
+        """The output size for the input size `x`: the same, unless a map says another."""
+        return x
 
     @abstractmethod
     def pullback(self, i: Integer, j: Integer, x: Integer | None = None) -> tuple[Integer, Integer]:
@@ -94,6 +94,16 @@ class AxisMap(ABC):
     def then(self, other: AxisMap) -> AxisMap:
         """This map followed by `other`; windows fuse."""
         return Chain.of(self, other)
+
+
+class OfLength(AxisMap):
+    """A map onto an axis of `length`, whatever the input's."""
+
+    __slots__ = ()
+    length: Integer
+
+    def size(self, x: Integer) -> Integer:
+        return self.length
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,7 +423,7 @@ def _interpolated(
 
 
 @dataclass(frozen=True, slots=True)
-class Adaptive(AxisMap):
+class Adaptive(OfLength):
     """Adaptive pooling to `length` outputs; output i reads ``[i*x//n, ceil((i + 1)*x/n) - 1]``.
 
     >>> Adaptive(7).size(224), Adaptive(7).pullback(6, 6, 224), Adaptive(2).pullback(0, 0, 3)
@@ -422,9 +432,6 @@ class Adaptive(AxisMap):
 
     length: Integer
 
-    def size(self, x: Integer) -> Integer:
-        return self.length
-
     def pullback(self, i: Integer, j: Integer, x: Integer | None = None) -> tuple[Integer, Integer]:
         if x is None:
             raise ValueError("what an adaptive pool reads depends on the input size: give x")
@@ -432,7 +439,7 @@ class Adaptive(AxisMap):
 
 
 @dataclass(frozen=True, slots=True)
-class Whole(AxisMap):
+class Whole(OfLength):
     """Every one of `length` outputs can read the whole axis: channels, features, attention.
 
     >>> Whole(64).size(3), Whole(64).pullback(0, 0, 3)
@@ -440,9 +447,6 @@ class Whole(AxisMap):
     """
 
     length: Integer = 1
-
-    def size(self, x: Integer) -> Integer:
-        return self.length
 
     def pullback(self, i: Integer, j: Integer, x: Integer | None = None) -> tuple[Integer, Integer]:
         if x is None:
@@ -458,15 +462,12 @@ class Running(AxisMap):
     (9, (0, 5))
     """
 
-    def size(self, x: Integer) -> Integer:
-        return x
-
     def pullback(self, i: Integer, j: Integer, x: Integer | None = None) -> tuple[Integer, Integer]:
         return 0, j
 
 
 @dataclass(frozen=True, slots=True)
-class Const(AxisMap):
+class Const(OfLength):
     """An axis of fixed `length`, stretched over the input: ``interpolate(size=...)``, expand.
 
     Source: the torch documentation of interpolate.
@@ -479,9 +480,6 @@ class Const(AxisMap):
     mode: Mode = "nearest"
     align_corners: bool = False
     antialias: bool = False
-
-    def size(self, x: Integer) -> Integer:
-        return self.length
 
     def pullback(self, i: Integer, j: Integer, x: Integer | None = None) -> tuple[Integer, Integer]:
         if x is None:
@@ -510,9 +508,6 @@ class Flip(AxisMap):
     (7, 9)
     """
 
-    def size(self, x: Integer) -> Integer:
-        return x
-
     def pullback(self, i: Integer, j: Integer, x: Integer | None = None) -> tuple[Integer, Integer]:
         if x is None:
             raise ValueError("what a flipped axis reads depends on the input size: give x")
@@ -531,9 +526,6 @@ class Roll(AxisMap):
     """
 
     shift: Integer
-
-    def size(self, x: Integer) -> Integer:
-        return x
 
     def pullback(self, i: Integer, j: Integer, x: Integer | None = None) -> tuple[Integer, Integer]:
         return i - self.shift, j - self.shift
@@ -604,7 +596,7 @@ class Pick(AxisMap):
 
 
 @dataclass(frozen=True, slots=True)
-class Digit(AxisMap):
+class Digit(OfLength):
     """One axis of a view: the `length` values of ``index // step % length``.
 
     A view writes the index of its merged input axes in a mixed radix; each of its axes is a digit.
@@ -615,9 +607,6 @@ class Digit(AxisMap):
 
     step: Integer
     length: Integer
-
-    def size(self, x: Integer) -> Integer:
-        return self.length
 
     def pullback(self, i: Integer, j: Integer, x: Integer | None = None) -> tuple[Integer, Integer]:
         raise ValueError("one digit does not tell the index: all axes of the view do")

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from symcnn.algebra.axis import AxisMap, Integer, Scatter
+from symcnn.algebra.axis import Integer, OfLength, Scatter
 
 
 @dataclass(frozen=True, slots=True)
-class Tap(AxisMap):
+class Tap(OfLength):
     """One of the output axes that read an axis together: the place read is the sum over them of
     ``step*index + shift``. A place outside the axis is padding.
 
@@ -25,15 +25,12 @@ class Tap(AxisMap):
     length: Integer
     shift: Integer = 0
 
-    def size(self, x: Integer) -> Integer:
-        return self.length
-
     def pullback(self, i: Integer, j: Integer, x: Integer | None = None) -> tuple[Integer, Integer]:
         raise ValueError("one tap does not tell the place: all axes that read it together do")
 
 
 @dataclass(frozen=True, slots=True)
-class Laid(AxisMap):
+class Laid(OfLength):
     """Two axes, tap and patch, laid into one of `length`: output y is the sum over all places with
     ``dilation*tap + stride*patch == y + padding``.
 
@@ -52,9 +49,6 @@ class Laid(AxisMap):
         """Which patches an output reads, whatever the tap."""
         extent = self.dilation * (self.taps - 1) + 1
         return Scatter(extent, self.stride, self.padding, 0, self.dilation)
-
-    def size(self, x: Integer) -> Integer:
-        return self.length
 
     def pullback(self, i: Integer, j: Integer, x: Integer | None = None) -> tuple[Integer, Integer]:
         return self.scatter.pullback(i, j, x)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Union
 
 from symcnn.algebra import size as sz
-from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Integer, Window
+from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Integer, OfLength, Window
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.series import iterate, summation
 from symcnn.algebra.size import Int, Size, lower, power, symbols_of
@@ -147,29 +147,23 @@ class Family(SymbolicTensor):
 
 
 @dataclass(frozen=True, slots=True)
-class Between(AxisMap):
+class Between(OfLength):
     """An axis of `length` whose index `_PLACE` reads from `first` to `last`: formulas in it."""
 
     length: Int
     first: Int
     last: Int
 
-    def size(self, x: Integer) -> Integer:
-        return self.length
-
     def pullback(self, i: Integer, j: Integer, x: Integer | None = None) -> tuple[Integer, Integer]:
         return _put([self.first], {_PLACE: i})[0], _put([self.last], {_PLACE: j})[0]
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown(AxisMap):
+class Unknown(OfLength):
     """An axis whose length is known, and not who reads whom: no formula, and why."""
 
     length: Int
     why: str = "what n repeated blocks read along this axis has no closed form that is known here"
-
-    def size(self, x: Integer) -> Integer:
-        return self.length
 
     def pullback(self, i: Integer, j: Integer, x: Integer | None = None) -> tuple[Integer, Integer]:
         raise Undecidable(
