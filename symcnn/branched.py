@@ -509,10 +509,8 @@ class Branched(Network):
 
     def to_latex(self, what: str = "table", **options: object) -> str:
         """See `Network.to_latex`: for each branch, under a comment with its sizes."""
-        return self._texts(lambda net: net.to_latex(what, **options), "% for ")
-
-    def _texts(self, ask: Callable[[Any], str], title: str = "for ") -> str:
-        return _said([(b.where, ask(b.network)) for b in self.branches], title)
+        texts = [(b.where, b.network.to_latex(what, **options)) for b in self.branches]
+        return _said(texts, "% for ")
 
     def _repr_html_(self) -> str:
         return "".join(

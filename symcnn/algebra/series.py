@@ -70,14 +70,11 @@ def summation(term: Int, index: str, count: Int) -> Int:
     if closed(rising):
         return rising
     # Counted from both ends, n = i + j + 1 for the last n - 1 - i = j blocks: 2**n//2**i is 2*2**j.
-    for name, terms in ((index, _falling(term, index, count)), (index, _met(term, index, count))):
-        if terms is not None and closed(found := _summed(terms, name, count)):
+    falling = _subs(term, index, count - 1 - Symbol(index, 0).size())
+    for terms in (falling, _met(term, index, count)):
+        if terms is not None and closed(found := _summed(terms, index, count)):
             return found
     return rising
-
-
-def _falling(term: Int, index: str, count: Int) -> Int:
-    return _subs(term, index, count - 1 - Symbol(index, 0).size())
 
 
 def _met(term: Int, index: str, count: Int) -> Int | None:

@@ -257,24 +257,20 @@ class _Run:
         raise UnsupportedOperation(f"{name} of a tensor has no rule")
 
 
-def _at_least(a: Any, b: Any) -> Any:
-    condition = Condition(a, ">=", b, "what the exported program checks")
-    return condition if entails(condition) is None else entails(condition)
-
-
-def _equal(a: Any, b: Any) -> Any:
-    condition = Condition(a, "==", b, "what the exported program checks")
-    return condition if entails(condition) is None else entails(condition)
+def _holds(a: Any, relation: Any, b: Any) -> Any:
+    condition = Condition(a, relation, b, "what the exported program checks")
+    verdict = entails(condition)
+    return condition if verdict is None else verdict
 
 
 _ON_SIZES: dict[str, Callable[..., Any]] = {
     "sym_max": maximum,
     "sym_min": minimum,
-    "ge": _at_least,
-    "le": lambda a, b: _at_least(b, a),
-    "gt": lambda a, b: _at_least(a, b + 1),
-    "lt": lambda a, b: _at_least(b, a + 1),
-    "eq": _equal,
+    "ge": lambda a, b: _holds(a, ">=", b),
+    "le": lambda a, b: _holds(b, ">=", a),
+    "gt": lambda a, b: _holds(a, ">=", b + 1),
+    "lt": lambda a, b: _holds(b, ">=", a + 1),
+    "eq": lambda a, b: _holds(a, "==", b),
     "sym_int": lambda a: a,
 }
 

@@ -50,16 +50,12 @@ def _net(module: Module, i: int | Sequence[int]) -> tuple[Network, tuple[int, ..
             return numbered(module, sizes), sizes
         except SymcnnError as error:
             refused = error if refused is None or n == 2 else refused
-    if len(given) > 2 or _is_solid(module):
+    if len(given) > 2 or type(module).__name__.endswith("3d"):
         raise BadSpec(
             "a picture has one or two axes", cure="draw the layer of the same name in 2-D"
         )
     assert refused is not None
     raise refused
-
-
-def _is_solid(module: Module) -> bool:
-    return type(module).__name__.endswith("3d")
 
 
 def _along(net: Network, k: int) -> AxisMap:

@@ -90,10 +90,6 @@ def by_vector(node: Node) -> bool:
     return second == 1
 
 
-def _of_vectors(node: Node) -> bool:
-    return all(t.ndim == 1 for t in node.inputs[:2])
-
-
 _multiplies = partial(
     rule,
     other=work.nothing,
@@ -225,7 +221,7 @@ def addr(
     "inner",
     other=work.nothing,
     products=factors(0, 1),
-    counted=passed_over(_of_vectors),
+    counted=passed_over(lambda node: all(t.ndim == 1 for t in node.inputs[:2])),
     autocast=dtypes.LOW,
 )
 def inner(input: SymbolicTensor, other: SymbolicTensor) -> Result:

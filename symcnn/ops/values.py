@@ -387,10 +387,6 @@ def _of_first(law: ArrayLaw) -> ArrayLaw:
     return of_array
 
 
-def _shaped(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
-    return args[0].reshape(dims)
-
-
 def _expanded(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     import numpy as np
 
@@ -648,7 +644,7 @@ def _moves(law: ArrayLaw, ends: Callable[[Arguments], bool] = _always) -> Value:
 
 
 #: In another shape; stretched; backwards; picked by an index that is static.
-shaped, expanded = _moves(_shaped), _moves(_expanded)
+shaped, expanded = _moves(lambda args, kwargs, dims: args[0].reshape(dims)), _moves(_expanded)
 flipped, picked = _moves(_flipped), _moves(_picked, _takes_all)
 
 #: Padded.

@@ -400,7 +400,8 @@ def _of_parameter(
             continue
         for number in _numbers(size, pairs):
             shape = (*parameter.dims[:axis], number, *parameter.dims[axis + 1 :])
-            text = f"{_layer_path(path)}.{name} = nn.Parameter(torch.empty({_shape_text(shape)}))"
+            sizes = ", ".join(map(str, shape))
+            text = f"{_layer_path(path)}.{name} = nn.Parameter(torch.empty({sizes}))"
 
             def apply(
                 model: object, path: str = path, name: str = name, shape: object = shape
@@ -410,10 +411,6 @@ def _of_parameter(
                 setattr(place, name, type(old)(old.new_empty(shape)))
 
             yield _Change(text, apply)
-
-
-def _shape_text(shape: Iterable[Int]) -> str:
-    return ", ".join(map(str, shape))
 
 
 def _of_attributes(path: str, owner: Any, pairs: Sequence[tuple[Int, Int]]) -> Iterator[_Change]:

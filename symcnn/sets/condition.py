@@ -66,16 +66,13 @@ class Condition:
             return _BY_ZERO
 
     def _wrong(self, values: Mapping[str, int]) -> str:
-        return f"{evaluate(self.lhs, values)} {self._negated} {evaluate(self.rhs, values)}"
+        contrary = "<" if self.relation == ">=" else "!="
+        return f"{evaluate(self.lhs, values)} {contrary} {evaluate(self.rhs, values)}"
 
     @property
     def symbols(self) -> frozenset[str]:
         """Names of the sizes it speaks of."""
         return symbols_of(self.lhs, self.rhs)
-
-    @property
-    def _negated(self) -> str:
-        return "<" if self.relation == ">=" else "!="
 
     def __str__(self) -> str:
         return f"{text(self.lhs)} {self.relation} {text(self.rhs)}"

@@ -303,6 +303,13 @@ def _cell(h: Hyper, n: int) -> Layer:
     return Layer(name, (features, units), h.kwargs, spec, call=call)
 
 
+def _leads(h: Hyper) -> tuple[bool, tuple[str, str]]:
+    """Whether there is a batch, and the axes in front of the features of two sequences."""
+    if h.source.integer(0, 3) == 0:
+        return False, ("L", "S")
+    return True, ("N L", "N S") if h.kwargs.get("batch_first") else ("L N", "S N")
+
+
 def _attention(h: Hyper, n: int) -> Layer:
     heads = h.number(1, 3)
     width = max(1, heads * h.number(1, 2)) + int(h.rarely())
@@ -311,11 +318,7 @@ def _attention(h: Hyper, n: int) -> Layer:
     h.maybe(add_bias_kv=h.pick(True, False), add_zero_attn=h.pick(True, False))
     if widths != [width, width]:
         h.kwargs.update(kdim=widths[0], vdim=widths[1])
-    batched = h.source.integer(0, 3) > 0
-    if not batched:
-        leads = "L", "S"
-    else:
-        leads = ("N L", "N S") if h.kwargs.get("batch_first") else ("L N", "S N")
+    batched, leads = _leads(h)
     query = _spoilt(h, f"{leads[0]} {width}")
     others = [In(_spoilt(h, f"{leads[1]} {max(w, 1)}")) for w in widths]
     call: dict[str, Any] = {}
@@ -343,22 +346,17 @@ def _transformer(h: Hyper, n: int) -> Layer:
         "TransformerDecoder",
         "Transformer",
     )
-    batched = h.source.integer(0, 3) > 0
-    if not batched:
-        leads = "L", "S"
-    else:
-        leads = ("N L", "N S") if h.kwargs.get("batch_first") else ("L N", "S N")
+    _, leads = _leads(h)
     spec = _spoilt(h, f"{leads[0]} {width}")
     other = In(_spoilt(h, f"{leads[1]} {width}"))
     hyper: tuple[Any, ...] = (width, heads, h.source.integer(1, 8))
     if name == "Transformer":
         args: tuple[Any, ...] = (width, heads, 1, h.source.integer(1, 2), 8)
         return Layer(name, args, h.kwargs, spec, more=(other,), most=6)
-    masks = {"mask": "src_mask"}.get("mask") if name == "TransformerEncoderLayer" else None
     call: dict[str, Any] = {}
     decodes = "Decoder" in name
     if h.source.integer(0, 2) == 0:
-        keyword = "tgt_mask" if decodes else masks or "mask"
+        keyword = "tgt_mask" if decodes else "src_mask" if name.endswith("Layer") else "mask"
         call[keyword] = In(_spoilt(h, "L L"))
     if decodes and h.source.integer(0, 2) == 0:
         call["memory_mask"] = In(_spoilt(h, "L S"))

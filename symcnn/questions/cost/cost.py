@@ -374,7 +374,7 @@ class Cost(PerNode, Shown):
         with needs("pandas", "frames"):
             import pandas
         rows = [
-            {"name": r.name, "op": r.op, **{c: _bare(v) for c, v in r.values.items()}}
+            {"name": r.name, "op": r.op, **{c: getattr(v, "expr", v) for c, v in r.values.items()}}
             for r in self.rows(by, columns)
         ]
         return pandas.DataFrame(rows)
@@ -494,10 +494,6 @@ def _tree_order(inside: Mapping[str, Any]) -> Callable[[str], tuple[int, ...]]:
 def _subs_all(size: Int, given: tuple[Any, ...]) -> Int:
     """The expression under all conditions: what `maximum` can then compare."""
     return Formula(size).under(*given).size if given else size
-
-
-def _bare(value: Any) -> Any:
-    return value.expr if isinstance(value, Formula) else value
 
 
 def _plain(value: Any) -> Any:

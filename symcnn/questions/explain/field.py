@@ -268,7 +268,8 @@ class _Derivation:
         """The branches that decide, from the input on."""
         names = []
         for visit in self.visits():
-            if visit.beside and len(visit.needed) == 1 and not _same_window(visit):
+            apart = any(seen != visit.after for _, seen in visit.beside)
+            if apart and len(visit.needed) == 1:
                 names.append(self.net.source_name(visit.needed[0][0]))
             elif len(visit.needed) > 1:
                 both = " with ".join(self.net.source_name(t) for t, _, _ in visit.needed)
@@ -277,10 +278,6 @@ class _Derivation:
         if len(names) > 6:
             names = [*names[:3], "...", *names[-2:]]
         return ", ".join(names)
-
-
-def _same_window(visit: _Visit) -> bool:
-    return all(seen == visit.after for _, seen in visit.beside)
 
 
 def _needed(

@@ -272,7 +272,7 @@ class _Proving:
         found: tuple[int, Fresh, Result, list[Claim]] | None = None
         reason = ""
         for parts, known in WAYS:
-            if parts is seen and not _is_view(node):
+            if parts is seen and (node.call is None or node.call.rule is not reshaped):
                 break
             fresh = Fresh(node, frozenset(self.net.symbols), parts)
             try:
@@ -580,10 +580,6 @@ def _has_scale(dim: Int) -> bool:
                     return True
                 stack += atom.args
     return False
-
-
-def _is_view(node: Node) -> bool:
-    return node.call is not None and node.call.rule is reshaped
 
 
 def _words(error: Exception) -> str:

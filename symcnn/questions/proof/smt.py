@@ -82,15 +82,14 @@ class Statement:
         claims = [(self.wanted, self.means)] if self.layers is None else []
         claims += [((asked,), means) for asked, means in self.layers or ()]
         try:
-            met = [_met(asked, sizes | _meant(means, sizes)) for asked, means in claims]
+            met = [
+                _met(asked, sizes | {name: int(evaluate(v, sizes)) for name, v in means})
+                for asked, means in claims
+            ]
         except ZeroDivisionError:  # no size is meant there
             return False
         given = _met(self.given, sizes)
         return given != all(met) if self.layers is not None else given and not all(met)
-
-
-def _meant(means: Means, sizes: Mapping[str, int]) -> dict[str, int]:
-    return {name: int(evaluate(value, sizes)) for name, value in means}
 
 
 def _met(asked: Iterable[Requirement], sizes: Mapping[str, int]) -> bool:

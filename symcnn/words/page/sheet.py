@@ -17,7 +17,7 @@ from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.mathml import written
 from symcnn.algebra.size import Int, Size, prod, symbols_of
 from symcnn.errors import SymcnnError
-from symcnn.notation.tree import Part, owned, parts
+from symcnn.notation.tree import owned, parts
 from symcnn.questions.cost.cost import measure
 from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.sets.condition import AnyOf, Condition, ForAll, KeepsBatch, Requirement
@@ -116,7 +116,7 @@ def _branch(net: Trace, formulas: Formulas) -> dict[str, Data]:
     for part in parts(net, tree=True):
         count = formulas.value(net.simplest(sum((p.count for p in weights(part)), 0)))
         node = part.nodes[0]
-        if not _is_node(part):
+        if len(part.nodes) != 1 or part.name != part.nodes[0].name:
             first, last = place[node], place[part.nodes[-1]]
             entries.append([part.level, part.name, first, last, count])
             continue
@@ -167,10 +167,6 @@ def _branch(net: Trace, formulas: Formulas) -> dict[str, Data]:
         "totals": costs.totals(formulas),
         "latex": _latex(net),
     }
-
-
-def _is_node(part: Part) -> bool:
-    return len(part.nodes) == 1 and part.name == part.nodes[0].name
 
 
 # Costs -----------------------------------------------------------------------------------------
