@@ -109,37 +109,33 @@ __all__ = [
 
 #: Where the names above come from that are loaded when first asked for.
 _HOMES = {
-    **dict.fromkeys(
-        "C D FloorDiv H L N W index multiple odd symbols".split(), "symcnn.algebra.sympy"
-    ),
-    "InputSet": "symcnn.sets.inputset",
-    "Network": "symcnn.network",
-    "SymbolicTensor": "symcnn.trace.graph",
-    "agree": "symcnn.questions.place.agree",
-    "annotate": "symcnn.frontends.onnx.annotate",
-    "buckets": "symcnn.questions.place.buckets",
-    "cat": "symcnn.ops.shape",
-    "ceildiv": "symcnn.algebra.expr",
-    "check": "symcnn.questions.proof.claims",
-    "compare": "symcnn.questions.cost.compare",
-    "contract": "symcnn.contracts",
-    "diff": "symcnn.questions.report",
-    "dilations_for": "symcnn.questions.layer.hyper",
-    "effective_receptive_field": "symcnn.frontends.effective",
-    "from_exported": "symcnn.frontends.exported",
-    "from_onnx": "symcnn.frontends.onnx",
-    "from_torch": "symcnn.frontends",
-    "inverse_of": "symcnn.questions.layer.hyper",
-    "report": "symcnn.questions.report",
-    "rule": "symcnn.ops.operation",
-    "same_padding": "symcnn.questions.layer.hyper",
-    "solve": "symcnn.questions.inputs.system",
-    "solve_layer": "symcnn.questions.layer.hyper",
-    "stack_for": "symcnn.questions.layer.stack",
-    "steps": "symcnn.sets.isl",
-    "tensor": "symcnn.trace.graph",
-    "to_page": "symcnn.words.page",
-    "trace_until_error": "symcnn.frontends",
+    name: home
+    for home, names in (
+        ("symcnn.algebra.expr", "ceildiv"),
+        ("symcnn.algebra.sympy", "C D FloorDiv H L N W index multiple odd symbols"),
+        ("symcnn.contracts", "contract"),
+        ("symcnn.frontends", "from_torch trace_until_error"),
+        ("symcnn.frontends.effective", "effective_receptive_field"),
+        ("symcnn.frontends.exported", "from_exported"),
+        ("symcnn.frontends.onnx", "from_onnx"),
+        ("symcnn.frontends.onnx.annotate", "annotate"),
+        ("symcnn.network", "Network"),
+        ("symcnn.ops.operation", "rule"),
+        ("symcnn.ops.shape", "cat"),
+        ("symcnn.questions.cost.compare", "compare"),
+        ("symcnn.questions.inputs.system", "solve"),
+        ("symcnn.questions.layer.hyper", "dilations_for inverse_of same_padding solve_layer"),
+        ("symcnn.questions.layer.stack", "stack_for"),
+        ("symcnn.questions.place.agree", "agree"),
+        ("symcnn.questions.place.buckets", "buckets"),
+        ("symcnn.questions.proof.claims", "check"),
+        ("symcnn.questions.report", "diff report"),
+        ("symcnn.sets.inputset", "InputSet"),
+        ("symcnn.sets.isl", "steps"),
+        ("symcnn.trace.graph", "SymbolicTensor tensor"),
+        ("symcnn.words.page", "to_page"),
+    )
+    for name in names.split()
 }
 
 

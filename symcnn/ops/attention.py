@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from functools import wraps
 
-from symcnn.algebra.axis import IDENTITY, Whole
+from symcnn.algebra.axis import IDENTITY, Axes, Whole
 from symcnn.algebra.size import Int, prod
 from symcnn.errors import ShapeMismatch
 from symcnn.ops import dtypes, work
 from symcnn.ops.autograd import pair
 from symcnn.ops.operation import Product, rule
-from symcnn.ops.registry import Axes, require_equal, require_rank, require_shape
+from symcnn.ops.registry import require_equal, require_rank, require_shape
 from symcnn.ops.storage import products
 from symcnn.sets.condition import Requirement
 from symcnn.trace.graph import OPS, Node, Result, SymbolicTensor

@@ -12,6 +12,7 @@ from functools import partial
 from math import factorial
 from typing import Any
 
+from symcnn.algebra.axis import Axes
 from symcnn.algebra.size import Int, Size, minimum, prod
 from symcnn.errors import ShapeMismatch, UnsupportedOperation
 from symcnn.ops import dtypes, values
@@ -21,7 +22,6 @@ from symcnn.ops.operation import rule as any_rule
 from symcnn.ops.pointwise import broadcast, broadcast_dims
 from symcnn.ops.reduce import products_of_norm, reduced
 from symcnn.ops.registry import (
-    Axes,
     OneOrMore,
     at_least,
     leading_axes,

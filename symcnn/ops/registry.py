@@ -20,29 +20,6 @@ from symcnn.sets.condition import AnyOf, Condition, Place, Requirement
 from symcnn.trace.graph import Constant, Parameter, Result, SymbolicTensor
 from symcnn.trace.tape import ELEMENTS, decided, may_be_empty, may_be_negative
 
-__all__ = [
-    "Axes",
-    "OneOrMore",
-    "Operand",
-    "Rule",
-    "as_sizes",
-    "at_least",
-    "elementwise",
-    "index_shape",
-    "leading_axes",
-    "map_axes",
-    "normal_dim",
-    "normal_dims",
-    "ntuple",
-    "of_shapes",
-    "one_or_n",
-    "require_equal",
-    "require_rank",
-    "same_axes",
-    "unpacked",
-    "whole_axes",
-]
-
 Rule = Callable[..., Result]
 
 T = TypeVar("T")

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from symcnn.algebra.axis import IDENTITY, Whole
+from symcnn.algebra.axis import IDENTITY, Axes, Whole
 from symcnn.algebra.size import Int, prod
 from symcnn.errors import DataDependent, ShapeMismatch
 from symcnn.ops import dtypes
 from symcnn.ops.autograd import pair
 from symcnn.ops.operation import Product, Work, rule
 from symcnn.ops.registry import (
-    Axes,
     filled,
     leading_axes,
     require_equal,

@@ -9,6 +9,7 @@ from math import isfinite
 from symcnn.algebra.axis import (
     IDENTITY,
     Adaptive,
+    Axes,
     AxisMap,
     Const,
     Mode,
@@ -21,7 +22,6 @@ from symcnn.errors import ShapeMismatch
 from symcnn.ops import dtypes, tools, values, work
 from symcnn.ops.operation import Product, rule
 from symcnn.ops.registry import (
-    Axes,
     OneOrMore,
     at_least,
     filled,

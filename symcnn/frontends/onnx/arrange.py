@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from symcnn.algebra.axis import IDENTITY, AxisMap, Folded, Whole, Window
+from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Folded, Whole, Window
 from symcnn.algebra.size import Int, Size, ceildiv, maximum, prod
 from symcnn.errors import BadSpec, ShapeMismatch
 from symcnn.frontends.onnx.step import Outputs, Step, numeric, operator
 from symcnn.ops.operation import rule
-from symcnn.ops.registry import Axes, leading_axes, map_axes, normal_dim, whole_axes
+from symcnn.ops.registry import leading_axes, map_axes, normal_dim, whole_axes
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import OPS, Parameter, Result, SymbolicTensor, apply, several
 
