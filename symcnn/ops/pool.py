@@ -248,56 +248,44 @@ def _window(node: Node) -> Int:
 
 
 for _n in (2, 3):
+    _name = f"fractional_max_pool{_n}d"
     rule(
-        f"fractional_max_pool{_n}d",
-        f"fractional_max_pool{_n}d_with_indices",
+        _name,
+        f"{_name}_with_indices",
         dtype=dtypes.with_places,
         autocast=dtypes.SINGLE_ON_CPU,
         takes="float",
         empty=True,
     )(partial(_fractional, _n))
 for _n in (1, 2, 3):
-    _single = dtypes.SINGLE_ON_CPU if _n == 3 else {}
-    rule(
+    _pools = partial(rule, autocast=dtypes.SINGLE_ON_CPU if _n == 3 else {}, empty=True)
+    _extreme = partial(
+        _pools, counts=tools.ACTIVATION, saves=maps.max_pool, dtype=dtypes.with_places
+    )
+    _extreme(
         f"max_pool{_n}d",
         f"max_pool{_n}d_with_indices",
         shows="winner",
         other=_window,
-        counts=tools.ACTIVATION,
-        saves=maps.max_pool,
-        dtype=dtypes.with_places,
-        autocast=_single,
         takes="int float",
-        empty=True,
     )(of_shapes(partial(_max_pool, _n)))
-    rule(
+    _pools(
         f"avg_pool{_n}d",
         shows="every",
         other=_window,
         counts=tools.AVERAGE,
         saves=maps.avg_pool,
-        autocast=_single,
         takes="int64 float",
-        empty=True,
     )(of_shapes(partial(_avg_pool, _n)))
-    rule(f"lp_pool{_n}d", other=_window, autocast=_single, empty=True)(partial(_lp_pool, _n))
-    rule(
+    _pools(f"lp_pool{_n}d", other=_window)(partial(_lp_pool, _n))
+    _pools(
         f"adaptive_avg_pool{_n}d",
         other=work.read,
         counts=tools.GLOBAL_AVERAGE_2D if _n == 2 else tools.GLOBAL_AVERAGE,
         saves=maps.adaptive_avg,
-        autocast=_single,
         takes="float",
-        empty=True,
     )(of_shapes(partial(_adaptive_pool, "avg", _n)))
-    rule(
-        f"adaptive_max_pool{_n}d",
-        f"adaptive_max_pool{_n}d_with_indices",
-        other=work.read,
-        counts=tools.ACTIVATION,
-        saves=maps.max_pool,
-        dtype=dtypes.with_places,
-        autocast=_single,
-        takes="float",
-        empty=True,
-    )(partial(_adaptive_pool, "max", _n))
+    _name = f"adaptive_max_pool{_n}d"
+    _extreme(_name, f"{_name}_with_indices", other=work.read, takes="float")(
+        partial(_adaptive_pool, "max", _n)
+    )

@@ -91,29 +91,16 @@ def _statistic(op: str) -> Any:
 #: What has fractions, what is no complex number.
 _FLOATS, _REAL = "float complex", "bool int float"
 
+_single = partial(rule, autocast=dtypes.SINGLE_ON_CUDA)
+_both = "input output"
 rule("mean", saves="", takes=_FLOATS)(_statistic("mean"))
-rule(
-    "sum",
-    saves="",
-    dtype=dtypes.counts,
-    autocast=dtypes.SINGLE_ON_CUDA,
-    value=values.SUM,
-)(_statistic("sum"))
+_single("sum", saves="", dtype=dtypes.counts, value=values.SUM)(_statistic("sum"))
 for _name, _value in (("amax", values.AMAX), ("amin", values.AMIN)):
-    rule(_name, saves="input output", value=_value, takes=_REAL)(_statistic(_name))
-rule(
-    "logsumexp",
-    saves="input output",
-    dtype=dtypes.first_float,
-    autocast=dtypes.SINGLE_ON_CUDA,
-)(_statistic("logsumexp"))
-rule(
-    "prod",
-    saves="input output",
-    dtype=dtypes.counts,
-    autocast=dtypes.SINGLE,
-    value=values.PROD,
-)(_statistic("prod"))
+    rule(_name, saves=_both, value=_value, takes=_REAL)(_statistic(_name))
+_single("logsumexp", saves=_both, dtype=dtypes.first_float)(_statistic("logsumexp"))
+rule("prod", saves=_both, dtype=dtypes.counts, autocast=dtypes.SINGLE, value=values.PROD)(
+    _statistic("prod")
+)
 rule("nanmean", takes=_FLOATS)(_statistic("nanmean"))
 rule("nansum", dtype=dtypes.counts)(_statistic("nansum"))
 for _name in "all any".split():
@@ -212,14 +199,10 @@ def products_of_norm(*, matrices: bool = False) -> Products:
     return law
 
 
-@rule(
-    "norm",
-    products=products_of_norm(),
-    saves=maps.norm,
-    dtype=dtypes.part,
-    takes=_FLOATS,
-    autocast=dtypes.SINGLE_ON_CUDA,
-)
+_norms = partial(_single, dtype=dtypes.part, takes=_FLOATS)
+
+
+@_norms("norm", products=products_of_norm(), saves=maps.norm)
 def norm(
     input: SymbolicTensor,
     p: object = "fro",
@@ -248,14 +231,8 @@ def linalg_norm(
 
 
 for _name in ("linalg_norm", "linalg_vector_norm"):
-    rule(
-        _name,
-        products=products_of_norm(matrices=_name == "linalg_norm"),
-        saves=maps.vector_norm,
-        dtype=dtypes.part,
-        takes=_FLOATS,
-        autocast=dtypes.SINGLE_ON_CUDA,
-    )(linalg_norm)
+    _products = products_of_norm(matrices=_name == "linalg_norm")
+    _norms(_name, products=_products, saves=maps.vector_norm)(linalg_norm)
 
 
 @rule(
@@ -333,13 +310,7 @@ def _order(op: str, count: int) -> Any:
 rule("sort", saves=maps.extreme, dtype=dtypes.with_places, value=values.in_order, takes=_REAL)(
     _order("sort", 2)
 )
-rule(
-    "argsort",
-    saves="",
-    dtype="int64",
-    value=values.order,
-    takes=_REAL,
-)(_order("argsort", 1))
+rule("argsort", saves="", dtype="int64", value=values.order, takes=_REAL)(_order("argsort", 1))
 
 
 @rule("msort", takes=_REAL)
@@ -357,14 +328,8 @@ def _running(op: str, count: int = 1) -> Any:
     return operation
 
 
-rule(
-    "cumsum",
-    saves="",
-    dtype=dtypes.counts,
-    autocast=dtypes.SINGLE_ON_CUDA,
-    value=values.RUNNING,
-)(_running("cumsum"))
-rule("cumprod", dtype=dtypes.counts, autocast=dtypes.SINGLE_ON_CUDA)(_running("cumprod"))
+_single("cumsum", saves="", dtype=dtypes.counts, value=values.RUNNING)(_running("cumsum"))
+_single("cumprod", dtype=dtypes.counts)(_running("cumprod"))
 rule("logcumsumexp", autocast=dtypes.SINGLE_ON_CPU, takes=_FLOATS)(_running("logcumsumexp"))
 for _name in ("cummax", "cummin"):
     rule(_name, dtype=dtypes.with_places, takes=_REAL)(_running(_name, 2))
@@ -414,7 +379,7 @@ def trace(input: SymbolicTensor) -> Result:
 # Distances ------------------------------------------------------------------------------------
 
 
-@rule("cosine_similarity", dtype=dtypes.of_tensors, autocast=dtypes.SINGLE_ON_CUDA, takes="float")
+@_single("cosine_similarity", dtype=dtypes.of_tensors, takes="float")
 def cosine_similarity(
     x1: SymbolicTensor, x2: SymbolicTensor, dim: int = 1, eps: float = 1e-8
 ) -> Result:
@@ -427,12 +392,7 @@ def cosine_similarity(
     return of_everything(found.shapes[0], both.requires)
 
 
-@rule(
-    "pairwise_distance",
-    dtype=dtypes.tensor_real,
-    autocast=dtypes.SINGLE_ON_CUDA,
-    takes={"x1 x2": "int float complex"},
-)
+@_single("pairwise_distance", dtype=dtypes.tensor_real, takes={"x1 x2": "int float complex"})
 def pairwise_distance(
     x1: SymbolicTensor, x2: SymbolicTensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> Result:
@@ -443,7 +403,7 @@ def pairwise_distance(
     return of_everything(found.shapes[0], both.requires)
 
 
-@rule("dist", dtype=dtypes.tensor_real, autocast=dtypes.SINGLE_ON_CUDA, takes=_FLOATS)
+@_single("dist", dtype=dtypes.tensor_real, takes=_FLOATS)
 def dist(input: SymbolicTensor, other: SymbolicTensor, p: float = 2) -> Result:
     """The norm of a difference."""
     return Result(((),), requires=broadcast(input, other).requires)
