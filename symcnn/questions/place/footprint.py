@@ -115,10 +115,9 @@ class Footprint:
             found = np.where(inside, better(found, self._at(table, end + k * way)), found)
         return found
 
-    def _at(self, table: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The table, continued beyond its period."""
-        found: NDArray[np.int64] = table[places % len(table)] + places // len(table) * self.period
-        return found
+    def _at(self, table: NDArray[np.int64], places: Any) -> Any:
+        """The table at a place, or at places, continued beyond its period."""
+        return table[places % len(table)] + places // len(table) * self.period
 
     def heads(self, t: SymbolicTensor) -> NDArray[np.int64]:
         """The last place that every output reads at the true start of the input, where what lies
@@ -166,20 +165,17 @@ class Footprint:
 
     def first(self, t: SymbolicTensor, i: int) -> int:
         """The first place that output `i` of a tensor reads."""
-        table = self.ends[self.course.home(t)][0]
-        return int(table[i % len(table)]) + i // len(table) * self.period
+        return int(self._at(self.ends[self.course.home(t)][0], i))
 
     def last(self, t: SymbolicTensor, i: int) -> int:
         """The last place that output `i` of a tensor reads."""
-        table = self.ends[self.course.home(t)][1]
-        return int(table[i % len(table)]) + i // len(table) * self.period
+        return int(self._at(self.ends[self.course.home(t)][1], i))
 
 
 def taps(axis_map: AxisMap, i: NDArray[np.int64], rate: Fraction | None = None) -> Ends:
     """First and last place that outputs `i` read through a map; a resize stretches by `rate`."""
-    if isinstance(axis_map, Window):
-        first = axis_map.stride * i - axis_map.left
-        return first, first + axis_map.extent - 1
+    if isinstance(axis_map, (Window, Folded, Roll)):
+        return axis_map.pullback(i, i)
     if isinstance(axis_map, Scatter):
         first, last, _ = axis_map.progression(i)
         if axis_map.gaps:
@@ -187,10 +183,6 @@ def taps(axis_map: AxisMap, i: NDArray[np.int64], rate: Fraction | None = None) 
             hit = (i + axis_map.padding) % (axis_map.dilation // step) == 0
             last = np.where(hit, last, first - 1)
         return first, last
-    if isinstance(axis_map, Folded):
-        return i - axis_map.left, i - axis_map.left
-    if isinstance(axis_map, Roll):
-        return i - axis_map.shift, i - axis_map.shift
     if isinstance(axis_map, Chain):
         first = last = i
         for link in reversed(axis_map.maps):
