@@ -141,6 +141,7 @@ for _name, _exact, _numbers in (
     ("Neg", lambda a: -a, np.negative),
     ("Abs", lambda a: values.largest(a, -a), np.abs),
     ("Floor", values.floor, np.floor),
+    ("Sqrt", values.unknown, np.sqrt),
     ("Ceil", lambda a: -values.floor(-a), np.ceil),
     ("Round", lambda a: whole(a), np.round),
     ("Max", values.largest, lambda *a: np.max(np.broadcast_arrays(*a), axis=0)),
@@ -197,16 +198,6 @@ def power(step: Step) -> Array:
     if not numeric(b) or any(int(power) != power for power in b.flat):
         raise Unknown
     return values.pointwise(lambda x, y: x**y, a, b)
-
-
-@folds("Sqrt")
-def sqrt(step: Step) -> Array:
-    """Of numbers only."""
-    a = step.content(0)
-    if not numeric(a):
-        raise Unknown
-    with np.errstate(all="ignore"):
-        return np.asarray(np.sqrt(a))
 
 
 @folds("Cast", "CastLike")

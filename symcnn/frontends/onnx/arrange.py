@@ -6,7 +6,7 @@ Shapes, axes, starts and pads are elements of other tensors; they follow from th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Folded, Whole, Window
@@ -259,10 +259,16 @@ def pad(step: Step) -> Outputs:
     names = range(x.ndim) if axes is None else [normal_dim(a, x.ndim, "Pad") for a in axes]
     if half != len(names):
         raise ShapeMismatch(f"Pad: {len(pads)} pads for {len(names)} axes", cure="two per axis")
-    before: list[Int] = [0] * x.ndim
-    after: list[Int] = [0] * x.ndim
-    for i, axis in enumerate(names):
-        before[axis], after[axis] = pads[i], pads[half + i]
+    return _padded_along(
+        x, dict(zip(names, zip(pads, pads[half:], strict=False), strict=True)), mode
+    )
+
+
+def _padded_along(
+    x: SymbolicTensor, pads: Mapping[int, tuple[Int, Int]], mode: str = "constant"
+) -> Outputs:
+    """The tensor with so much before and after some axes."""
+    before, after = zip(*(pads.get(axis, (0, 0)) for axis in range(x.ndim)), strict=True)
     out = padded(x, before, after, mode)
     return OPS["identity"](x) if out is x else out
 
@@ -272,17 +278,15 @@ def center_crop_pad(step: Step) -> Outputs:
     """Cropped or padded to a shape, around the centre."""
     x, shape = step.tensor(), step.numbers("shape", 1) or ()
     axes = step.attribute("axes", tuple(range(x.ndim)))
-    before: list[Int] = [0] * x.ndim
-    after: list[Int] = [0] * x.ndim
+    pads: dict[int, tuple[Int, Int]] = {}
     for at, want in zip(axes, shape, strict=True):
         axis = normal_dim(at, x.ndim, "CenterCropPad")
         gap = want - x.dims[axis]
         if isinstance(gap, Size):
             raise BadSpec(f"whether {x.dims[axis]} is cropped or padded to {want} depends on it")
-        before[axis] = gap // 2 if gap >= 0 else -(-gap // 2)
-        after[axis] = gap - before[axis]
-    out = padded(x, before, after)
-    return OPS["identity"](x) if out is x else out
+        before = gap // 2 if gap >= 0 else -(-gap // 2)
+        pads[axis] = before, gap - before
+    return _padded_along(x, pads)
 
 
 # Pixels ---------------------------------------------------------------------------------------
@@ -305,6 +309,13 @@ def _columns_to_image(
     return Result((dims,), axes, requires=(*fitting, *requires))
 
 
+def windows_of(kernel: Sequence[Int], *said: Sequence[Int]) -> list[Window]:
+    """A window for each axis, of the strides, the pads before and after, and the dilations."""
+    return [
+        Window(d * (k - 1) + 1, s, a, b, d) for k, s, a, b, d in zip(kernel, *said, strict=True)
+    ]
+
+
 @operator("Col2Im")
 def col2im(step: Step) -> Outputs:
     """Columns summed back into an image."""
@@ -312,8 +323,5 @@ def col2im(step: Step) -> Outputs:
     n = len(image)
     pads = step.attribute("pads", (0,) * 2 * n)
     dilations, strides = step.attribute("dilations", (1,) * n), step.attribute("strides", (1,) * n)
-    windows = [
-        Window(d * (k - 1) + 1, s, pads[i], pads[n + i], d)
-        for i, (k, s, d) in enumerate(zip(kernel, strides, dilations, strict=True))
-    ]
+    windows = windows_of(kernel, strides, pads[:n], pads[n:], dilations)
     return OPS["columns_to_image"](step.tensor(), image, kernel, windows)

@@ -18,7 +18,7 @@ import numpy as np
 from symcnn.algebra.axis import IDENTITY, AxisMap, Const, Resample, Whole, Window
 from symcnn.algebra.size import SCALE_BOUND, Int, Size, ceildiv, maximum, minimum, prod
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
-from symcnn.frontends.onnx.arrange import padded
+from symcnn.frontends.onnx.arrange import padded, windows_of
 from symcnn.frontends.onnx.step import Outputs, Step, operator
 from symcnn.ops.operation import rule
 from symcnn.ops.registry import leading_axes, map_axes, require_equal, whole_axes
@@ -76,6 +76,14 @@ def _windowed(
     return OPS[op](x, *rest, padding=tuple(before), **given)
 
 
+def _space(step: Step, x: SymbolicTensor) -> int:
+    """How many axes behind the channels."""
+    n = x.ndim - 2
+    if n not in (1, 2, 3):
+        raise UnsupportedOperation(f"{step.op} of {n} axes has no rule")
+    return n
+
+
 def _spread(step: Step, name: str, n: int) -> tuple[int, ...]:
     return tuple(step.attribute(name, (1,) * n))
 
@@ -86,9 +94,7 @@ def conv(step: Step) -> Outputs:
     quantised = step.op == "QLinearConv"
     x, weight = step.tensor(0), step.tensor(3 if quantised else 1)
     bias = step.optional(8 if quantised else 2) if step.op != "ConvInteger" else None
-    n = x.ndim - 2
-    if n not in (1, 2, 3):
-        raise UnsupportedOperation(f"{step.op} of {n} axes has no rule")
+    n = _space(step, x)
     strides, dilations = _spread(step, "strides", n), _spread(step, "dilations", n)
     if weight.ndim != x.ndim:
         raise ShapeMismatch(f"a weight of {weight.ndim} axes for an input of {x.ndim}")
@@ -114,9 +120,7 @@ def conv(step: Step) -> Outputs:
 def conv_transpose(step: Step) -> Outputs:
     """Transposed convolution, cropped where its pads differ or a size is asked for."""
     x, weight, bias = step.tensor(0), step.tensor(1), step.optional(2)
-    n = x.ndim - 2
-    if n not in (1, 2, 3):
-        raise UnsupportedOperation(f"ConvTranspose of {n} axes has no rule")
+    n = _space(step, x)
     strides, dilations = _spread(step, "strides", n), _spread(step, "dilations", n)
     extra = tuple(step.attribute("output_padding", (0,) * n))
     extents = [d * (k - 1) + 1 for k, d in zip(weight.dims[2:], dilations, strict=True)]
@@ -170,10 +174,7 @@ def deform_conv(step: Step) -> Outputs:
     n = x.ndim - 2
     strides, dilations = _spread(step, "strides", n), _spread(step, "dilations", n)
     before, after = _pads(step, x.dims[2:], weight.dims[2:], dilations, strides)
-    windows = [
-        Window(d * (k - 1) + 1, s, a, b, d)
-        for k, s, a, b, d in zip(weight.dims[2:], strides, before, after, dilations, strict=True)
-    ]
+    windows = windows_of(weight.dims[2:], strides, before, after, dilations)
     return OPS["deform_conv"](x, weight, windows, step.attribute("group", 1))
 
 
@@ -184,9 +185,7 @@ def deform_conv(step: Step) -> Outputs:
 def pool(step: Step) -> Outputs:
     """Pools of 1, 2 or 3 axes. By the ceil law ``ceil_mode`` is a larger pad after."""
     x = step.tensor()
-    n = x.ndim - 2
-    if n not in (1, 2, 3):
-        raise UnsupportedOperation(f"{step.op} of {n} axes has no rule")
+    n = _space(step, x)
     kernel = step.attribute("kernel_shape", ())
     strides, dilations = _spread(step, "strides", n), _spread(step, "dilations", n)
     before, after = _pads(step, x.dims[2:], kernel, dilations, strides)
@@ -197,36 +196,21 @@ def pool(step: Step) -> Outputs:
         isinstance(a, int) and a == b and a <= k // 2
         for a, b, k in zip(before, after, kernel, strict=True)
     )
-    if not torches or (not maximal and set(dilations) != {1}) or step.op == "LpPool" or n == 3:
+    dilated, pads = set(dilations) != {1}, tuple(before)
+    if not torches or (not maximal and dilated) or step.op == "LpPool" or n == 3:
         if ceil:
             after = [
                 minimum(b + s - 1, d * (k - 1))
                 for b, s, d, k in zip(after, strides, dilations, kernel, strict=True)
             ]
-        if not (torches and not ceil and set(dilations) == {1} and step.op != "LpPool"):
-            return _after_pad(step, x, before, after, strides, dilations)
+        if not torches or ceil or dilated or step.op == "LpPool":  # of the padded input, no pads
+            x, pads = padded(x, before, after), (0,) * n
+            maximal = maximal or dilated  # as a window, one dilated pool is another
         ceil = False
-    pads = tuple(before)
     if maximal:
-        out = OPS[f"max_pool{n}d"](
-            x, kernel, strides, pads, dilations, ceil, return_indices=step.wants(1)
-        )
-        return out
+        indices = step.wants(1)
+        return OPS[f"max_pool{n}d"](x, kernel, strides, pads, dilations, ceil, indices)
     return OPS[f"avg_pool{n}d"](x, kernel, strides, pads, ceil)
-
-
-def _after_pad(
-    step: Step, x: SymbolicTensor, before: Any, after: Any, strides: Any, dilations: Any
-) -> Outputs:
-    """A pool without pads, of the padded input."""
-    n, kernel = x.ndim - 2, step.attribute("kernel_shape", ())
-    x = padded(x, before, after)
-    if step.op == "MaxPool" or set(dilations) != {1}:  # as a window, one dilated pool is another
-        out = OPS[f"max_pool{n}d"](
-            x, kernel, strides, 0, dilations, False, return_indices=step.wants(1)
-        )
-        return out
-    return OPS[f"avg_pool{n}d"](x, kernel, strides)
 
 
 @operator("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")

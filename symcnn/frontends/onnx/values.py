@@ -117,6 +117,11 @@ def array_of(values: object) -> Array:
     return table
 
 
+def unknown(*_: Element) -> Element:
+    """A result that formulas do not have."""
+    raise Unknown
+
+
 def whole(value: Element) -> Int:
     """An element as a size. Raises Unknown unless it is known to be a whole number."""
     if isinstance(value, Size):
