@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import Any
+from typing import Any, ClassVar
 
 from symcnn.errors import ShapeMismatch
 from symcnn.nn.activation import Dropout
@@ -116,30 +116,17 @@ class MultiheadAttention(Module):
         return (apply("transpose", output, 0, 1) if swapped else output), weights
 
 
-def _attended(
-    attention: MultiheadAttention, x: Any, memory: Any, mask: Any, padding: Any, causal: bool
-) -> SymbolicTensor:
-    """What `x` finds in `memory`; nobody looks at the weights."""
-    output: SymbolicTensor
-    output, _ = attention(
-        x,
-        memory,
-        memory,
-        key_padding_mask=padding,
-        need_weights=False,
-        attn_mask=mask,
-        is_causal=causal,
-    )
-    return output
+#: A memory, or None for what attends itself; a mask, a mask of padding, and whether it is causal.
+Attends = tuple["SymbolicTensor | None", "SymbolicTensor | None", "SymbolicTensor | None", bool]
 
 
-class TransformerEncoderLayer(Module):
-    """As `torch.nn.TransformerEncoderLayer`; `activation` is "relu", "gelu" or a function.
-
-    >>> net = TransformerEncoderLayer(64, 8, 256, batch_first=True).trace("N L 64")
-    >>> net.output_shape, net.params
-    ((N, L, 64), 49984)
-    """
+class _TransformerLayer(Module):
+    attentions: ClassVar[tuple[str, ...]]
+    self_attn: MultiheadAttention
+    norm1: LayerNorm
+    norm2: LayerNorm
+    dropout1: Dropout
+    dropout2: Dropout
 
     def __init__(
         self,
@@ -157,16 +144,47 @@ class TransformerEncoderLayer(Module):
     ) -> None:
         if not callable(activation) and activation not in ("relu", "gelu"):
             raise ShapeMismatch(f"activation={activation!r}", cure='"relu", "gelu" or a function')
-        self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first)
+        for name in self.attentions:
+            attention = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first)
+            setattr(self, name, attention)
         self.linear1 = Linear(d_model, dim_feedforward, bias)
         self.dropout = Dropout(dropout)
         self.linear2 = Linear(dim_feedforward, d_model, bias)
         self.norm_first = norm_first
-        self.norm1 = LayerNorm(d_model, layer_norm_eps, bias=bias)
-        self.norm2 = LayerNorm(d_model, layer_norm_eps, bias=bias)
-        self.dropout1 = Dropout(dropout)
-        self.dropout2 = Dropout(dropout)
+        steps = range(1, len(self.attentions) + 2)
+        for i in steps:
+            setattr(self, f"norm{i}", LayerNorm(d_model, layer_norm_eps, bias=bias))
+        for i in steps:
+            setattr(self, f"dropout{i}", Dropout(dropout))
         self.activation = activation if callable(activation) else OPS[activation]
+
+    def _added(self, x: SymbolicTensor, *attends: Attends) -> SymbolicTensor:
+        """The attentions and two linear layers, each added to its input and normalised."""
+        for i in range(len(attends) + 1):
+            norm, dropout = getattr(self, f"norm{i + 1}"), getattr(self, f"dropout{i + 1}")
+            y = norm(x) if self.norm_first else x
+            if i < len(attends):
+                memory, mask, padding, causal = attends[i]
+                memory = y if memory is None else memory
+                named = {"key_padding_mask": padding, "attn_mask": mask, "is_causal": causal}
+                attention = getattr(self, self.attentions[i])
+                y, _ = attention(y, memory, memory, need_weights=False, **named)
+            else:
+                y = self.linear2(self.dropout(self.activation(self.linear1(y))))
+            y = dropout(y)
+            x = x + y if self.norm_first else norm(x + y)
+        return x
+
+
+class TransformerEncoderLayer(_TransformerLayer):
+    """As `torch.nn.TransformerEncoderLayer`; `activation` is "relu", "gelu" or a function.
+
+    >>> net = TransformerEncoderLayer(64, 8, 256, batch_first=True).trace("N L 64")
+    >>> net.output_shape, net.params
+    ((N, L, 64), 49984)
+    """
+
+    attentions = ("self_attn",)
 
     def forward(
         self,
@@ -176,27 +194,10 @@ class TransformerEncoderLayer(Module):
         is_causal: bool = False,
     ) -> SymbolicTensor:
         """Attention, then two linear layers, each added to its input and normalised."""
-
-        def attended(x: SymbolicTensor) -> SymbolicTensor:
-            masks = (src_mask, src_key_padding_mask, is_causal)
-            found: SymbolicTensor = self.dropout1(_attended(self.self_attn, x, x, *masks))
-            return found
-
-        if self.norm_first:
-            src = src + attended(self.norm1(src))
-            src = src + self._feed(self.norm2(src))
-        else:
-            src = self.norm1(src + attended(src))
-            src = self.norm2(src + self._feed(src))
-        return src
-
-    def _feed(self, x: SymbolicTensor) -> SymbolicTensor:
-        hidden = self.dropout(self.activation(self.linear1(x)))
-        fed: SymbolicTensor = self.dropout2(self.linear2(hidden))
-        return fed
+        return self._added(src, (None, src_mask, src_key_padding_mask, is_causal))
 
 
-class TransformerDecoderLayer(Module):
+class TransformerDecoderLayer(_TransformerLayer):
     """As `torch.nn.TransformerDecoderLayer`: attention to itself, attention to a memory, two linear
     layers.
 
@@ -205,41 +206,10 @@ class TransformerDecoderLayer(Module):
     (N, L, 64)
     """
 
-    def __init__(
-        self,
-        d_model: Any,
-        nhead: int,
-        dim_feedforward: Any = 2048,
-        dropout: float = 0.1,
-        activation: Any = "relu",
-        layer_norm_eps: float = 1e-5,
-        batch_first: bool = False,
-        norm_first: bool = False,
-        bias: bool = True,
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        own = TransformerEncoderLayer(
-            d_model,
-            nhead,
-            dim_feedforward,
-            dropout,
-            activation,
-            layer_norm_eps,
-            batch_first,
-            norm_first,
-            bias,
-        )
-        self.self_attn = own.self_attn
-        self.multihead_attn = MultiheadAttention(
-            d_model, nhead, dropout, bias, batch_first=batch_first
-        )
-        self.linear1, self.dropout, self.linear2 = own.linear1, own.dropout, own.linear2
-        self.norm_first, self.activation = norm_first, own.activation
-        self.norm1, self.norm2 = own.norm1, own.norm2
-        self.norm3 = LayerNorm(d_model, layer_norm_eps, bias=bias)
-        self.dropout1, self.dropout2 = own.dropout1, own.dropout2
-        self.dropout3 = Dropout(dropout)
+    attentions = ("self_attn", "multihead_attn")
+    multihead_attn: MultiheadAttention
+    norm3: LayerNorm
+    dropout3: Dropout
 
     def forward(
         self,
@@ -253,27 +223,10 @@ class TransformerDecoderLayer(Module):
         memory_is_causal: bool = False,
     ) -> SymbolicTensor:
         """Two attentions and two linear layers, each added to its input and normalised."""
-
-        def itself(x: SymbolicTensor) -> SymbolicTensor:
-            masks = (tgt_mask, tgt_key_padding_mask, tgt_is_causal)
-            found: SymbolicTensor = self.dropout1(_attended(self.self_attn, x, x, *masks))
-            return found
-
-        def remembered(x: SymbolicTensor) -> SymbolicTensor:
-            masks = (memory_mask, memory_key_padding_mask, memory_is_causal)
-            found: SymbolicTensor = self.dropout2(_attended(self.multihead_attn, x, memory, *masks))
-            return found
-
-        def fed(x: SymbolicTensor) -> SymbolicTensor:
-            hidden = self.dropout(self.activation(self.linear1(x)))
-            found: SymbolicTensor = self.dropout3(self.linear2(hidden))
-            return found
-
-        x = tgt
-        steps = ((itself, self.norm1), (remembered, self.norm2), (fed, self.norm3))
-        for step, norm in steps:
-            x = x + step(norm(x)) if self.norm_first else norm(x + step(x))
-        return x
+        itself = (None, tgt_mask, tgt_key_padding_mask, tgt_is_causal)
+        return self._added(
+            tgt, itself, (memory, memory_mask, memory_key_padding_mask, memory_is_causal)
+        )
 
 
 class TransformerEncoder(Module):
