@@ -52,6 +52,12 @@ class _Conv(Layer):
         at_least("dilation", dilations, 1)
         return dilations
 
+    def _learned(self, outer: Int, inner: Int) -> None:
+        """The weight and the bias, in this order."""
+        self.weight = Parameter(shared(outer, inner, *self.kernel_size), "weight")
+        bias = vars(self).pop("bias")
+        self.bias = Parameter(shared(self.out_channels), "bias") if bias else None
+
     def _named(self, dilation: Any) -> tuple[list[Int], tuple[Int, ...]]:
         """Extents and strides, from which TensorFlow's SAME follows."""
         dilations = ntuple(dilation, self.n, "dilation")
@@ -82,10 +88,7 @@ class _Convolution(_Conv):
         self.dilation = self._read(self.dilation, self.padding_mode)
         per_group = group_channels(self.in_channels, self.groups, "in_channels")
         group_channels(self.out_channels, self.groups, "out_channels")
-        self.weight = Parameter(shared(self.out_channels, per_group, *self.kernel_size), "weight")
-        bias = self.bias
-        del self.bias  # parameters come in this order
-        self.bias = Parameter(shared(self.out_channels), "bias") if bias else None
+        self._learned(self.out_channels, per_group)
 
     def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The convolution, after explicit padding for the modes other than zeros."""
@@ -159,10 +162,7 @@ class _Transposed(_Conv):
         self.output_padding = repeated(self.output_padding, self.n, "output_padding")
         group_channels(self.in_channels, self.groups, "in_channels")
         per_group = group_channels(self.out_channels, self.groups, "out_channels")
-        self.weight = Parameter(shared(self.in_channels, per_group, *self.kernel_size), "weight")
-        bias = self.bias
-        del self.bias
-        self.bias = Parameter(shared(self.out_channels), "bias") if bias else None
+        self._learned(self.in_channels, per_group)
 
     def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The transposed convolution."""

@@ -33,7 +33,7 @@ class Layer(Module):
     """A layer whose class lists its hyperparameters, as a dataclass lists its fields.
 
     ``class Softplus(Layer)`` calls the operation "softplus"; where torch's function has another
-    name, ``op=`` says so. `shown` are the fields in the brackets of the repr.
+    name, ``op=`` says so. In brackets the repr shows the fields `bare` and, by name, `shown`.
 
     >>> class Softplus(Layer):
     ...     beta: float = 1.0
@@ -44,6 +44,7 @@ class Layer(Module):
 
     op: ClassVar[str]
     n: ClassVar[int]
+    bare: ClassVar[tuple[str, ...]] = ()
     shown: ClassVar[tuple[str, ...]] = ()
     _readers: ClassVar[dict[str, Callable[[Any, str], Any]]] = {}
     _passed: ClassVar[tuple[str, ...]] = ()
@@ -76,4 +77,5 @@ class Layer(Module):
 
     def extra_repr(self) -> str:
         """The fields that torch shows, as torch does."""
-        return ", ".join(f"{name}={getattr(self, name)!r}" for name in self.shown)
+        bare = [str(getattr(self, name)) for name in self.bare]
+        return ", ".join([*bare, *(f"{name}={getattr(self, name)!r}" for name in self.shown)])

@@ -39,6 +39,7 @@ class _PerChannel(Layer):
     dtype: Unused = None
     _: KW_ONLY
     bias: Any = True
+    bare = ("num_features",)
 
     def check(self) -> None:
         biased = self.bias
@@ -56,10 +57,6 @@ class _PerChannel(Layer):
         tensors = (input, self.running_mean, self.running_var, self.weight, self.bias)
         momentum = 0.0 if self.momentum is None else self.momentum
         return apply(self.op, *tensors, not self.track_running_stats, momentum, self.eps)
-
-    def extra_repr(self) -> str:
-        """The number of channels."""
-        return f"{self.num_features}"
 
 
 class _BatchNorm(_PerChannel, op="batch_norm"):
@@ -122,6 +119,7 @@ class GroupNorm(Layer):
     dtype: Unused = None
     _: KW_ONLY
     bias: Any = True
+    bare = ("num_groups", "num_channels")
 
     def check(self) -> None:
         if self.affine:  # without weights only the division is checked
@@ -135,10 +133,6 @@ class GroupNorm(Layer):
         """The input, each group of channels normalised."""
         return apply("group_norm", input, self.num_groups, self.weight, self.bias, self.eps)
 
-    def extra_repr(self) -> str:
-        """Groups and channels, as in torch."""
-        return f"{self.num_groups}, {self.num_channels}"
-
 
 class _OverShape(Layer):
     """Normalisation over the last axes, which have `normalized_shape`."""
@@ -146,15 +140,13 @@ class _OverShape(Layer):
     normalized_shape: Any
     eps: float | None = None
     elementwise_affine: bool = True
+    bare = ("normalized_shape",)
 
     def check(self) -> None:
         self.normalized_shape = repeated(self.normalized_shape, 1, "normalized_shape")
         at_least("normalized_shape", self.normalized_shape, 1)
         affine = self.elementwise_affine
         self.weight = Parameter(self.normalized_shape, "weight") if affine else None
-
-    def extra_repr(self) -> str:
-        return f"{self.normalized_shape}"
 
 
 class LayerNorm(_OverShape):
@@ -193,6 +185,4 @@ class LocalResponseNorm(Layer):
     alpha: float = 1e-4
     beta: float = 0.75
     k: float = 1.0
-
-    def extra_repr(self) -> str:
-        return f"{self.size}"
+    bare = ("size",)

@@ -29,6 +29,7 @@ __all__ = [
 class _Pad(Layer, op="pad"):
     padding: Any
     mode: ClassVar[str] = "constant"
+    bare = ("padding",)
 
     def check(self) -> None:
         self.padding = repeated(self.padding, 2 * self.n, "padding")
@@ -36,9 +37,6 @@ class _Pad(Layer, op="pad"):
     def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """The padded input; negative pads crop."""
         return apply("pad", input, self.padding, self.mode)
-
-    def extra_repr(self) -> str:
-        return f"{self.padding}"
 
 
 class _CircularPad(_Pad):

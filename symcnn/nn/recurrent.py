@@ -198,6 +198,7 @@ class _Cell(Layer):
     hidden_size: Positive
     bias: bool = True
     gates: ClassVar[int]
+    bare = ("input_size", "hidden_size")
 
     def check(self) -> None:
         units = self.gates * self.hidden_size
@@ -217,10 +218,6 @@ class _Cell(Layer):
         """The state after one step."""
         require_rank(input, (1, 2), self.op)
         return self._step(input, self._zeros(input) if hx is None else hx)
-
-    def extra_repr(self) -> str:
-        """Sizes, as in torch."""
-        return f"{self.input_size}, {self.hidden_size}"
 
 
 class RNNCell(_Cell):

@@ -47,6 +47,7 @@ class Embedding(Layer):
     _freeze: bool = False
     device: Unused = None
     dtype: Unused = None
+    bare = ("num_embeddings", "embedding_dim")
 
     def check(self) -> None:
         self.padding_idx = _row(self.padding_idx, self.num_embeddings)
@@ -57,10 +58,6 @@ class Embedding(Layer):
     def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """A row of the table per index."""
         return apply("embedding", input, self.weight)
-
-    def extra_repr(self) -> str:
-        """The table's shape, as in torch."""
-        return f"{self.num_embeddings}, {self.embedding_dim}"
 
 
 class EmbeddingBag(Layer):
@@ -82,6 +79,7 @@ class EmbeddingBag(Layer):
     padding_idx: Any = None
     device: Unused = None
     dtype: Unused = None
+    bare, shown = ("num_embeddings", "embedding_dim"), ("mode",)
 
     def check(self) -> None:
         self.padding_idx = _row(self.padding_idx, self.num_embeddings)
@@ -109,7 +107,3 @@ class EmbeddingBag(Layer):
             self.include_last_offset,
             self.padding_idx,
         )
-
-    def extra_repr(self) -> str:
-        """The table's shape and the mode, as in torch."""
-        return f"{self.num_embeddings}, {self.embedding_dim}, mode={self.mode!r}"
