@@ -219,3 +219,42 @@ def test_the_judge_knows_it_of_an_index_that_may_be_empty() -> None:
     module = Forward(from_3)
     found = judge(symcnn.from_torch(module, "1 3 H W"), module, {"H": 4, "W": 5}, device="meta")
     assert (found.ours, found.agree, found.by_values) == (None, False, True)
+
+
+class Held(nn.Module):
+    """With an index among its buffers."""
+
+    def __init__(self, index: torch.Tensor, run: Callable[..., torch.Tensor]) -> None:
+        super().__init__()
+        self.register_buffer("index", index)
+        self.run = run
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.run(x, self.index)
+
+
+def test_the_numbers_in_a_buffer_must_be_places_of_the_axis_that_they_index() -> None:
+    net = symcnn.from_torch(Held(torch.arange(20) % 16, lambda x, i: x[..., i]), "N 3 H W")
+    assert str(net.valid_inputs()) == "H >= 1 and W >= 16"
+
+
+def test_a_buffer_that_the_forward_writes_to_has_its_last_numbers() -> None:
+    def run(x: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        index.fill_(3)
+        return x[..., index]
+
+    net = symcnn.from_torch(Held(torch.arange(20), run), "N 3 H W")
+    assert str(net.valid_inputs()) == "H >= 1 and W >= 4"
+
+
+def test_the_bounds_of_a_slice_that_is_written_to_may_be_numbers_of_a_buffer() -> None:
+    """As e2cnn normalizes fields of a kind, which lie side by side."""
+
+    def run(x: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        y = torch.empty_like(x)
+        y[:, index[0] : index[1]] = x[:, :4]
+        return y
+
+    net = symcnn.from_torch(Held(torch.tensor([2, 6]), run), "N 8 H W")
+    assert [node.op for node in net.nodes][-1] == "setitem"
+    assert net.output_shape[1] == 8

@@ -323,6 +323,23 @@ def test_where_branches_meet_the_sooner_waits(net: Any) -> None:
     assert net.stream().delays == {"cat:1": (0, 2), "cat:2": (0, 8)}
 
 
+def test_a_stream_of_a_network_that_takes_several_images_only_is_that_of_the_fewest() -> None:
+    class Several(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = torch.nn.Conv1d(1, 2, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if x.shape[0] < 2:
+                raise ValueError("a batch")
+            found: torch.Tensor = self.conv(x)
+            return found
+
+    net = symcnn.from_torch(Several(), "N 1 L")
+    assert net.stream().lookahead == 2
+    assert net.tiles(L=100, tile=20).period == (1,)
+
+
 def test_a_stream_needs_an_axis_where_there_are_two(resnet50: Any) -> None:
     with pytest.raises(BadSpec, match="which of H, W"):
         resnet50.stream(at="layer4")

@@ -472,8 +472,7 @@ class _Judging:
 
         from symcnn.judge.probe import gradient_support, make_positive, support
 
-        module = make_positive(copy.deepcopy(self.original))
-        module = module.to(self.device) if by_gradient else module.cpu()
+        module = make_positive(_moved(self.original, self.device if by_gradient else "cpu"))
         shape = self._image(sizes)
         at = receptive_field(self.net).at(**sizes)
         records = [operation_of(n) for n in self.net.nodes]

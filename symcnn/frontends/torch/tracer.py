@@ -60,7 +60,7 @@ from symcnn.frontends.torch.operations import (
 from symcnn.frontends.torch.script import Script
 from symcnn.frontends.torch.sizes import Dim, formula_of
 from symcnn.frontends.torch.tensors import Masked, TracedTensor, as_subclass, assignment
-from symcnn.frontends.torch.values import Values
+from symcnn.frontends.torch.values import WHOLES, Values
 from symcnn.frontends.torch.weights import Weights
 from symcnn.frontends.torch.where import caller, custom_function
 from symcnn.frontends.torch.writes import TENSORS, Writes
@@ -494,6 +494,8 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         if sized:
             args = (*args[:1], *tree_map(self.plain, list(args[1:])))
             kwargs = tree_map(self.plain, kwargs)
+        elif name in INDEXED:
+            args = (args[0], *tree_map(self.plain, [args[1]]), *args[2:])
         self.tape.autocast = self._autocast() if torch.is_autocast_enabled(self.kind) else None
         ours = tuple([a if type(a) in PLAIN else self.unwrap(a) for a in args])
         named = {k: self.unwrap(a) for k, a in kwargs.items() if k != "out"} if kwargs else kwargs
@@ -592,7 +594,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
                 return kind(value)  # a list may change later
             return kind([self.unwrap(v) for v in value])
         if leaf := self.leaves.get(id(value)):  # their tensors live as long, so the id is theirs
-            return self.with_ends(leaf, value) if leaf.extremes else leaf
+            return self.with_ends(leaf, value) if leaf.dtype in WHOLES else leaf
         if kind is Dim:
             return self.put_numbers(value.expr) if self.numbers else value.expr
         if isinstance(value, torch.Tensor):

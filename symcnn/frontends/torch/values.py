@@ -36,7 +36,10 @@ FLOAT_LIMIT = 1 << 21
 #: Of so many elements an array is still a list of numbers.
 MANY = 64
 
-_WHOLES = frozenset((torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8))
+#: Whole numbers, by name.
+WHOLES = frozenset(("int64", "int32", "int16", "int8", "uint8"))
+
+_WHOLES = frozenset(getattr(torch, name) for name in WHOLES)
 
 
 #: What says whether a gradient of a tensor is wanted.

@@ -212,11 +212,27 @@ def _note(part: Trace, gates: bool, statistics: bool) -> str:
 
 
 def whole_sizes(net: Trace, sizes: Mapping[str, int]) -> dict[str, int]:
-    """The sizes of a whole input, the batch 1 unless given. Raises InvalidInput, BadSpec."""
-    given = {name: 1 for name in net.symbols if name in net.batch} | dict(sizes)
-    values = net.complete_sizes(given)
+    """The sizes of a whole input, one image unless given. Raises InvalidInput, BadSpec."""
+    values = net.complete_sizes(_of_few_images(net, sizes))
     check_valid(net, values)
     return values
+
+
+def _of_few_images(net: Trace, sizes: Mapping[str, int]) -> dict[str, int]:
+    """The sizes given, and of a batch that is not one image, or the fewest that the network takes
+    with the others.
+    """
+    given = {name: 1 for name in net.symbols if name in net.batch} | dict(sizes)
+    if given.keys() == sizes.keys():
+        return given
+    domain = net.valid_inputs()
+    known = {n: v for n, v in given.items() if n in domain.names}
+    known = check_sizes(known, frozenset(domain.names))
+    for name in known.keys() - sizes.keys() if not domain.given(**known) else ():
+        images = domain.given(**{n: v for n, v in known.items() if n != name}).axis(name)
+        if images:
+            given[name] = known[name] = int(images.smallest())  # type: ignore[arg-type]
+    return given
 
 
 def filled(net: Trace, sizes: Mapping[str, int], large: int = 1) -> dict[str, int]:
@@ -224,16 +240,14 @@ def filled(net: Trace, sizes: Mapping[str, int], large: int = 1) -> dict[str, in
 
     Raises BadSpec for a hyperparameter without a number: none is chosen.
     """
-    given = {name: 1 for name in net.symbols if name in net.batch} | dict(sizes)
+    given = _of_few_images(net, sizes)
     if open_ones := [name for name in net.hyperparameters if name not in given]:
         numbers = ", ".join(f"{name}=..." for name in open_ones)
         raise BadSpec(f"no value for {', '.join(open_ones)}", cure=f"ask net.given({numbers})")
     if {*net.symbols} <= {*given}:
         return given
     domain = net.valid_inputs()
-    known = {n: v for n, v in given.items() if n in domain.names}
-    known = check_sizes(known, frozenset(domain.names))
-    left = domain.given(**known)
+    left = domain.given(**{n: v for n, v in given.items() if n in domain.names})
     if not left:
         shape_at(net, **{**dict.fromkeys(net.symbols, large), **given})
     if left.names:
