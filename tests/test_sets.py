@@ -554,3 +554,18 @@ def test_a_product_of_factors_of_one_sign_has_theirs(gap: Size) -> None:
     found = input_set(["H", "W"], [condition])
     for x, y in itertools.product(range(1, 20), range(1, 10)):
         assert ((x, y) in found) == condition.holds({"H": x, "W": y}), (x, y)
+
+
+@pytest.mark.parametrize("number", [1, 4])
+def test_a_product_with_a_quotient_of_sizes_is_a_number_in_few_ways(number: int) -> None:
+    """Channels scaled by a pool as high as the image is wide, viewed for any batch."""
+    condition = Condition(w * (h // Size.symbol("K")), "==", number)
+    found = input_set(["H", "W", "K"], [condition])
+    for sizes in itertools.product(range(1, 12), range(1, 6), range(1, 6)):
+        assert (sizes in found) == condition.holds(dict(zip("HWK", sizes, strict=True))), sizes
+
+
+def test_a_product_with_a_quotient_of_sizes_is_at_least_1_where_each_factor_is() -> None:
+    condition = Condition(h // 2 * (h // w), ">=", 1)
+    found = input_set(["H", "W"], [condition])
+    assert found == input_set(["H", "W"], [Condition(h, ">=", 2), Condition(h, ">=", w)])

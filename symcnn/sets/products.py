@@ -191,7 +191,7 @@ def _filled(condition: Condition, gap: Size, known: Facts) -> Cases | None:
         return None
     with suppress(ValueError):
         found, content = factors(bare)
-        if len(found) < 2 or least > abs(content) or not all(map(is_linear, found)):
+        if len(found) < 2 or least > abs(content):
             return None
         sides = [_sides(f, known) for f in found]
         if any(len(side) > 1 for side in sides):
@@ -205,7 +205,7 @@ def _filled(condition: Condition, gap: Size, known: Facts) -> Cases | None:
 
 
 def _number(condition: Condition, gap: Size, known: Facts) -> Cases | None:
-    """``content*f*g*... == number``, for linear factors."""
+    """``content*f*g*... == number``, for linear factors and quotients of sizes."""
     if condition.relation != "==":
         return None
     for lhs, rhs in (
@@ -218,7 +218,7 @@ def _number(condition: Condition, gap: Size, known: Facts) -> Cases | None:
         with suppress(ValueError):
             found, content = factors(lhs)
             found = tuple(sorted(found, key=str))
-            if not all(map(is_linear, found)):
+            if not all(is_linear(f) or (len(found) > 1 and _is_quotient(f)) for f in found):
                 continue
             if rhs == 0:
                 return [[Condition(f, "==", 0)] for f in found]
@@ -230,6 +230,10 @@ def _number(condition: Condition, gap: Size, known: Facts) -> Cases | None:
         if all(is_linear(f) or _is_rootless(f) for f in found):
             return [[Condition(f, "==", 0)] for f in found if is_linear(f)]
     return None
+
+
+def _is_quotient(factor: Size) -> bool:
+    return isinstance(sz.sole_atom(factor), sz.Floor)
 
 
 def _is_rootless(factor: Size) -> bool:
