@@ -29,7 +29,7 @@ from symcnn.algebra.substitute import replaced
 from symcnn.errors import Undecidable
 from symcnn.frontends.torch.arguments import EXAMPLE
 from symcnn.frontends.torch.branches import Choice, Nowhere, Step
-from symcnn.frontends.torch.quotients import square_root
+from symcnn.frontends.torch.quotients import square_root, whole_ratio
 from symcnn.frontends.torch.stairs import tread
 from symcnn.frontends.torch.where import caller
 from symcnn.sets.condition import Condition, Requirement
@@ -88,6 +88,14 @@ class Answers:
         (requirement,) = [condition] if taken else negation(condition)
         self._guard(requirement)
         return taken
+
+    def ratio(self, num: Int, den: Size) -> Int | None:
+        """Their quotient where the domain says that it is whole."""
+        if self.script:
+            return self.replay(("ratio", num, den))  # type: ignore[no-any-return]
+        mark, found = len(self.steps), whole_ratio(num, den)
+        self.note(mark, ("ratio", num, den), found)
+        return found
 
     def divisor(self, expr: Int) -> Int:
         """What is divided by: a number where it takes few values, and a branch for each of them.

@@ -38,6 +38,10 @@ class Run(Tracer, Protocol):
     """The trace that runs."""
 
     tape: Tape
+    steps: list[Any]
+    script: list[Any]
+    note: Callable[[int, object, object], None]
+    replay: Callable[[object], Any]
 
     def _applied(self, *call: Any) -> Any:
         """The outputs of a rule, whether it is one, and its number if it has one."""
@@ -124,7 +128,7 @@ def run_on_all(
     calls = [(step, choice.arguments(step)) for step in steps]
     taken = choice.number(1, 0)
     if any(step.name != "getitem" for step in steps):
-        _in_order(tracer, start, steps)
+        _require_order(tracer, start, steps)
 
     def run() -> TracedTensor:
         x = start
@@ -215,18 +219,28 @@ def _traced(value: object, tracer: Run) -> object:
     return value
 
 
-def _in_order(tracer: Run, start: TracedTensor, steps: Sequence[Step]) -> None:
+def _require_order(tracer: Run, start: TracedTensor, steps: Sequence[Step]) -> None:
     """Raises NoNumber where a copy may lie in another order in memory than the tensor itself."""
+    if tracer.script:
+        same = tracer.replay("order")
+    else:
+        mark, same = len(tracer.steps), _is_in_order(tracer, start, steps)
+        tracer.note(mark, "order", same)
+    if not same:
+        raise NoNumber
+
+
+def _is_in_order(tracer: Run, start: TracedTensor, steps: Sequence[Step]) -> bool:
     try:
         lies = tracer.layouts.of(start._value, tracer.place(), "")
         if lies.contiguous:
-            return
+            return True
         memory = Memory((), Gradients(set(), set()))
         memory.layouts[start._value] = lies
         memory.run([step.node for step in steps])
         order, made = lies.order, memory.of(steps[-1].node.outputs[0])
-        places = zip(lies.dims, lies.strides, ordered(lies.dims, order), strict=True)
-        if memory.unplaced or made.order != order or any(s != t for d, s, t in places if d != 1):
-            raise NoNumber
     except (DataDependent, UnknownError):
-        raise NoNumber from None
+        return False
+    places = zip(lies.dims, lies.strides, ordered(lies.dims, order), strict=True)
+    apart = made.order != order or any(s != t for d, s, t in places if d != 1)
+    return not (memory.unplaced or apart)

@@ -15,6 +15,9 @@ class Questions(Protocol):
     def decide(self, condition: Condition) -> bool:
         """Whether it holds: by the domain, or on the branch that is followed."""
 
+    def ratio(self, num: Int, den: Size) -> Int | None:
+        """Their quotient where the domain says that it is whole."""
+
     def divisor(self, expr: Int) -> Int:
         """What is divided by: a number where it takes few values, without maxima in any case."""
 

@@ -106,7 +106,7 @@ class Script:
         alike = next((i for i, (mine, theirs) in pairs if mine != theirs), len(forced))
         other = self._follower(same.before, same.now)
         other.same, other.forced = same, forced
-        other.script = [s for s in self.steps if s.choices <= alike][::-1]
+        self._tell(other, [s for s in self.steps if s.choices <= alike])
         return other
 
     def elsewhere(
@@ -131,10 +131,15 @@ class Script:
         told = [s for s in self.steps if s.guards <= most and s.nodes <= nodes]
         if not told or self.lazy:
             return None
-        other.script, other.forced = told[::-1], self.choices[: told[-1].choices]
-        if self._layouts is not None:
-            other._layouts = self._layouts.up_to(other.tape, told[-1].nodes)
+        other.forced = self.choices[: told[-1].choices]
+        self._tell(other, told)
         return other
+
+    def _tell(self, other: Self, steps: Sequence[Step]) -> None:
+        """Answer another run as this one was answered, in these steps."""
+        other.script = [*reversed(steps)]
+        if steps and self._layouts is not None:
+            other._layouts = self._layouts.up_to(other.tape, steps[-1].nodes)
 
     def _follower(self, before: Tape, now: Tape) -> Self:
         """A tracer for one more run of the same module with the same inputs."""

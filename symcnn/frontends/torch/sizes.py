@@ -58,7 +58,6 @@ from symcnn.frontends.torch.quotients import (
     plain_quotient,
     reduced,
     sizes_of,
-    whole_ratio,
 )
 from symcnn.frontends.torch.stairs import of_whole
 from symcnn.frontends.torch.texts import Text, of_the_number, written
@@ -210,7 +209,7 @@ class Dim(_Ordered, torch.SymInt):
     def _by(self, num: Int, den: Int) -> tuple[Int, Int]:
         """What is divided, and the number or positive size that it is divided by."""
         num, den = over_positive(num, den, self.tracer.decide)
-        whole = whole_ratio(num, den) if isinstance(den, Size) else None
+        whole = self.tracer.ratio(num, den) if isinstance(den, Size) else None
         if whole is not None:
             return whole, 1
         den = self.tracer.divisor(den)
