@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Const, Folded, Scatter, Whole
 from symcnn.algebra.size import Int, prod
 from symcnn.errors import DataDependent, ShapeMismatch
-from symcnn.ops import dtypes, values, work
-from symcnn.ops.operation import rule as any_rule
+from symcnn.ops import dtypes, values
 from symcnn.ops.pointwise import aligned, broadcast_dims, fits
 from symcnn.ops.registry import (
     OneOrMore,
@@ -33,12 +31,10 @@ from symcnn.ops.registry import (
 )
 from symcnn.ops.shape import Strides, join, permuted, reshaped
 from symcnn.ops.storage import maps, views
+from symcnn.ops.work import moves as rule
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor, tensors_in
 from symcnn.trace.tape import empties, may_be_empty
-
-rule = partial(any_rule, other=work.nothing, slides=False, empty=True)
-
 
 # Expanding and repeating ----------------------------------------------------------------------
 

@@ -12,7 +12,8 @@ from symcnn.algebra.size import Int, prod
 from symcnn.errors import ShapeMismatch
 from symcnn.ops import dtypes, work
 from symcnn.ops.autograd import pair
-from symcnn.ops.operation import Product, rule
+from symcnn.ops.operation import Product
+from symcnn.ops.operation import torch_rule as rule
 from symcnn.ops.registry import require_equal, require_rank, require_shape
 from symcnn.ops.storage import products
 from symcnn.sets.condition import Requirement
@@ -169,7 +170,6 @@ _attention = rule(
     same_dtype="query key value in_proj_weight in_proj_bias bias_k bias_v out_proj_weight"
     " out_proj_bias q_proj_weight k_proj_weight v_proj_weight",
     autocast=dtypes.LOW,
-    empty=True,
 )(_rule)
 
 

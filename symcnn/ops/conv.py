@@ -15,7 +15,8 @@ from symcnn.algebra.size import Int, Size, exact_div, exact_or_fail, maximum, pr
 from symcnn.errors import ShapeMismatch
 from symcnn.ops import dtypes, tools, work
 from symcnn.ops.autograd import factors
-from symcnn.ops.operation import Counted, Product, rule
+from symcnn.ops.operation import Counted, Product
+from symcnn.ops.operation import torch_rule as rule
 from symcnn.ops.registry import (
     OneOrMore,
     at_least,
@@ -196,7 +197,6 @@ _rule = partial(
     same_dtype="input weight bias",
     autocast=dtypes.LOW,
     shows="every",
-    empty=True,
 )
 _convolves = partial(_rule, takes="int float complex")
 _scatters = partial(_rule, takes="int64 float complex", same_dtype="input weight")

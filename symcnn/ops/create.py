@@ -15,8 +15,7 @@ from typing import Any, Union
 from symcnn.algebra.size import Int, Size, ceildiv
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
 from symcnn.ops import dtypes, values, work
-from symcnn.ops.operation import rule as any_rule
-from symcnn.ops.operation import rules as any_rules
+from symcnn.ops.operation import torch_rules as any_rules
 from symcnn.ops.pointwise import broadcast
 from symcnn.ops.registry import (
     OneOrMore,
@@ -27,11 +26,11 @@ from symcnn.ops.registry import (
     unpacked,
 )
 from symcnn.ops.storage import pointwise as points
+from symcnn.ops.work import moves as rule
 from symcnn.trace.graph import Result, SymbolicTensor
 from symcnn.trace.tape import empties
 
-rule = partial(any_rule, other=work.nothing, slides=False, empty=True)
-rules = partial(any_rules, other=work.nothing, slides=False, empty=True)
+rules = partial(any_rules, other=work.nothing, slides=False)
 
 
 def made(*dims: Int) -> Result:

@@ -26,7 +26,6 @@ from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
 from symcnn.ops import values, work
 from symcnn.ops.masks import fits_mask, masked
 from symcnn.ops.operation import Operation
-from symcnn.ops.operation import rule as any_rule
 from symcnn.ops.pointwise import broadcast_dims, fits
 from symcnn.ops.registry import (
     OneOrMore,
@@ -49,6 +48,7 @@ from symcnn.ops.registry import (
 from symcnn.ops.storage import maps, views
 from symcnn.ops.storage import pointwise as points
 from symcnn.ops.takes import require_part, require_same_dtype
+from symcnn.ops.work import moves as rule
 from symcnn.sets.condition import Condition, Place, Requirement, Within
 from symcnn.trace.graph import Node, Result, SymbolicTensor, tensors_in
 from symcnn.trace.tape import (
@@ -63,7 +63,6 @@ from symcnn.trace.tape import (
 #: An axis that is unbound gives at most so many tensors.
 _PARTS = 1 << 16
 
-rule = partial(any_rule, other=work.nothing, slides=False, empty=True)
 
 Dims = tuple[Int, ...]
 

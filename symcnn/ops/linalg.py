@@ -18,7 +18,7 @@ from symcnn.errors import ShapeMismatch, UnsupportedOperation
 from symcnn.ops import dtypes, values
 from symcnn.ops.autograd import pair
 from symcnn.ops.operation import Product, unsaid
-from symcnn.ops.operation import rule as any_rule
+from symcnn.ops.operation import torch_rule as rule
 from symcnn.ops.pointwise import broadcast, broadcast_dims
 from symcnn.ops.reduce import products_of_norm, reduced
 from symcnn.ops.registry import (
@@ -34,7 +34,6 @@ from symcnn.ops.registry import (
 from symcnn.sets.condition import Requirement
 from symcnn.trace.graph import Node, Result, SymbolicTensor
 
-rule = partial(any_rule, empty=True)
 _factorisation = partial(rule, products=unsaid)
 
 Dims = tuple[Int, ...]
@@ -304,7 +303,7 @@ def cartesian_prod(*tensors: SymbolicTensor) -> Result:
     return of_everything(dims)
 
 
-@any_rule("combinations")
+@rule("combinations", empty=False)
 def combinations(input: SymbolicTensor, r: int = 2, with_replacement: bool = False) -> Result:
     """The ways to take `r` elements of a vector of n: ``n*(n - 1)/2`` for two."""
     require_rank(input, (1,), "combinations")

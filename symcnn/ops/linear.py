@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from symcnn.algebra.axis import IDENTITY, AxisMap, Whole
 from symcnn.errors import ShapeMismatch
 from symcnn.ops import dtypes, tools, work
 from symcnn.ops.autograd import factors
 from symcnn.ops.matmul import passed_over
-from symcnn.ops.operation import rule as any_rule
+from symcnn.ops.operation import torch_rule as rule
 from symcnn.ops.pointwise import fits
 from symcnn.ops.registry import of_shapes, require_equal, require_rank
 from symcnn.ops.storage import products
 from symcnn.trace.graph import Result, SymbolicTensor
-
-rule = partial(any_rule, empty=True)
 
 
 @rule(

@@ -13,7 +13,7 @@ from symcnn.algebra.size import Int, Size, maximum, prod
 from symcnn.errors import ShapeMismatch
 from symcnn.ops import dtypes, work
 from symcnn.ops.dtypes import result_type
-from symcnn.ops.operation import rule as any_rule
+from symcnn.ops.operation import torch_rule as rule
 from symcnn.ops.pointwise import broadcast, broadcast_dims
 from symcnn.ops.registry import (
     elementwise,
@@ -28,8 +28,6 @@ from symcnn.ops.storage import losses
 from symcnn.ops.takes import meant, not_taken, require_part
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor
-
-rule = partial(any_rule, empty=True)
 
 
 class Options(TypedDict, total=False):
@@ -300,7 +298,7 @@ def linear_cross_entropy(
     return Result(loss.shapes, loss.axes, prod(logits) * features, (*needs, *loss.requires))
 
 
-@any_rule("ctc_loss", autocast=dtypes.SINGLE, takes="float32 float64")
+@rule("ctc_loss", empty=False, autocast=dtypes.SINGLE, takes="float32 float64")
 def ctc_loss(
     log_probs: SymbolicTensor,
     targets: SymbolicTensor,
@@ -401,7 +399,7 @@ for _name, _names in (
     ("multilabel_margin_loss", f"input target {_REST}"),
     ("multi_margin_loss", f"input target p margin weight {_REST}"),
 ):
-    any_rule(_name, autocast=dtypes.SINGLE, takes={"input": "float", "target": "int64"})(
+    rule(_name, autocast=dtypes.SINGLE, takes={"input": "float", "target": "int64"}, empty=False)(
         _positional(_names, _margin_of_classes(_name))
     )
 

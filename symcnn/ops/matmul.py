@@ -18,7 +18,7 @@ from symcnn.ops import dtypes, tools, work
 from symcnn.ops.autograd import factors, pair
 from symcnn.ops.equation import Factor, contraction, factors_of, labels_of, pair_macs, without_ones
 from symcnn.ops.operation import Counted, Product
-from symcnn.ops.operation import rule as any_rule
+from symcnn.ops.operation import torch_rule as rule
 from symcnn.ops.pointwise import aligned, broadcast_dims, fits
 from symcnn.ops.registry import (
     OneOrMore,
@@ -35,8 +35,6 @@ from symcnn.ops.takes import not_taken, require_same_dtype
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import OPS, Node, Result, SymbolicTensor
 from symcnn.trace.tape import decided
-
-rule = partial(any_rule, empty=True)
 
 Dims = tuple[Int, ...]
 

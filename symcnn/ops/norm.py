@@ -13,7 +13,7 @@ from inspect import unwrap
 from symcnn.algebra.size import Int, floordiv
 from symcnn.errors import ShapeMismatch
 from symcnn.ops import dtypes, tools, work
-from symcnn.ops.operation import rule
+from symcnn.ops.operation import torch_rule as rule
 from symcnn.ops.registry import (
     at_least,
     elementwise,
@@ -54,7 +54,7 @@ def _work(node: Node) -> Int:
     return work.read(node) * (2 + 3 * own + 2 * work.affine(node))
 
 
-_norm = partial(rule, takes="float", mixed_precision=True, empty=True)
+_norm = partial(rule, takes="float", mixed_precision=True)
 _PARAMETERS = "input running_mean running_var weight bias"
 
 
@@ -189,11 +189,10 @@ rule(
     saves=maps.rms_norm,
     autocast=dtypes.SINGLE_ON_CUDA,
     takes="float complex",
-    empty=True,
 )(unwrap(layer_norm))
 
 
-@rule("_weight_norm", saves=products.weight_norm, empty=True)
+@rule("_weight_norm", saves=products.weight_norm)
 def weight_norm(v: SymbolicTensor, g: SymbolicTensor, dim: int = 0) -> Result:
     """A weight of a direction v and a length g, made anew at every call."""
     return over(v, range(v.ndim))
@@ -210,7 +209,6 @@ def _averages_in_3d(node: Node) -> Mapping[str, str]:
     dtype=dtypes.first_float,
     takes="int64 float",
     autocast=_averages_in_3d,
-    empty=True,
 )
 def local_response_norm(
     input: SymbolicTensor, size: Int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0

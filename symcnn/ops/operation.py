@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import WRAPPER_ASSIGNMENTS, wraps
+from functools import WRAPPER_ASSIGNMENTS, partial, wraps
 from inspect import signature
 from typing import Any, NoReturn, Union
 
@@ -416,12 +416,16 @@ def rule(
     return register
 
 
-def rules(names: str, **laws: object) -> Callable[[Rule], None]:
-    """Register one rule for operations that differ in their names only."""
+#: Torch's own operations take tensors without elements, but for a few.
+torch_rule = partial(rule, empty=True)
+
+
+def torch_rules(names: str, **laws: object) -> Callable[[Rule], None]:
+    """Register one rule for operations of torch that differ in their names only."""
 
     def register(function: Rule) -> None:
         for name in names.split():
-            rule(name, **laws)(function)  # type: ignore[arg-type]  # those of `rule`
+            torch_rule(name, **laws)(function)  # type: ignore[arg-type]  # those of `rule`
 
     return register
 

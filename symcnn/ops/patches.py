@@ -15,7 +15,7 @@ from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Digit, Scatter, Whole, 
 from symcnn.algebra.size import Int, Size, prod
 from symcnn.algebra.taps import Laid, Tap
 from symcnn.errors import ShapeMismatch, UnsupportedOperation
-from symcnn.ops.operation import rule
+from symcnn.ops.operation import torch_rule as rule
 from symcnn.ops.registry import (
     OneOrMore,
     at_least,
@@ -90,7 +90,7 @@ def _digits(sizes: Sequence[Int]) -> Iterator[tuple[Int, Int]]:
 # Columns -------------------------------------------------------------------------------------
 
 
-@rule("unfold", "im2col", saves=products.windows, takes="bool float complex", empty=True)
+@rule("unfold", "im2col", saves=products.windows, takes="bool float complex")
 def unfold(input: SymbolicTensor, *args: OneOrMore[Int], **kwargs: OneOrMore[Int]) -> Result:
     """Patches as columns: ``(N, C, H, W)`` to ``(N, C*kh*kw, number of windows)``.
 
@@ -127,7 +127,7 @@ def _columns(
     return Result((dims,), axes, requires=tuple(requires), steps=steps)
 
 
-@rule("fold", "col2im", saves=products.windows, takes="bool float complex", empty=True)
+@rule("fold", "col2im", saves=products.windows, takes="bool float complex")
 def fold(
     input: SymbolicTensor,
     output_size: OneOrMore[Int],
@@ -176,7 +176,7 @@ def _patches(
     return [Window.conv(*hyper) for hyper in hypers], kernel, needs
 
 
-@rule("Tensor.unfold", saves=views.sliding, slides=False, empty=True)
+@rule("Tensor.unfold", saves=views.sliding, slides=False)
 def windows_of(input: SymbolicTensor, dimension: int, size: Int, step: Int) -> Result:
     """The method ``x.unfold``: windows over one axis, their content as a new last axis."""
     needs = at_least("size", (size,), 0) + at_least("step", (step,), 1)
@@ -197,7 +197,7 @@ def windows_of(input: SymbolicTensor, dimension: int, size: Int, step: Int) -> R
 # Pixels and channels --------------------------------------------------------------------------
 
 
-@rule("pixel_shuffle", saves=maps.images, empty=True)
+@rule("pixel_shuffle", saves=maps.images)
 def pixel_shuffle(input: SymbolicTensor, upscale_factor: Int) -> Result:
     """``r*r`` channels become one channel of ``r x r`` pixels."""
     channels, height, width = _image(input, "pixel_shuffle")
@@ -211,7 +211,7 @@ def pixel_shuffle(input: SymbolicTensor, upscale_factor: Int) -> Result:
     return Result((dims,), _blocks(input, dims, Scatter(r, r)), requires=requires, steps=steps)
 
 
-@rule("pixel_unshuffle", saves=maps.images, empty=True)
+@rule("pixel_unshuffle", saves=maps.images)
 def pixel_unshuffle(input: SymbolicTensor, downscale_factor: Int) -> Result:
     """Blocks of ``r x r`` pixels become ``r*r`` channels."""
     channels, height, width = _image(input, "pixel_unshuffle")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from symcnn.algebra.axis import IDENTITY, Axes, Whole, Window
 from symcnn.algebra.size import Int, prod
 from symcnn.errors import DataDependent, ShapeMismatch
 from symcnn.ops import dtypes, work
-from symcnn.ops.operation import rule as any_rule
+from symcnn.ops.operation import torch_rule as rule
 from symcnn.ops.pointwise import aligned, broadcast_dims
 from symcnn.ops.registry import (
     OneOrMore,
@@ -30,8 +29,6 @@ from symcnn.ops.registry import (
 from symcnn.ops.takes import meant, not_taken
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor
-
-rule = partial(any_rule, empty=True)
 
 Dims = tuple[Int, ...]
 
@@ -277,8 +274,9 @@ def _is_a_row(padding_idx: int | None, rows: Int) -> tuple[Requirement, ...]:
     return (Condition(rows, ">=", least, f"padding_idx={padding_idx} must be one of the rows"),)
 
 
-@any_rule(
+@rule(
     "embedding_bag",
+    empty=False,
     dtype=dtypes.of_second,
     takes={"input offsets": "int32 int64", "weight": "float"},
     same_dtype="weight per_sample_weights",

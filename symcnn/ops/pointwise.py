@@ -15,8 +15,8 @@ from symcnn.algebra.axis import IDENTITY, Axes, Const, Whole, Window
 from symcnn.algebra.size import Int, Size, maximum, minimum
 from symcnn.errors import DataDependent, ShapeMismatch
 from symcnn.ops import dtypes, tools, values, work
-from symcnn.ops.operation import rule as any_rule
-from symcnn.ops.operation import rules as any_rules
+from symcnn.ops.operation import torch_rule as any_rule
+from symcnn.ops.operation import torch_rules as any_rules
 from symcnn.ops.registry import (
     OneOrMore,
     Operand,
@@ -35,8 +35,8 @@ from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor, tensors_in
 from symcnn.trace.tape import entails, may_be_empty
 
-rule = partial(any_rule, other=work.made, pointwise=True, slides=False, empty=True)
-rules = partial(any_rules, other=work.made, pointwise=True, slides=False, empty=True)
+rule = partial(any_rule, other=work.made, pointwise=True, slides=False)
+rules = partial(any_rules, other=work.made, pointwise=True, slides=False)
 
 #: What is no complex number, what is no truth value.
 _REAL, _NUMBERS = "bool int float", "int float complex"

@@ -12,7 +12,7 @@ from symcnn.algebra.axis import IDENTITY, Adaptive, AxisMap, Whole, Window
 from symcnn.algebra.size import Int, Size, prod, scaled
 from symcnn.errors import ShapeMismatch
 from symcnn.ops import dtypes, tools, work
-from symcnn.ops.operation import rule
+from symcnn.ops.operation import torch_rule as rule
 from symcnn.ops.registry import (
     OneOrMore,
     at_least,
@@ -255,10 +255,9 @@ for _n in (2, 3):
         dtype=dtypes.with_places,
         autocast=dtypes.SINGLE_ON_CPU,
         takes="float",
-        empty=True,
     )(partial(_fractional, _n))
 for _n in (1, 2, 3):
-    _pools = partial(rule, autocast=dtypes.SINGLE_ON_CPU if _n == 3 else {}, empty=True)
+    _pools = partial(rule, autocast=dtypes.SINGLE_ON_CPU if _n == 3 else {})
     _extreme = partial(
         _pools, counts=tools.ACTIVATION, saves=maps.max_pool, dtype=dtypes.with_places
     )

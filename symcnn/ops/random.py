@@ -10,15 +10,15 @@ from functools import partial
 
 from symcnn.errors import ShapeMismatch
 from symcnn.ops import work
-from symcnn.ops.operation import rule as any_rule
-from symcnn.ops.operation import rules as any_rules
+from symcnn.ops.operation import torch_rule as any_rule
+from symcnn.ops.operation import torch_rules as any_rules
 from symcnn.ops.registry import elementwise, require_rank
 from symcnn.ops.storage import pointwise as points
 from symcnn.ops.takes import meant, not_taken
 from symcnn.trace.graph import Result, SymbolicTensor
 
-rule = partial(any_rule, other=work.made, slides=False, empty=True)
-rules = partial(any_rules, other=work.made, slides=False, empty=True)
+rule = partial(any_rule, other=work.made, slides=False)
+rules = partial(any_rules, other=work.made, slides=False)
 
 
 def _drawn(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:

@@ -17,7 +17,7 @@ from symcnn.algebra.size import Int, maximum
 from symcnn.errors import ShapeMismatch
 from symcnn.ops import dtypes, values, work
 from symcnn.ops.operation import Product, Products, unsaid
-from symcnn.ops.operation import rule as any_rule
+from symcnn.ops.operation import torch_rule as any_rule
 from symcnn.ops.pointwise import broadcast
 from symcnn.ops.registry import (
     OneOrMore,
@@ -35,7 +35,7 @@ from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Node, Result, SymbolicTensor
 from symcnn.trace.tape import empties, entails
 
-rule = partial(any_rule, other=work.read, slides=False, empty=True)
+rule = partial(any_rule, other=work.read, slides=False)
 
 
 #: What has no value where there is nothing.

@@ -14,7 +14,8 @@ from symcnn.algebra.size import Int, prod
 from symcnn.errors import DataDependent, ShapeMismatch
 from symcnn.ops import dtypes
 from symcnn.ops.autograd import pair
-from symcnn.ops.operation import Product, Work, rule
+from symcnn.ops.operation import Product, Work
+from symcnn.ops.operation import torch_rule as rule
 from symcnn.ops.registry import (
     filled,
     leading_axes,
@@ -222,7 +223,6 @@ for _name, _gates, _state_work in (
         autocast=dtypes.LOW,
         takes="float",
         same_dtype="input hx params",
-        empty=True,
     )(_recurrent(_name, _gates))
     rule(
         f"{_name}_cell",
@@ -231,5 +231,4 @@ for _name, _gates, _state_work in (
         autocast=dtypes.LOW,
         takes="float",
         same_dtype="input hx w_ih w_hh biases",
-        empty=True,
     )(_cell(f"{_name}_cell", _gates))

@@ -20,7 +20,8 @@ from symcnn.algebra.axis import (
 from symcnn.algebra.size import Int, Size, prod
 from symcnn.errors import ShapeMismatch
 from symcnn.ops import dtypes, tools, values, work
-from symcnn.ops.operation import Product, rule
+from symcnn.ops.operation import Product
+from symcnn.ops.operation import torch_rule as rule
 from symcnn.ops.registry import (
     OneOrMore,
     at_least,
@@ -94,7 +95,6 @@ for _n in (1, 2, 3):
         saves="indices",
         autocast=dtypes.SINGLE_ON_CPU,
         takes={"input": "float", "indices": "int64"},
-        empty=True,
     )(partial(_max_unpool, _n))
 
 
@@ -116,7 +116,6 @@ def _taps(node: Node) -> Int:
     autocast=dtypes.SINGLE_ON_CPU,
     takes="float",
     same_dtype="input grid",
-    empty=True,
 )
 def grid_sample(
     input: SymbolicTensor, grid: SymbolicTensor, *args: object, **kwargs: object
@@ -142,7 +141,13 @@ def _grid_products(node: Node) -> list[Product]:
     return [Product((theta,), (), prod(node.outputs[0].dims) * theta.dims[-1], 0)]
 
 
-@rule("affine_grid", "affine_grid_generator", other=work.nothing, products=_grid_products)
+@rule(
+    "affine_grid",
+    "affine_grid_generator",
+    other=work.nothing,
+    products=_grid_products,
+    empty=False,
+)
 def affine_grid(
     theta: SymbolicTensor, size: Sequence[Int], align_corners: bool | None = None
 ) -> Result:
@@ -238,7 +243,6 @@ _resizes = partial(
     counts=tools.RESIZE,
     saves=maps.interpolate,
     takes="uint8 float",
-    empty=True,
 )
 interpolate = _resizes(
     "interpolate",

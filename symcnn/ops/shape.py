@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from functools import lru_cache, partial, reduce
+from functools import lru_cache, reduce
 from math import gcd, lcm
 from typing import Any
 
@@ -41,8 +41,7 @@ from symcnn.algebra.size import (
 )
 from symcnn.algebra.substitute import replaced
 from symcnn.errors import ShapeMismatch, UnsupportedOperation
-from symcnn.ops import dtypes, values, work
-from symcnn.ops.operation import rule as any_rule
+from symcnn.ops import dtypes, values
 from symcnn.ops.registry import (
     OneOrMore,
     filled,
@@ -55,12 +54,11 @@ from symcnn.ops.registry import (
 )
 from symcnn.ops.storage import maps, views
 from symcnn.ops.takes import not_taken
+from symcnn.ops.work import moves as rule
 from symcnn.sets.condition import AnyOf, Condition, KeepsBatch, Requirement, decide_syntactically
 from symcnn.sets.products import divisors, is_linear
 from symcnn.trace.graph import OPS, Dims, Node, Result, SymbolicTensor
 from symcnn.trace.tape import decided, empties, entails, may_be_empty
-
-rule = partial(any_rule, other=work.nothing, slides=False, empty=True)
 
 
 @lru_cache(maxsize=1024)  # blocks repeat, and choices run again

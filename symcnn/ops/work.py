@@ -6,14 +6,20 @@ that it makes, a reduction 1 per element that it reads; moving, viewing and maki
 
 from __future__ import annotations
 
+from functools import partial
+
 from symcnn.algebra.size import Int, prod
-from symcnn.ops.operation import Work
+from symcnn.ops.operation import Work, torch_rule
 from symcnn.trace.graph import Node
 
 
 def nothing(node: Node) -> Int:
     """No arithmetic: what moves, makes or views elements."""
     return 0
+
+
+#: A rule of what moves, makes or views elements.
+moves = partial(torch_rule, other=nothing, slides=False)
 
 
 def made(node: Node) -> Int:
