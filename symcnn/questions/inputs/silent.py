@@ -174,46 +174,35 @@ def _at(t: SymbolicTensor, sizes: Mapping[str, int], axis: int) -> int:
     return int(evaluate(t.dims[axis], sizes))
 
 
-def _maps(node: Node, kind: type[AxisMap], sizes: Mapping[str, int]) -> Iterator[Any]:
-    """(axis, map) of the windows or scatters of a layer."""
-    for axis, axis_map in node.result.axes or ():
-        if isinstance(axis, int) and isinstance(axis_map, kind):
-            yield axis, axis_map.at(sizes)
-
-
-def _layers(net: Trace) -> Iterator[Node]:
+def _windows(net: Trace, sizes: Mapping[str, int]) -> Iterator[tuple[str, int, Any, int, str]]:
+    """The windows and scatters of layers: whose, the axis, its length, and of what."""
     for node in net.nodes:
         if node.activations and ("conv" in node.op or "pool" in node.op):
-            yield node
+            t = node.activations[0]
+            for axis, m in node.result.axes or ():
+                if isinstance(axis, int) and isinstance(m, (Window, Scatter)):
+                    yield node.name, axis, m.at(sizes), _at(t, sizes, axis), _lines(t, axis)
 
 
 def _windows_that_read_nothing(net: Trace, sizes: Mapping[str, int]) -> Iterator[Trap]:
-    for node in _layers(net):
-        t = node.activations[0]
-        for axis, m in _maps(node, Window, sizes):
-            length, what = _at(t, sizes, axis), _lines(t, axis)
-            blind = _blind(m, length)
-            if blind:
-                text = f"{blind} of {m.size(length)} output {what} see only padding"
-                yield Trap(node.name, "padding", axis, blind, text)
-        for axis, m in _maps(node, Scatter, sizes):
-            length, what = _at(t, sizes, axis), _lines(t, axis)
-            empty = _unheard(m, length)
-            if empty:
-                text = f"{empty} of {m.size(length)} output {what} see no input, only the bias"
-                yield Trap(node.name, "empty", axis, empty, text)
+    for name, axis, m, length, what in _windows(net, sizes):
+        if isinstance(m, Window):
+            count, kind, see = _blind(m, length), "padding", "only padding"
+        else:
+            count, kind, see = _unheard(m, length), "empty", "no input, only the bias"
+        if count:
+            text = f"{count} of {m.size(length)} output {what} see {see}"
+            yield Trap(name, kind, axis, count, text)
 
 
 def _ends(net: Trace, sizes: Mapping[str, int]) -> Iterator[Trap]:
     """Rows behind the last window, of axes too long to look at row by row."""
-    for node in _layers(net):
-        t = node.activations[0]
-        for axis, m in _maps(node, Window, sizes):
-            length, what = _at(t, sizes, axis), _lines(t, axis)
+    for name, axis, m, length, what in _windows(net, sizes):
+        if isinstance(m, Window):
             unread = (length + m.left + m.right - m.extent) % m.stride - m.right
             if unread > 0:
                 text = f"the last {unread} of {length} {what} are never read"
-                yield Trap(node.name, "unread", axis, unread, text)
+                yield Trap(name, "unread", axis, unread, text)
 
 
 def _lines(t: SymbolicTensor, axis: int) -> str:
