@@ -161,11 +161,8 @@ def stft(
 ) -> Result:
     """Spectra of windows over a signal: ``(frequencies, windows)``, and 2 unless complex."""
     require_rank(input, (1, 2), "stft")
-    hop = n_fft // 4 if hop_length is None else hop_length
-    width = n_fft if win_length is None else win_length
-    requires = _hops(n_fft, hop, width)
+    hop, width, requires = _hops("stft", n_fft, hop_length, win_length)
     length = input.dims[-1]
-    requires.append(Condition(n_fft, ">=", width, "stft: the window must fit into n_fft"))
     if window is not None:
         require_rank(window, (1,), "the window of stft")
         requires += require_equal(window.dims[0], width, "stft: the window must have win_length")
@@ -209,9 +206,7 @@ def istft(
 ) -> Result:
     """A signal from its spectra, windows summed where they overlap: `stft`'s way back."""
     require_rank(input, (2, 3), "istft")
-    hop = n_fft // 4 if hop_length is None else hop_length
-    width = n_fft if win_length is None else win_length
-    requires = _hops(n_fft, hop, width)
+    hop, width, requires = _hops("istft", n_fft, hop_length, win_length)
     *batch, frequencies, frames = input.dims
     half = onesided
     if half is None:
@@ -222,10 +217,7 @@ def istft(
                 cure="say which: onesided=True or False",
             )
         half = not whole
-    requires += [
-        Condition(n_fft, ">=", width, "istft: the window must fit into n_fft"),
-        Condition(width, ">=", hop, "istft: windows must leave no gap"),
-    ]
+    requires.append(Condition(width, ">=", hop, "istft: windows must leave no gap"))
     requires += require_equal(
         frequencies, n_fft // 2 + 1 if half else n_fft, "istft: as many frequencies as n_fft has"
     )
@@ -338,9 +330,15 @@ def _same_shape(have: Sequence[Int], want: Sequence[Int], why: str) -> list[Requ
     return require_shape(have, want, why)
 
 
-def _hops(n_fft: Int, hop: Int, width: Int) -> list[Requirement]:
+def _hops(
+    op: str, n_fft: Int, hop_length: Int | None, win_length: Int | None
+) -> tuple[Int, Int, list[Requirement]]:
+    """How far windows hop, how wide they are, and what is required of both."""
+    hop = n_fft // 4 if hop_length is None else hop_length
+    width = n_fft if win_length is None else win_length
     needs = at_least("n_fft", (n_fft,), 1) + at_least("hop_length", (hop,), 1)
-    return needs + at_least("win_length", (width,), 1)
+    fits = Condition(n_fft, ">=", width, f"{op}: the window must fit into n_fft")
+    return hop, width, [*needs, *at_least("win_length", (width,), 1), fits]
 
 
 @rule("isin", dtype="bool", takes="int float", empty=True)
