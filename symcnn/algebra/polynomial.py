@@ -460,6 +460,11 @@ def evaluate(expr: Int, values: Mapping[str, int]) -> int:
     return expr if isinstance(expr, int) else expr.at(values)
 
 
+def with_values(expr: Int, values: Mapping[str, Int]) -> Int:
+    """An int or Size with symbols replaced, in normal form."""
+    return expr if isinstance(expr, int) else expr.subs(values)
+
+
 def sole_atom(expr: Int) -> Atom | None:
     """The atom that `expr` is, if it is one (coefficient 1, nothing added)."""
     if isinstance(expr, Size) and len(expr.terms) == 1:

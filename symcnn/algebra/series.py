@@ -35,12 +35,9 @@ from symcnn.algebra.size import (
     prod,
     sole_atom,
     symbols_of,
+    with_values,
 )
 from symcnn.errors import Undecidable
-
-
-def _subs(expr: Int, name: str, value: Int) -> Int:
-    return expr if isinstance(expr, int) else expr.subs({name: value})
 
 
 def _scaled(expr: Int, factor: int | Fraction) -> Int:
@@ -63,14 +60,14 @@ def summation(term: Int, index: str, count: Int) -> Int:
     sum(H//2**i, i < n)
     """
     if isinstance(count, int):
-        return sum((_subs(term, index, i) for i in range(count)), 0)
+        return sum((with_values(term, {index: i}) for i in range(count)), 0)
     if isinstance(term, int):
         return term * count
     rising = _summed(term, index, count)
     if closed(rising):
         return rising
     # Counted from both ends, n = i + j + 1 for the last n - 1 - i = j blocks: 2**n//2**i is 2*2**j.
-    falling = _subs(term, index, count - 1 - Symbol(index, 0).size())
+    falling = with_values(term, {index: count - 1 - Symbol(index, 0).size()})
     for terms in (falling, _met(term, index, count)):
         if terms is not None and closed(found := _summed(terms, index, count)):
             return found
@@ -85,8 +82,8 @@ def _met(term: Int, index: str, count: Int) -> Int | None:
     if not isinstance(symbol, Symbol) or symbol.name == index or not isinstance(const, int):
         return None
     i, j = Symbol(index, 0).size(), Symbol("j'", 0)
-    found = _subs(term, symbol.name, i + j.size() + 1 - const)
-    return _subs(found, j.name, count - 1 - i)
+    found = with_values(term, {symbol.name: i + j.size() + 1 - const})
+    return with_values(found, {j.name: count - 1 - i})
 
 
 def closing(expr: Int) -> Int:
@@ -232,8 +229,8 @@ def iterate(step: Int, x: str, index: str, start: Int, low: int | None = 1) -> I
     if step == here:
         return start
     if isinstance(step, int) or x not in symbols_of(step):
-        constant = _subs(step, index, i - 1)
-        if _subs(constant, index, 0) == start:
+        constant = with_values(step, {index: i - 1})
+        if with_values(constant, {index: 0}) == start:
             return constant
         raise Undecidable(
             f"the first block takes {start}, the others {step}",
@@ -259,7 +256,7 @@ def iterate(step: Int, x: str, index: str, start: Int, low: int | None = 1) -> I
     if slope != 1:
         raise _no_closed_form(step, x)
     shift = summation((offset + den * outer) * power(den, i), index, i_count())
-    return floordiv(tidy(start + _subs(shift, _COUNT, i)), power(den, i))
+    return floordiv(tidy(start + with_values(shift, {_COUNT: i})), power(den, i))
 
 
 def tidy(expr: Int) -> Int:
@@ -307,13 +304,13 @@ def _affine(slope: Int, offset: Int, index: str, start: Int, step: Int, x: str) 
     i = Symbol(index, 0).size()
     count = i_count()
     if slope == 1:
-        return start + _subs(summation(offset, index, count), _COUNT, i)
+        return start + with_values(summation(offset, index, count), {_COUNT: i})
     if index not in symbols_of(offset):
         sums = summation(power(slope, i), index, count)
-        return power(slope, i) * start + offset * _subs(sums, _COUNT, i)
+        return power(slope, i) * start + offset * with_values(sums, {_COUNT: i})
     if isinstance(slope, int) and slope > 0:  # a**(i - 1) * sum of b_j / a**j
         sums = summation(offset * power(slope, -1 * i), index, count)
-        return power(slope, i) * start + power(slope, i - 1) * _subs(sums, _COUNT, i)
+        return power(slope, i) * start + power(slope, i - 1) * with_values(sums, {_COUNT: i})
     raise _no_closed_form(step, x)
 
 

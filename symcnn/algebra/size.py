@@ -60,6 +60,7 @@ from symcnn.algebra.polynomial import (
     sole_atom,
     unfolded,
     upper,
+    with_values,
 )
 from symcnn.errors import SymcnnError
 
@@ -99,6 +100,7 @@ __all__ = [
     "symbols_of",
     "unfolded",
     "upper",
+    "with_values",
 ]
 
 

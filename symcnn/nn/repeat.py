@@ -20,7 +20,7 @@ from symcnn.algebra import size as sz
 from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Integer, OfLength, Window
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.series import iterate, summation
-from symcnn.algebra.size import Int, Size, lower, power, symbols_of
+from symcnn.algebra.size import Int, Size, lower, power, symbols_of, with_values
 from symcnn.errors import BadSpec, ShapeMismatch, Undecidable
 from symcnn.lazy import sympy
 from symcnn.nn.hyper import whole
@@ -155,7 +155,7 @@ class Between(OfLength):
     last: Int
 
     def pullback(self, i: Integer, j: Integer, x: Integer | None = None) -> tuple[Integer, Integer]:
-        return _put([self.first], {_PLACE: i})[0], _put([self.last], {_PLACE: j})[0]
+        return with_values(self.first, {_PLACE: i}), with_values(self.last, {_PLACE: j})
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +190,7 @@ def _index_name(index: Any) -> str:
 
 
 def _put(dims: Sequence[Int], values: Mapping[str, Int]) -> tuple[Int, ...]:
-    return tuple(d if isinstance(d, int) else d.subs(values) for d in dims)
+    return tuple(with_values(d, values) for d in dims)
 
 
 def _module_at(module: Module, values: Mapping[str, Int]) -> Module:
@@ -261,9 +261,9 @@ def _repeated(
     here = {index: n}
     final = _put([values[name] for name in fresh], here)
     macs = sum((node.result.work for node in tape.nodes), 0)
-    total = summation(_put([macs], values)[0], index, n)
+    total = summation(with_values(macs, values), index, n)
     entering = [
-        Condition(input.dims[axis], "==", _put([expected[name]], {index: 0})[0], _FIRST)
+        Condition(input.dims[axis], "==", with_values(expected[name], {index: 0}), _FIRST)
         for axis, name in enumerate(fresh)
         if name in expected
     ]
@@ -320,7 +320,7 @@ def _solved(
     while waiting:
         for axis in waiting:
             name = fresh[axis]
-            after = _put([step[axis]], values)[0]
+            after = with_values(step[axis], values)
             if (symbols_of(after) & set(fresh)) <= {name}:
                 break
         else:
@@ -328,19 +328,19 @@ def _solved(
         waiting.remove(axis)
         if name in expected:
             values[name] = want = expected[name]
-            first = Condition(start[axis], "==", _put([want], {index: 0})[0], _FIRST)
+            first = Condition(start[axis], "==", with_values(want, {index: 0}), _FIRST)
             if decide_syntactically(first) is False:
                 _fits(start, axis, first.rhs, "the input is", 0)
-            takes = _put([want], {index: i + 1})[0]
+            takes = with_values(want, {index: i + 1})
             if after != takes:
-                known = {name: _put([value], {index: i + 1})[0] for name, value in values.items()}
+                known = {name: with_values(value, {index: i + 1}) for name, value in values.items()}
                 shape = [
                     known.get(other, before) for other, before in zip(fresh, start, strict=True)
                 ]
                 shape[axis] = after
                 for j in range(32):
                     at = {index: j}
-                    _fits(_put(shape, at), axis, _put([takes], at)[0], f"block {j} gives", j + 1)
+                    _fits(_put(shape, at), axis, with_values(takes, at), f"block {j} gives", j + 1)
                 raise Undecidable(f"block {index} gives {after}, the next takes {takes}: equal?")
         else:
             values[name] = iterate(after, name, index, start[axis])
@@ -435,12 +435,12 @@ def _through_all(
         for end in (reach.first, reach.last):
             if sign(end, symbol.name) != 1:
                 return Unknown(length)
-            step = _put(_put(_put([end], values), back), {symbol.name: place})[0]
+            step = with_values(with_values(with_values(end, values), back), {symbol.name: place})
             try:
                 solved = iterate(step, _PLACE, index, place, low=None)
             except Undecidable:
                 return Unknown(length)
-            ends.append(_put([solved], {index: n})[0])
+            ends.append(with_values(solved, {index: n}))
         return Between(length, *ends)
     return Unknown(length)
 

@@ -21,6 +21,7 @@ from symcnn.algebra.size import (
     sharp_lower,
     sole_atom,
     symbols_of,
+    with_values,
 )
 from symcnn.errors import BadSpec
 from symcnn.lazy import sympy
@@ -246,19 +247,17 @@ def subexpressions(requirement: Requirement) -> Iterator[Int]:
 
 def substituted(requirement: Requirement, values: Mapping[str, Int]) -> Requirement:
     """The requirement with symbols replaced."""
-
-    def put(expr: Int) -> Int:
-        return expr.subs(values) if isinstance(expr, Size) else expr
-
     if isinstance(requirement, AnyOf):
         options = tuple(substituted(option, values) for option in requirement.options)
         return AnyOf(options, requirement.why)  # type: ignore[arg-type]
     if isinstance(requirement, ForAll):
         each = substituted(requirement.each, values)
-        return ForAll(each, requirement.index, put(requirement.count))
-    changed = replace(requirement, lhs=put(requirement.lhs), rhs=put(requirement.rhs))
+        return ForAll(each, requirement.index, with_values(requirement.count, values))
+    lhs, rhs = with_values(requirement.lhs, values), with_values(requirement.rhs, values)
+    changed = replace(requirement, lhs=lhs, rhs=rhs)
     if isinstance(changed, KeepsBatch):
-        return replace(changed, total=put(changed.total), rows=put(changed.rows))
+        total, rows = with_values(changed.total, values), with_values(changed.rows, values)
+        return replace(changed, total=total, rows=rows)
     return changed
 
 

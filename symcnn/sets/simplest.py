@@ -95,7 +95,7 @@ class Simplest:
         every = list(dict.fromkeys(map(self, exprs)))
         if len(every) < 2:
             return every
-        moved = {self._moved(e): e for e in every}
+        moved = {sz.with_values(e, self._inner): e for e in every}
         greatest = sz.maximum(*moved)
         atom = sz.sole_atom(greatest)
         kept = atom.args if isinstance(atom, Max) else (greatest,)
@@ -137,7 +137,7 @@ class Simplest:
             return atom.size()
         made = sz.floordiv(atom.num.subs(self._inner), atom.den)
         if not _has_atoms(made):
-            return made if isinstance(made, int) else made.subs(self._outer)
+            return sz.with_values(made, self._outer)
         if not self._speaks_of(atom.num):
             return atom.size()
         rests = {evaluate(atom.num, at) % atom.den for at in self._members}
@@ -214,9 +214,6 @@ class Simplest:
             if m:
                 counts[f"{name}'"] = sz.exact_or_fail(Size.symbol(name) - (least - m), m)
         return counts
-
-    def _moved(self, expr: Int) -> Int:
-        return expr if isinstance(expr, int) else expr.subs(self._inner)
 
     @cached_property
     def _members(self) -> tuple[Mapping[str, int], ...]:

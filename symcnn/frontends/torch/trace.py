@@ -26,7 +26,7 @@ from typing import Any
 
 import torch
 
-from symcnn.algebra.size import Size, symbols_of
+from symcnn.algebra.size import Size, symbols_of, with_values
 from symcnn.errors import (
     BadArgument,
     BadSpec,
@@ -591,7 +591,7 @@ def _tell_refusal(run: _Run) -> None:
 
 
 def _at_numbers(t: SymbolicTensor, sizes: Mapping[str, int]) -> SymbolicTensor:
-    dims = tuple(d.subs(sizes) if isinstance(d, Size) else d for d in t.dims)
+    dims = tuple(with_values(d, sizes) for d in t.dims)
     return SymbolicTensor(dims, name=t.name, dtype=t.dtype)
 
 

@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Any, Self
 
 from symcnn.algebra.series import summation
-from symcnn.algebra.size import Int, Max, Size, maximum, prod, sole_atom
+from symcnn.algebra.size import Int, Max, Size, maximum, prod, sole_atom, with_values
 from symcnn.errors import BadSpec, SymcnnError, Undecidable, UnsupportedOperation
 from symcnn.lazy import cached_property, uncollected
 from symcnn.ops.autograd import Gradients, gradients
@@ -50,9 +50,7 @@ def _over_blocks(node: Node, count: Callable[[Node], Int]) -> Int:
     if blocks is None:
         return count(node)
     each = sum((_over_blocks(n, count) for n in blocks.nodes), 0)
-    return summation(
-        each if isinstance(each, int) else each.subs(blocks.values), blocks.index, blocks.count
-    )
+    return summation(with_values(each, blocks.values), blocks.index, blocks.count)
 
 
 class PerNode(Valued):

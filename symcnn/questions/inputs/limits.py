@@ -18,7 +18,7 @@ from typing import Any
 
 from symcnn.algebra import size as sz
 from symcnn.algebra.expr import from_sympy
-from symcnn.algebra.size import Atom, Floor, Int, Max, Size
+from symcnn.algebra.size import Atom, Floor, Int, Max, Size, with_values
 from symcnn.algebra.substitute import replaced
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, ShapeMismatch, Undecidable
 from symcnn.questions.cost.cost import measure
@@ -138,7 +138,7 @@ class _Limits:
                 continue
             part = at if what in _LAID_OUT else self.part
             terms = measure(part, convention, dtype=self.dtype).terms(figure)
-            found[what] = [[_put(term, given) for term in one] for one in terms]
+            found[what] = [[with_values(term, given) for term in one] for one in terms]
         return found
 
     @property
@@ -225,13 +225,9 @@ class _Limits:
         return kept
 
 
-def _put(term: Int, given: Mapping[str, Int]) -> Int:
-    return term.subs(given) if isinstance(term, Size) else term
-
-
 def _same(a: Sums, b: Sums, found: InputSet, given: Mapping[str, Int]) -> bool:
     """Whether two costs are one on a set: no sum of either is more than all of the other."""
-    one, other = ({_put(sum(terms, 0), given) for terms in sums} for sums in (a, b))
+    one, other = ({with_values(sum(terms, 0), given) for terms in sums} for sums in (a, b))
     try:
         return not any(
             found.where(*(Condition(more, ">=", total + 1) for total in totals))

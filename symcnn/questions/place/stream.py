@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from symcnn.algebra.expr import Expr, from_sympy
-from symcnn.algebra.size import Int, Symbol, evaluate, floordiv, maximum
+from symcnn.algebra.size import Int, Symbol, evaluate, floordiv, maximum, with_values
 from symcnn.errors import BadSpec, NoSolution, Undecidable
 from symcnn.lazy import sympy
 from symcnn.questions.place.cut import Course, Moved
@@ -75,8 +75,7 @@ class Stream(Shown):
             if size < 0:
                 raise BadSpec(f"there are no {size} samples", cure="n is at least 0")
             return self._final(count, size)
-        found = count if isinstance(count, int) else count.subs({_N.name: size})
-        formula = public(maximum(found, 0))
+        formula = public(maximum(with_values(count, {_N.name: size}), 0))
         starts = self._starts(count)
         if len(starts) > _PIECES:
             raise Undecidable(

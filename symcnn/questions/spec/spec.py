@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from symcnn.algebra.size import Int, Size, Symbol, symbols_of
+from symcnn.algebra.size import Int, Size, Symbol, symbols_of, with_values
 from symcnn.errors import BadSpec, SymcnnError, suggested
 from symcnn.lazy import cached_property
 from symcnn.questions.field.receptive_field import receptive_field
@@ -167,7 +167,7 @@ def _in_roots(dims: Sequence[Int], box: Box, roots: Mapping[str, _Root]) -> list
     values: dict[str, Int] = {
         name: roots[name].size if name in roots else run.first for name, run in box.runs.items()
     }
-    return [d.subs(values) if isinstance(d, Size) else d for d in dims]
+    return [with_values(d, values) for d in dims]
 
 
 def _is_affine(size: Int) -> bool:
@@ -315,8 +315,7 @@ def _onnx(job: _Job, box: Box) -> tuple[Any, str]:
         job.lose(f"{name} == {other}: two names are two sizes")
     fixed = {n: run.first for n, run in box.runs.items() if run.first == run.last}
     told = {
-        name: [d.subs(fixed) if isinstance(d, Size) else d for d in sizes]
-        for name, sizes in (*job.inputs, *job.outputs)
+        name: [with_values(d, fixed) for d in sizes] for name, sizes in (*job.inputs, *job.outputs)
     }
     named = {
         name: {i: str(d) for i, d in enumerate(sizes) if isinstance(d, Size)}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Union
 from symcnn.algebra.axis import AxisMap, Scatter, Window
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.mathml import written
-from symcnn.algebra.size import Int, Size, prod, symbols_of
+from symcnn.algebra.size import Int, Size, prod, symbols_of, with_values
 from symcnn.errors import SymcnnError
 from symcnn.notation.tree import owned, parts
 from symcnn.questions.cost.cost import measure
@@ -208,7 +208,7 @@ class _Costs:
             with suppress(SymcnnError):
                 cost = measure(self._net.given(**{name: 1}))
                 made, many = cost.terms("activations")[0], self.activations or []
-                if made != [a if isinstance(a, int) else a.subs({name: 1}) for a in many]:
+                if made != [with_values(a, {name: 1}) for a in many]:
                     if ones:
                         continue  # both may be 1, of which neither tells
                     ones.append(
