@@ -39,6 +39,10 @@ def of_powers(x: torch.Tensor, h: int) -> torch.Tensor:
 STAIRS: dict[str, Callable[..., Any]] = {
     "levels": lambda x, h: pooled(x, int(math.log2(h)) - 2),
     "numpy": lambda x, h: pooled(x, int(np.log2(h))),
+    "numpy, rounded and cast": lambda x, h: (
+        x[..., : 3 * np.ceil(np.log(h)).astype("int").item()] if h > 1 else x
+    ),
+    "numpy, to the next power": lambda x, h: F.pad(x, (0, int(2 ** np.ceil(np.log2(h))) - h)),
     "of base 2": lambda x, h: x[..., : math.floor(math.log(h, 2)) + 1],
     "as a quotient": lambda x, h: x[..., : round(math.log(h) / math.log(2)) + 1],
     "of a quotient": lambda x, h: pooled(x, math.ceil(math.log2(h / 32)) if h >= 32 else 0),
@@ -67,6 +71,22 @@ def test_what_only_grows_is_a_branch_for_each_of_its_steps(run: Callable[..., An
         else:
             assert length in domain
             assert net.shape_at(N=1, L=length) == shape
+
+
+ROUNDED: dict[str, Callable[..., Any]] = {
+    "up": lambda h: np.ceil(h / 3).astype(int),
+    "down, as an int": lambda h: np.floor(h / 3).astype(np.int64).item(),
+    "to the nearest": lambda h: int(np.rint(h / 3)),
+    "a float": lambda h: int(np.ceil(h / 32) * 32),
+}
+
+
+@pytest.mark.parametrize("size", ROUNDED.values(), ids=ROUNDED)
+def test_what_numpy_rounds_of_a_size_has_what_its_numbers_have(size: Callable[..., Any]) -> None:
+    net = symcnn.from_torch(Forward(lambda x, h: x[..., :1].repeat(1, 1, size(h) + 1)), "N 3 L")
+    assert net.complete
+    for length in (1, 2, 3, 4, 5, 31, 32, 33, 100):
+        assert net.shape_at(N=1, L=length) == (1, 3, size(length) + 1)
 
 
 def test_a_comparison_with_a_logarithm_is_complete() -> None:

@@ -640,3 +640,22 @@ def test_weights_that_a_forward_has_in_a_closure_are_no_memory_of_its_own() -> N
     module = Closed()
     report = symcnn.from_torch(module, "N 3 H W").validate(module, device="cpu", samples=2)
     assert report, str(report)
+
+
+def test_the_field_of_a_branch_whose_output_is_a_constant_is_not_judged_but_told() -> None:
+    class Late(torch.nn.Module):
+        """As an autocorrelation of few delays, which adds up none."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = torch.nn.Conv1d(2, 2, 3, padding=1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            found: torch.Tensor = self.conv(x if x.shape[2] > 4 else torch.zeros_like(x))
+            return found
+
+    module = Late()
+    report = symcnn.from_torch(module, "N 2 L").validate(module, device="cpu", samples=3)
+    assert report, str(report)
+    (field,) = [check for check in report.checks if check.what == "receptive field"]
+    assert "does not depend on the input" in field.why

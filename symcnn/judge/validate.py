@@ -424,10 +424,11 @@ class _Judging:
             return
         try:
             field = receptive_field(self.net)
-        except SymcnnError as error:
+            reason = self._no_field(field)
+        except SymcnnError as error:  # also of a branch whose output is a constant
             yield Check("receptive field", "skipped", {}, why=error.cause)
             return
-        if reason := self._no_field(field):
+        if reason:
             yield Check("receptive field", "skipped", {}, why=reason)
             return
         valid = distinct(s | dict.fromkeys(self.net.batch, 1) for s in chosen)

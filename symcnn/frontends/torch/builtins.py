@@ -25,7 +25,6 @@ from __future__ import annotations
 import builtins
 import dis
 import functools
-import math
 import sys
 import threading
 from collections import deque
@@ -33,16 +32,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import compress, repeat
 from operator import attrgetter, is_
-from types import CodeType, FunctionType, MethodType, ModuleType, SimpleNamespace
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 from weakref import WeakValueDictionary, ref
 
 import torch
 
-from symcnn.frontends.torch import stairs, texts
+from symcnn.frontends.torch import texts
 from symcnn.frontends.torch.aliases import constructed
 from symcnn.frontends.torch.asleep import is_asleep
-from symcnn.frontends.torch.irrational import FUNCTIONS, called
+from symcnn.frontends.torch.functions import MATHS, functions_of
 from symcnn.frontends.torch.selects import ASSIGNS, PUT, SELECT, assigns, put, select, selecting
 from symcnn.frontends.torch.shape import Sizes
 from symcnn.frontends.torch.sizes import SIZES, Dim, largest
@@ -195,36 +194,6 @@ _STAND_INS: Mapping[str, Callable[..., Any]] = {
 }
 
 
-def _of_math(name: str) -> Callable[..., Any]:
-    function = getattr(math, name)
-
-    def call(*args: object) -> object:
-        if not args or type(args[0]) not in SIZES:
-            return function(*args)
-        return _float(args[0]) ** args[1] if name == "pow" else called(name, *args)
-
-    return call
-
-
-def _isqrt(*args: Any) -> Any:
-    """`math.isqrt`: the root of a square is a size."""
-    if len(args) != 1 or type(args[0]) is not Dim:
-        return math.isqrt(*args)
-    root = args[0].__sym_float__().root()
-    return stairs.of_whole(math.isqrt)(args[0]) if root is None else math.trunc(root)
-
-
-class _Constant(SimpleNamespace):
-    """What stands among the constants of code, which are hashed with it."""
-
-    __hash__ = object.__hash__
-
-
-#: Functions of `math` by their names, and by themselves.
-_MATH = _Constant(**{name: _of_math(name) for name in (*FUNCTIONS, "pow")}, isqrt=_isqrt)
-_MATHS = {getattr(math, name): function for name, function in vars(_MATH).items()}
-
-
 # Call sites -----------------------------------------------------------------------------------
 
 _LOAD_GLOBAL, _LOAD_CONST = dis.opmap["LOAD_GLOBAL"], dis.opmap["LOAD_CONST"]
@@ -240,8 +209,9 @@ def _rewritten(code: CodeType, shadowed: Mapping[str, Any]) -> CodeType:
     wanted = {i: function for i, function in wanted.items() if function is not None}
     consts = [_rewritten(c, shadowed) if type(c) is CodeType else c for c in code.co_consts]
     changed = any(a is not b for a, b in zip(consts, code.co_consts, strict=True))
-    maths = {i for i, name in enumerate(code.co_names) if shadowed.get(name) is math}
-    if not wanted and not maths:
+    modules = {i: functions_of(shadowed.get(name)) for i, name in enumerate(code.co_names)}
+    modules = {i: module for i, module in modules.items() if module is not None}
+    if not wanted and not modules:
         return code.replace(co_consts=tuple(consts)) if changed else code
     units, places = bytearray(code.co_code), dict[int, int]()
     start = i = oparg = 0
@@ -255,8 +225,9 @@ def _rewritten(code: CodeType, shadowed: Mapping[str, Any]) -> CodeType:
             end += 2
         name, null = oparg >> 1, bool(oparg & 1)
         function = None
-        if op == _LOAD_GLOBAL and name in maths:
-            function = _MATH if _calls_math(code, units, end, null) else None
+        if op == _LOAD_GLOBAL and name in modules:
+            module = modules[name]
+            function = module if _calls_one_of(module, code, units, end, null) else None
         elif op == _LOAD_GLOBAL and null and not _is_attribute_next(units, end):
             function = wanted.get(name)
         if function is not None:
@@ -281,8 +252,8 @@ def _is_attribute_next(units: bytearray, at: int) -> bool:
     return units[at] in (_LOAD_ATTR, _LOAD_METHOD)
 
 
-def _calls_math(code: CodeType, units: bytearray, at: int, null: bool) -> bool:
-    """Whether what is loaded next, of a module, is a function of `math` that is called."""
+def _calls_one_of(module: object, code: CodeType, units: bytearray, at: int, null: bool) -> bool:
+    """Whether what is loaded next, of a module, is one of these functions that is called."""
     oparg = 0
     while units[at] == _EXTENDED:
         oparg, at = (oparg | units[at + 1]) << 8, at + 2
@@ -297,7 +268,7 @@ def _calls_math(code: CodeType, units: bytearray, at: int, null: bool) -> bool:
         null = True
     elif units[at] != _LOAD_ATTR:
         return False
-    return null and code.co_names[oparg] in vars(_MATH)
+    return null and code.co_names[oparg] in vars(module)
 
 
 def _instead(name: str, space: Mapping[str, Any]) -> Callable[..., Any] | None:
@@ -306,7 +277,7 @@ def _instead(name: str, space: Mapping[str, Any]) -> Callable[..., Any] | None:
         return _STAND_INS.get(name)
     found = space[name]
     if type(found) is type(len):
-        return _MATHS.get(found)
+        return MATHS.get(found)
     tensors = isinstance(found, type) and issubclass(found, torch.Tensor)
     if tensors and not issubclass(found, torch.nn.Parameter) and found is not torch.Tensor:
         return constructed(found)

@@ -321,10 +321,31 @@ _OF_NUMPY = {"atan": "arctan"}
 
 
 def as_methods(*kinds: type) -> None:
-    """The functions as methods, which numpy asks an object for."""
-    for name in FUNCTIONS:
-        for kind in kinds:
+    """The functions as methods, which numpy asks an object for; what its numbers have beside."""
+    for kind in kinds:
+        for name in FUNCTIONS:
             setattr(kind, _OF_NUMPY.get(name, name), partialmethod(_call, name))
+        for name, method in (("astype", _astype), ("item", _item)):
+            setattr(kind, name, method)
+
+
+def of_numpy(number: object) -> object:
+    """What numpy makes of sizes: where that is a number, one of numpy's."""
+    import numpy as np
+
+    if type(number) is float:
+        return np.float64(number)
+    return np.int64(number) if type(number) is int else number
+
+
+def _astype(number: Any, dtype: Any, **_: Any) -> Any:
+    import numpy as np
+
+    return of_numpy(math.trunc(number)) if np.dtype(dtype).kind in "iu" else number
+
+
+def _item(number: Any) -> Any:
+    return number
 
 
 def _call(number: Any, name: str) -> Any:
