@@ -7,6 +7,7 @@ A rule (see `symcnn.ops`) maps tensors and hyperparameters to a `Result`; a `Nod
 from __future__ import annotations
 
 import copy
+import inspect
 import sys
 from collections import Counter, namedtuple
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -290,6 +291,39 @@ def signature_of(rule: Callable[..., object]) -> Signature:
     return signature(rule)
 
 
+class _Parameters(NamedTuple):
+    """Those of a rule: what it was called with, it took, so nothing is left to be checked."""
+
+    places: tuple[str, ...]  # of arguments that may stand without a name
+    defaults: dict[str, object]  # of all, in order
+    rest: str  # the name of those that follow, "" if none do
+    more: str  # the name of those by other names
+
+    def of(self, args: Sequence[object], kwargs: Mapping[str, object]) -> dict[str, object]:
+        """What the rule was called with, by name."""
+        found = {**self.defaults, **dict(zip(self.places, args, strict=False))}
+        if self.rest:
+            found[self.rest] = tuple(args[len(self.places) :])
+        found.update(kwargs)
+        if self.more:
+            found[self.more] = {k: found.pop(k) for k in kwargs if k not in self.defaults}
+        return found
+
+
+@lru_cache(maxsize=1024)
+def _parameters(rule: Callable[..., object]) -> _Parameters:
+    every = signature_of(rule).parameters.values()
+    by_kind = {p.kind: p.name for p in every}
+    kinds = inspect.Parameter
+    empty: dict[Any, object] = {kinds.VAR_POSITIONAL: (), kinds.VAR_KEYWORD: {}}
+    return _Parameters(
+        tuple(p.name for p in every if p.kind <= kinds.POSITIONAL_OR_KEYWORD),
+        {p.name: empty.get(p.kind, p.default) for p in every},
+        by_kind.get(kinds.VAR_POSITIONAL, ""),
+        by_kind.get(kinds.VAR_KEYWORD, ""),
+    )
+
+
 class Scope:
     """One call of a module: `path` is its name, "" for the network itself."""
 
@@ -404,9 +438,7 @@ class Node:
         """What the rule was called with, by parameter name; defaults included."""
         if self.call is None:
             return {}
-        bound = signature_of(self.call.rule).bind(*self.call.args, **self.call.kwargs)
-        bound.apply_defaults()
-        return dict(bound.arguments)
+        return _parameters(self.call.rule).of(self.call.args, self.call.kwargs)
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:

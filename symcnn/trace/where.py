@@ -117,14 +117,23 @@ def catching(base: FrameType | None, raised: type[Exception]) -> Where:
 
 
 def _is_caught(frame: FrameType, raised: type[Exception]) -> bool:
-    """Whether a handler around the running instruction catches it, from the innermost outwards."""
-    at, left = frame.f_lasti, list(_handlers(frame.f_code))
+    """Whether a handler around the running instruction catches it."""
+    code = frame.f_code
+    if not code.co_exceptiontable:
+        return False
+    return any(_catches(names, frame, raised) for names in _around(code, frame.f_lasti))
+
+
+@functools.lru_cache(maxsize=1024)
+def _around(code: CodeType, at: int) -> tuple[tuple[str, ...], ...]:
+    """The names of the handlers around an instruction, from the innermost outwards."""
+    around: list[tuple[str, ...]] = []
+    left = list(_handlers(code))
     while found := next((h for h in left if h.start <= at < h.stop), None):
-        if _catches(found.names, frame, raised):
-            return True
+        around += [found.names] if found.names else []
         left.remove(found)
         at = found.target  # what it does not catch it raises again
-    return False
+    return tuple(around)
 
 
 def has_handlers(code: CodeType) -> bool:
