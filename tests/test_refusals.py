@@ -363,3 +363,38 @@ def test_a_scripted_child_is_refused_with_its_name(make: str) -> None:
     with pytest.raises(symcnn.UnsupportedOperation, match="1 is scripted or traced") as caught:
         symcnn.from_torch(nn.Sequential(nn.ReLU(), made), "N 3 H W")
     assert "in its place" in str(caught.value)
+
+
+def _of_eight(x: torch.Tensor) -> torch.Tensor:
+    if x.shape[2] % 8:
+        raise ValueError("%d rows and %s columns" % (x.shape[2], x.shape[3]))  # noqa: UP031
+    return x
+
+
+def test_the_message_of_an_error_fixes_no_size_that_it_tells() -> None:
+    net = symcnn.from_torch(Forward(_of_eight), "N 3 H W")
+    assert net.complete
+    assert str(net.valid_inputs()) == "H % 8 == 0 and H >= 8 and W >= 1"
+    with pytest.raises(SymcnnError, match="H rows and W columns"):
+        net.shape_at(N=1, H=9, W=5)
+
+
+class Numbered(nn.Module):
+    """A U-Net of which each layer has a number in its name, as messages have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for i in range(1, 9):
+            self.add_module(f"encode{i}", nn.Identity())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = F.interpolate(F.max_pool2d(x, 4), scale_factor=4)
+        if y.shape != x.shape:
+            raise ValueError(f"{y.shape} is not {x.shape}")
+        return x + y
+
+
+def test_the_message_of_an_error_is_no_key_of_a_dictionary_nearby() -> None:
+    net = symcnn.from_torch(Numbered(), "N 3 H W", branches=4)
+    assert net.complete
+    assert str(net.valid_inputs()) == "H % 4 == 0 and H >= 4 and W % 4 == 0 and W >= 4"

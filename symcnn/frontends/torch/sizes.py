@@ -60,7 +60,7 @@ from symcnn.frontends.torch.quotients import (
     sizes_of,
 )
 from symcnn.frontends.torch.stairs import of_whole
-from symcnn.frontends.torch.texts import Text, of_the_number, written
+from symcnn.frontends.torch.texts import Text, is_raised, of_the_number, written
 from symcnn.sets.condition import Condition
 from symcnn.trace.tape import compute
 
@@ -340,7 +340,8 @@ class Dim(_Ordered, torch.SymInt):
         return self._written(spec, sys._getframe(1))
 
     def _written(self, spec: str, frame: FrameType) -> str:
-        if frame.f_code.co_filename.startswith(_OURS):
+        code = frame.f_code
+        if code.co_filename.startswith(_OURS) or is_raised(code, frame.f_lasti):
             return self.formula()
         numbers = numbers_written(frame)
         for number in numbers:

@@ -286,12 +286,17 @@ def _parts(value: Any, conversion: int, spec: str) -> Sequence[_Part]:
 
 
 def may_spell(code: CodeType) -> bool:
-    """Whether it joins texts, other than messages of what it raises."""
+    """Whether it joins texts, other than messages of what it raises, or fills one by ``%``."""
     counts = Counter(code.co_code[::2])
     texts = counts[_BUILD] or sum(counts[instruction] for instruction in _FORMATS)
     if texts > counts[_RAISE] or not _SPELLING.isdisjoint(code.co_names):
         return True
-    return any(type(c) is CodeType and may_spell(c) for c in code.co_consts)
+    inner = code.co_consts
+    return any(may_spell(c) if type(c) is CodeType else _is_template(c) for c in inner)
+
+
+def _is_template(constant: object) -> bool:
+    return type(constant) is str and re.search("%[sdir]", constant) is not None
 
 
 _BUILD, _RAISE = dis.opmap["BUILD_STRING"], dis.opmap["RAISE_VARARGS"]
@@ -303,6 +308,7 @@ class Spelling(ast.NodeTransformer):
     """What joins texts becomes calls."""
 
     count = 0
+    message = False  # of an error: only ``%`` asks sizes for their numbers there
 
     def _call(self, name: str, args: list[ast.expr], like: ast.expr, **kwargs: Any) -> ast.Call:
         self.count += 1
@@ -310,14 +316,22 @@ class Spelling(ast.NodeTransformer):
         return ast.copy_location(ast.Call(ast.Name(name, ast.Load()), args, keywords), like)
 
     def visit_Raise(self, node: ast.Raise) -> ast.AST:
+        self.message = True
+        self.generic_visit(node)
+        self.message = False
         return node
 
     def visit_Assert(self, node: ast.Assert) -> ast.AST:
         node.test = self.visit(node.test)
+        self.message = True
+        node.msg = node.msg and self.visit(node.msg)
+        self.message = False
         return node
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
         self.generic_visit(node)
+        if self.message:
+            return node
         args: list[ast.expr] = [
             ast.Tuple(
                 [v.value, ast.Constant(v.conversion), v.format_spec or ast.Constant(None)],
@@ -331,6 +345,8 @@ class Spelling(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
+        if self.message:
+            return node
         match node.func:
             case ast.Attribute(
                 value=ast.Constant(value=str()) as text, attr="join" | "format" as how
@@ -362,6 +378,14 @@ def written(frame: FrameType, text: Text) -> str:
     if is_left_alone(code.co_filename) or not _is_joined(code, frame.f_lasti):
         return text
     return text.number()
+
+
+@lru_cache(maxsize=1024)
+def is_raised(code: CodeType, running: int) -> bool:
+    """Whether what an instruction writes is the message of an error, of which no key is made."""
+    ends = ("STORE", "RETURN", "COMPARE", "CONTAINS", "POP_JUMP", "POP_TOP", "RAISE_VARARGS")
+    later = (step.opname for step in dis.get_instructions(code) if step.offset >= running)
+    return next((name for name in later if name.startswith(ends)), "") == "RAISE_VARARGS"
 
 
 @lru_cache(maxsize=1024)
