@@ -161,13 +161,7 @@ class _Filler:
 
     def at(self, size: Int) -> Int:
         """The simplest form, or the value at the sizes."""
-        found = self.net.simplest(size)
-        if isinstance(found, int) or not self.sizes:
-            return found
-        if symbols_of(found) <= self.sizes.keys():
-            value: Int = evaluate(found, self.sizes)
-            return value
-        return found.subs(self.sizes)
+        return at_sizes(self.net.simplest(size), self.sizes)
 
     def shape(self, dims: Dims) -> tuple[Int, ...]:
         return tuple(map(self.at, dims))
@@ -182,7 +176,7 @@ class _Filler:
             case "output":
                 return self.shape(last.outputs[0].dims) if last.outputs else None
             case "params":
-                return self.at(_count(self.owned(part)))
+                return self.at(count(self.owned(part)))
             case "macs":
                 return self.at(sum((node.result.work for node in part.nodes), 0))
             case "memory":
@@ -201,13 +195,10 @@ class _Filler:
         return self._bytes
 
     def field(self, node: Node) -> object:
-        if not self.net.input_tensors or not node.outputs:
+        sizes = seen(self.net, node)
+        if sizes is None:
             return None
-        try:
-            sizes = receptive_field(self.net, at=node.name).size
-        except SymcnnError:  # no spatial axes, or no closed form
-            return None
-        found = self.shape(tuple(map(from_sympy, sizes)))
+        found = self.shape(sizes)
         return found[:1] if len(set(found)) == 1 else found
 
     def totals(self, columns: Iterable[str]) -> dict[str, object]:
@@ -216,10 +207,10 @@ class _Filler:
         read = {p for node in net.nodes for p in node.parameters}
         found: dict[str, Any] = {
             "output": tuple(self.shape(t.dims) for t in net.output_tensors),
-            "params": self.at(_count(net.parameters)),
-            "trainable": self.at(_count(p for p in net.parameters if p.trainable)),
-            "frozen": self.at(_count(p for p in net.parameters if not p.trainable)),
-            "unused": self.at(_count(p for p in net.parameters if p not in read)),
+            "params": self.at(count(net.parameters)),
+            "trainable": self.at(count(p for p in net.parameters if p.trainable)),
+            "frozen": self.at(count(p for p in net.parameters if not p.trainable)),
+            "unused": self.at(count(p for p in net.parameters if p not in read)),
             "macs": or_refusal(lambda: self.at(from_sympy(total_macs(net)))),
         }
         if "memory" in columns:
@@ -238,7 +229,25 @@ class _Filler:
         return found
 
 
-def _count(parameters: Iterable[Parameter]) -> Int:
+def at_sizes(size: Int, sizes: Mapping[str, int]) -> Int:
+    """A size at sizes: a number where they are all that it depends on."""
+    if isinstance(size, int) or not sizes:
+        return size
+    return evaluate(size, sizes) if symbols_of(size) <= sizes.keys() else size.subs(sizes)
+
+
+def seen(net: Trace, node: Node) -> tuple[Int, ...] | None:
+    """The receptive field of what a node makes, per axis; None if it has none in closed form."""
+    if not net.input_tensors or not node.outputs:
+        return None
+    try:
+        return tuple(map(from_sympy, receptive_field(net, at=node.name).size))
+    except SymcnnError:
+        return None
+
+
+def count(parameters: Iterable[Parameter]) -> Int:
+    """The numbers in parameters, each once."""
     return sum((p.count for p in dict.fromkeys(parameters)), 0)
 
 

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from symcnn.algebra.axis import AxisMap, Scatter, Window
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.factor import text
-from symcnn.algebra.size import Int, Size, evaluate, symbols_of
-from symcnn.errors import BadSpec, SymcnnError, needs
+from symcnn.algebra.size import Int, Size
+from symcnn.errors import BadSpec, needs
 from symcnn.notation.latex import Notation, escape, formula, times
 from symcnn.notation.tree import Part, owned, parts
 from symcnn.ops.operation import operation_of
 from symcnn.questions.cost.cost import total_macs
-from symcnn.questions.field.receptive_field import receptive_field
+from symcnn.questions.summary import at_sizes, count, seen
 from symcnn.sets.grammar import check_sizes
 from symcnn.shown import Shown, block, table
 from symcnn.trace.graph import Node, Parameter
@@ -228,8 +228,8 @@ def _row(net: Trace, part: Part, weights: Sequence[Parameter]) -> dict[str, Any]
         "output": dims[1:] if len(dims) > 1 else dims,
         "kernel": None,
         "stride": None,
-        "field": _field(net, last),
-        "params": net.simplest(sum((p.count for p in weights), 0)) or None,
+        "field": seen(net, last) if len(dims) > 2 else None,
+        "params": net.simplest(count(weights)) or None,
         "macs": net.simplest(sum((node.result.work for node in nodes), 0)) or None,
     }
     if len(nodes) == 1:
@@ -256,17 +256,6 @@ def _kernel(node: Node) -> tuple[tuple[Int, ...] | None, tuple[Int, ...] | None]
     return tuple(kernel), strides if len(set(strides)) > 1 else strides[:1]
 
 
-def _field(net: Trace, node: Node) -> tuple[Int, ...] | None:
-    """The receptive field of an output of `node`, per spatial axis."""
-    if not net.input_tensors or not node.outputs or node.outputs[0].ndim < 3:
-        return None
-    try:
-        sizes = tuple(map(from_sympy, receptive_field(net, at=node.name).size))
-    except SymcnnError:  # no spatial axes, or no closed form
-        return None
-    return sizes
-
-
 def _once(key: str, cell: Any) -> Any:
     """Equal fields along all axes are told once."""
     return cell[:1] if key == "field" and cell and len(set(cell)) == 1 else cell
@@ -275,8 +264,4 @@ def _once(key: str, cell: Any) -> Any:
 def _at(cell: Any, sizes: Mapping[str, int]) -> Any:
     if isinstance(cell, tuple):
         return tuple(_at(value, sizes) for value in cell)
-    if not isinstance(cell, Size) or not sizes:
-        return cell
-    if symbols_of(cell) <= set(sizes):
-        return evaluate(cell, sizes)
-    return cell.subs(sizes)
+    return at_sizes(cell, sizes) if isinstance(cell, Size) else cell
