@@ -17,6 +17,8 @@ from torch.utils._python_dispatch import _disable_current_modes
 from symcnn.frontends.torch.tensors import TracedTensor, as_subclass
 
 _TRACED = frozenset({TracedTensor})
+#: Of no other class that a tensor could be.
+_OWN = _TRACED | {int, str, float, bool, type(None)}
 _DEFAULT = torch.Tensor.__torch_function__.__func__  # type: ignore[attr-defined]
 
 
@@ -36,7 +38,8 @@ def base_of(value: object) -> TracedTensor | None:
 def classes_of(value: object) -> dict[type, None]:
     """The classes of such tensors in nested arguments, torch.Tensor among them."""
     if isinstance(value, (tuple, list)):
-        return {kind: None for v in value for kind in classes_of(v)}
+        others = [v for v in value if type(v) not in _OWN]
+        return {kind: None for v in others for kind in classes_of(v)}
     return {} if base_of(value) is None else {type(value): None}
 
 

@@ -134,9 +134,13 @@ def holds_scalar(value: object) -> bool:
 
 def flat(value: object) -> list[torch.Tensor]:
     """The tensors in nested tuples and lists."""
-    if isinstance(value, (tuple, list)):
-        return [t for v in value for t in flat(v)]
-    return [value] if isinstance(value, torch.Tensor) else []
+    if not isinstance(value, (tuple, list)):
+        return [value] if isinstance(value, torch.Tensor) else []
+    found: list[torch.Tensor] = []
+    for v in value:
+        if type(v) not in PLAIN:
+            found += [v] if type(v) is TracedTensor else flat(v)
+    return found
 
 
 def hold_traced(values: Iterable[object]) -> bool:
@@ -192,6 +196,6 @@ def named_in(
         if held:
             start = f"{path}." if path else ""
             for name, value in held.items():
-                if value is not None and id(value) not in found:
-                    found[id(value)] = start + name, value
+                if value is not None and (key := id(value)) not in found:
+                    found[key] = start + name, value
     return [*found.values()]
