@@ -176,8 +176,10 @@ def whole(function: Callable[..., object], *, divides: bool = False) -> Value:
 
 def _product(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     """Of few numbers each by itself; of two axes each of one meets each of the other."""
-    found = None if kwargs else operator.mul(*args)
-    if found is not None or kwargs or any(type(a) is not Positions for a in args):
+    if kwargs or any(a is None for a in args):
+        return None
+    found: Held = operator.mul(*args)
+    if found is not None or any(type(a) is not Positions for a in args):
         return found
     for few, other in (args, args[::-1]):
         stack = Stack.of(few)
