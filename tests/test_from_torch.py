@@ -833,3 +833,27 @@ def test_positions_less_a_table_of_one_float_of_sizes() -> None:
 
     net = symcnn.from_torch(Forward(forward), "N 4 L")
     assert str(net.output_shape) == "(N, L - 1)"
+
+
+@pytest.mark.parametrize("name", ["vmap", "grad"])
+def test_a_function_that_torch_transforms_is_refused_and_its_line_said(name: str) -> None:
+    class Transformed(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> Any:
+            return getattr(torch.func, name)(torch.sum)(x)
+
+    where = rf"torch\.func\.{name} runs .* at .*test_from_torch\.py:\d+"
+    with pytest.raises(UnsupportedOperation, match=where):
+        symcnn.from_torch(Transformed(), "N 3 L")
+
+
+def test_a_module_called_with_other_weights_is_that_module() -> None:
+    class Called(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = torch.nn.Conv1d(2, 4, 3), torch.nn.Conv1d(2, 4, 3)
+
+        def forward(self, x: torch.Tensor) -> Any:
+            return torch.func.functional_call(self.a, dict(self.b.named_parameters()), (x,))
+
+    (node,) = symcnn.from_torch(Called(), "N 2 L").nodes
+    assert [p.name for p in node.parameters] == ["b.weight", "b.bias"]

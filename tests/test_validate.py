@@ -659,3 +659,17 @@ def test_the_field_of_a_branch_whose_output_is_a_constant_is_not_judged_but_told
     assert report, str(report)
     (field,) = [check for check in report.checks if check.what == "receptive field"]
     assert "does not depend on the input" in field.why
+
+
+def test_fields_are_judged_where_a_weight_is_one_number() -> None:
+    class Scaled(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale, self.conv = torch.nn.Parameter(torch.tensor(2.0)), nn.Conv2d(2, 2, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            found: torch.Tensor = self.conv(x) * self.scale
+            return found
+
+    module = Scaled()
+    assert symcnn.from_torch(module, "N 2 H W").validate(module, device="cpu", samples=2)

@@ -25,7 +25,8 @@ def make_positive(module: nn.Module) -> nn.Module:
     generator = torch.Generator().manual_seed(0)
     for parameter in module.parameters():
         parameter.data.uniform_(0.5, 1.5, generator=generator)
-        parameter.data /= max(1, parameter[:1].numel())  # of one output, but of transposed ones
+        if parameter.dim():  # by those of one output, but of transposed ones
+            parameter.data /= max(1, parameter[:1].numel())
     for norm in module.modules():
         if isinstance(norm, nn.modules.batchnorm._BatchNorm) and norm.running_mean is not None:
             norm.reset_running_stats()

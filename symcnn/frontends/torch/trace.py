@@ -49,7 +49,7 @@ from symcnn.frontends.torch.branches import (
 from symcnn.frontends.torch.observe import Stage, modes, observed, set_stage
 from symcnn.frontends.torch.tensors import Masked, TracedTensor
 from symcnn.frontends.torch.tracer import Tracer
-from symcnn.frontends.torch.where import is_left_alone
+from symcnn.frontends.torch.where import frames, is_left_alone, transformed_by
 from symcnn.interrupts import Held
 from symcnn.lazy import uncollected
 from symcnn.network import Network
@@ -414,7 +414,7 @@ class _Front:
         cause = error.__cause__
         if not isinstance(cause, Exception):
             return error
-        *_, frame = _frames(cause)
+        *_, frame = frames(cause)
         if frame.f_code.co_filename.startswith(_OURS):
             return cause
         return UnsupportedOperation(
@@ -674,20 +674,18 @@ def _line(error: BaseException) -> str:
     return found
 
 
-def _frames(error: BaseException) -> list[Any]:
-    found, frame = [], error.__traceback__
-    while frame is not None:
-        found.append(frame.tb_frame)
-        frame = frame.tb_next
-    return found
-
-
 def _forward_failed(module: Any, given: int, error: Exception, tracer: Tracer) -> SymcnnError:
     if error is tracer.complaint.raised and tracer.complaint.told is not None:
         return tracer.complaint.told
     where = "".join(tracer.place()) or type(module).__name__
     binding = isinstance(error, TypeError) and " argument" in str(error)
     user = raised_at(error, tracer.tape.base)
+    if transform := transformed_by(error):
+        at = f", at {user.path}:{user.line}" if user else ""
+        return UnsupportedOperation(
+            f"{where}: torch.func.{transform} runs a function on tensors of torch's own{at}",
+            cure="call the function without it, with the axis written out",
+        )
     if binding and not user:  # the forward was not entered
         return BadSpec(f"{error} (with {given} input spec(s))", cure="give one spec per input")
     frame = error.__traceback__

@@ -112,3 +112,19 @@ def _functions() -> Iterator[type[torch.autograd.Function]]:
         left += function.__subclasses__()
         if isinstance(function.forward, FunctionType):
             yield function
+
+
+def frames(error: BaseException) -> list[FrameType]:
+    """Where an error was raised, from the outermost call on."""
+    found, frame = [], error.__traceback__
+    while frame is not None:
+        found.append(frame.tb_frame)
+        frame = frame.tb_next
+    return found
+
+
+def transformed_by(error: BaseException) -> str:
+    """The transform of functions of torch in which it was raised: vmap, grad; "" for none."""
+    codes = [frame.f_code for frame in frames(error)]
+    inside = [c.co_qualname for c in codes if dirname(c.co_filename).endswith("torch/_functorch")]
+    return inside[0].partition(".")[0] if inside else ""
