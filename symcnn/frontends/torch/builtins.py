@@ -492,6 +492,8 @@ _running: list[_Swaps] = []
 
 def _turn(swaps: _Swaps, traced: bool) -> None:
     """For one trace more, or one less."""
+    if not swaps.all:
+        return
     if not traced:
         _running.remove(swaps)
     others = {swap for running in _running for swap in running.all}
