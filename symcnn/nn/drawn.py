@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from symcnn.algebra.axis import IDENTITY, AxisMap, Scatter, Window
 from symcnn.errors import BadSpec, SymcnnError
-from symcnn.nn.sizes import Module, numbered
+from symcnn.nn.sizes import Module, traced
 from symcnn.words.pictures.drawing import Drawing
 from symcnn.words.pictures.layer import axis, svg, tikz
 
@@ -47,7 +47,7 @@ def _net(module: Module, i: int | Sequence[int]) -> tuple[Network, tuple[int, ..
     for n in (1, 2) if len(given) == 1 else (len(given),):
         sizes = given * n if len(given) == 1 else given
         try:
-            return numbered(module, sizes), sizes
+            return traced(module, sizes), sizes
         except SymcnnError as error:
             refused = error if refused is None or n == 2 else refused
     if len(given) > 2 or type(module).__name__.endswith("3d"):

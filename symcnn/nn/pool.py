@@ -52,6 +52,7 @@ class _Pool(Layer):
     kernel_size: Each
     stride: Each = None
     padding: Annotated[Any, _padding] = 0
+    extra_repr = _shown
 
     def forward(self, input: SymbolicTensor) -> SymbolicTensor:
         """What is made of each window; the padding of TensorFlow's SAME comes before."""
@@ -64,9 +65,6 @@ class _Pool(Layer):
             input = apply("pad", input, same_pads(input.dims[-self.n :], extents, stride))
         pooled: SymbolicTensor = super().forward(input, padding=0 if named else self.padding)
         return pooled
-
-    def extra_repr(self) -> str:
-        return _shown(self)
 
 
 class _MaxPool(_Pool):
@@ -151,9 +149,7 @@ class _LPPool(Layer):
     kernel_size: Each
     stride: Each = None
     ceil_mode: bool = False
-
-    def extra_repr(self) -> str:
-        return _shown(self)
+    extra_repr = _shown
 
 
 class LPPool1d(_LPPool):

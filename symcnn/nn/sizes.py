@@ -88,20 +88,12 @@ def sizes_after(module: Module, sizes: Sequence[SizeLike]) -> tuple[Expr | np.nd
             return _over_arrays(module, sizes)
         return _over_objects(module, sizes)
     back: dict[Any, Any] = {}
-    net = _traced(module, [_kernel(size, back) for size in sizes])
+    net = traced(module, [_kernel(size, back) for size in sizes])
     shown = [public(net.simplest(dim)) for dim in _dims_after(net, len(sizes))]
     return Shape(
         size.subs(back) if back and isinstance(size, sympy.Basic) else _plain(size)
         for size in shown
     )
-
-
-def numbered(module: Module, sizes: Sequence[int]) -> Network:
-    """The network of a module on maps of these sizes, with the channels that it asks for.
-
-    Raises InvalidInput for sizes that the module refuses.
-    """
-    return _traced(module, sizes)
 
 
 def inverse(module: Module, sizes: Sequence[Target]) -> InputSet:
@@ -193,11 +185,14 @@ def _free(module: Module, n: int) -> Network:
     """The network of a module on sizes that are symbols."""
     if n not in _AXES:
         raise BadSpec(f"{n} sizes are given", cure="give one, two or three")
-    return _traced(module, [Size.symbol(name) for name in _AXES[n]])
+    return traced(module, [Size.symbol(name) for name in _AXES[n]])
 
 
-def _traced(module: Module, sizes: Sequence[Int]) -> Network:
-    """The network for a batch of maps of these sizes, with the channels that it asks for."""
+def traced(module: Module, sizes: Sequence[Int]) -> Network:
+    """The network for a batch of maps of these sizes, with the channels that it asks for.
+
+    Raises InvalidInput for sizes that the module refuses.
+    """
     taken = symbols_of(*sizes)
     batch, channels = (Size.symbol(_unused(name, taken)) for name in ("N", "C"))
     try:

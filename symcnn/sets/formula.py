@@ -24,7 +24,7 @@ from symcnn.algebra.expr import Expr, Number, from_sympy
 from symcnn.algebra.factor import text
 from symcnn.algebra.mathml import math
 from symcnn.algebra.series import closing
-from symcnn.algebra.size import Int, Size, evaluate, symbols_of
+from symcnn.algebra.size import Int, Size, evaluate, symbols_of, with_values
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, Undecidable
 from symcnn.lazy import sympy
 from symcnn.sets.condition import Condition, Requirement
@@ -282,7 +282,7 @@ class Formula:
                 known = ", ".join(sorted(self.names)) or "none"
                 raise BadSpec(f"no size is called {name}", cure=f"the sizes are: {known}")
         values = {name: _kernel(value) for name, value in sizes.items()}
-        return Formula(_subs(self.size, values), self.names - set(values))
+        return Formula(with_values(self.size, values), self.names - set(values))
 
     # laws
 
@@ -304,7 +304,7 @@ class Formula:
         every = conditions(*given)
         inside = tuple(c for c in every if isinstance(c, Within))
         stated = tuple(
-            Condition(_subs(c.lhs, known), c.relation, _subs(c.rhs, known))
+            Condition(with_values(c.lhs, known), c.relation, with_values(c.rhs, known))
             for c in every
             if isinstance(c, Condition)
         )
@@ -323,9 +323,10 @@ class Formula:
                 except BadSpec:  # it gives no size by itself: the sizes that meet it are a set
                     inside += (Within(members(as_statement(condition), sorted(condition.symbols))),)
                     continue
-                expr = _subs(expr, solved)
+                expr = with_values(expr, solved)
                 left = [
-                    Condition(_subs(c.lhs, solved), c.relation, _subs(c.rhs, solved)) for c in left
+                    Condition(with_values(c.lhs, solved), c.relation, with_values(c.rhs, solved))
+                    for c in left
                 ]
             else:
                 raise BadSpec(
@@ -338,7 +339,7 @@ class Formula:
             quotient = sz.Symbol(f"{name}'", low=0 if r else 1)
             inner[name] = quotient.size() * m + r
             outer[quotient.name] = sz.exact_or_fail(Size.symbol(name) - r, m)
-        expr = _subs(closing(_subs(expr, inner)), outer)
+        expr = with_values(closing(with_values(expr, inner)), outer)
         for within in inside:
             expr = Simplest(within.sizes)(expr)
         return Formula(expr, self.names, (*self.given, *stated, *inside))
@@ -357,7 +358,7 @@ class Formula:
         bounds = [bounds_of(mono, coeff, names) for mono, coeff in monomials(self.size)]
         below: Any = sum((low for low, _ in bounds), 0) - leading
         above: Any = sum((high for _, high in bounds), 0) - leading
-        return Leading(top, *(self._with(_whole(e)) for e in (leading, below, above)))
+        return Leading(top, *(self._with(_kernel(e)) for e in (leading, below, above)))
 
     def per_pixel(self, *symbols: str | sympy.Symbol) -> Formula | sympy.Expr:
         """The limit of formula/(H*W) for large images; of the spatial symbols there are, or given.
@@ -384,7 +385,7 @@ class Formula:
                 return sympy.oo
             elif any(p > 1 for p in powers.values()):
                 raise Undecidable(f"{self} per pixel depends on the aspect ratio")
-        return self._with(_whole(limit))
+        return self._with(_kernel(limit))
 
 
 # Reading ---------------------------------------------------------------------------------------
@@ -638,12 +639,3 @@ class _Grid:
                     found = max(map(self.bound, atom.args))
             self.bounds[atom] = max(found, 1)
         return self.bounds[atom]
-
-
-def _subs(expr: Int, values: Mapping[str, Int]) -> Int:
-    return expr if isinstance(expr, int) or not values else expr.subs(values)
-
-
-def _whole(expr: Any) -> Int:
-    """A Fraction as a kernel constant, anything else as it is."""
-    return _kernel(expr)

@@ -134,19 +134,11 @@ def _reduced(a: Int, b: Int) -> Ratio:
     return (a, b) if whole is None else (whole, 1)
 
 
-def _floor(a: Int, b: Int) -> Int:
-    return floordiv(a, b)
-
-
-def _least(a: Int, *others: Int) -> Int:
-    return minimum(a, *others)
-
-
 #: Functions of a formula: how many arguments they take (None: one or more), and what they make.
 _FUNCTIONS: dict[str, tuple[int | None, Callable[..., Int]]] = {
-    "floor": (1, _floor),
+    "floor": (1, floordiv),
     "ceil": (1, ceildiv),
-    "min": (None, _least),
+    "min": (None, minimum),
     "max": (None, maximum),
 }
 
