@@ -673,3 +673,20 @@ def test_fields_are_judged_where_a_weight_is_one_number() -> None:
 
     module = Scaled()
     assert symcnn.from_torch(module, "N 2 H W").validate(module, device="cpu", samples=2)
+
+
+def test_fields_of_a_module_that_keeps_what_it_saw_are_those_of_its_first_run() -> None:
+    class Leaky(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.kept = nn.Conv2d(2, 2, 3), torch.zeros(())
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.kept = self.kept / 2 + self.conv(x)
+            found: torch.Tensor = self.kept
+            return found
+
+    module = Leaky()
+    report = symcnn.from_torch(module, "N 2 H W").validate(module, device="cpu", samples=2)
+    fields = [check.verdict for check in report.checks if check.what == "receptive field"]
+    assert set(fields) == {"passed"}, str(report)

@@ -9,6 +9,7 @@ reaches the end from one tap in 3 through hundreds of layers still shows beside 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -74,7 +75,8 @@ def support(
     for j in range(length):
         after[j].select(1 + axis, j).add_(_HUGE)
     with torch.no_grad(), NearestAsInSingle():
-        changed = module(before) != module(after)
+        # each on a module that has not run: cells of spiking networks keep what they saw
+        changed = copy.deepcopy(module)(before) != copy.deepcopy(module)(after)
     other = [k for k in range(1, changed.ndim) if k != out]
     found: np.ndarray = (changed.any(other) if other else changed).T.numpy()
     return found
@@ -95,7 +97,7 @@ def gradient_support(
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
     image = torch.ones(*shape, dtype=torch.float64, device=device, requires_grad=True)
     with NearestAsInSingle():
-        output = module(image)
+        output = copy.deepcopy(module)(image)
     other = [k for k in range(image.ndim) if k != 2 + axis]
     rows = []
     out = 2 + axis if turned is None else turned
