@@ -173,6 +173,8 @@ def _stairs(wheres: Sequence[InputSet], sizes: Sequence[Int]) -> Iterator[Int]:
 
 def _zero(law: Simplest, gap: Int) -> bool:
     """Whether a difference is 0 on all of a set; a form that divides by 0 there is none."""
+    if isinstance(gap, int):
+        return gap == 0
     with suppress(Undecidable, ZeroDivisionError):
         free = dict.fromkeys(symbols_of(gap), 3)
         if any(evaluate(gap, free | member) for member in law.members):
