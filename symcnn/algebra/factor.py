@@ -291,7 +291,7 @@ def _beside(expr: Int) -> Iterator[int]:
     """
     terms = expr.terms if isinstance(expr, Size) else {}
     const = terms.get(())
-    if len(terms) < 4 or type(const) is not int or not all(map(_whole, terms.values())):
+    if len(terms) < 4 or type(const) is not int or {*map(type, terms.values())} != {int}:
         return
     yield const
     if len(terms) == 4:
@@ -301,10 +301,6 @@ def _beside(expr: Int) -> Iterator[int]:
             product = Fraction(terms[one] * terms[other], terms[most])
             if product.denominator == 1 and product != const:
                 yield const - int(product)
-
-
-def _whole(coeff: Coeff) -> bool:
-    return type(coeff) is int
 
 
 def _product(expr: Int, beside: int = 0) -> Product | None:

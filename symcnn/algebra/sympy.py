@@ -20,6 +20,7 @@ from functools import lru_cache, reduce
 from typing import Any, SupportsIndex, TypeAlias, Union
 
 from symcnn.algebra import size as sz
+from symcnn.algebra.polynomial import collapsed
 from symcnn.algebra.series import summation
 from symcnn.algebra.size import Int, Size
 from symcnn.errors import BadSpec, Undecidable
@@ -439,7 +440,7 @@ def _from_sympy(expr: sympy.Basic) -> Int:
     if expr.is_Rational:
         return Size({(): Fraction(int(expr.p), int(expr.q))})
     if isinstance(expr, Multiple):
-        part = sz.Part(expr.name, _collapsed(expr.of), low=1, payload=expr)
+        part = sz.Part(expr.name, collapsed(expr.of), low=1, payload=expr)
         return part.size() * expr.of
     if expr.is_Symbol and expr.is_odd:
         low = 0 if expr.is_positive else None
@@ -466,10 +467,6 @@ def _from_sympy(expr: sympy.Basic) -> Int:
         f"{expr} is no formula of sizes",
         cure="those have +, -, *, //, %, min, max, floor, ceiling and whole powers",
     )
-
-
-def _collapsed(value: Fraction) -> Any:
-    return value.numerator if value.denominator == 1 else value
 
 
 def _read_pow(expr: Any) -> Int:

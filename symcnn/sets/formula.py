@@ -457,7 +457,7 @@ def _by_symbols(condition: Condition) -> tuple[Int, Size, int] | None:
     gap = condition.lhs - condition.rhs
     if condition.relation != "==" or not isinstance(gap, Size):
         return None
-    for atom in _atoms(gap):
+    for atom in gap.atoms() if isinstance(gap, Size) else ():
         if isinstance(atom, sz.Floor) and isinstance(atom.den, Size) and len(atom.den.terms) == 1:
             for whole in (gap, -gap):
                 rest = whole + atom.den * atom.size()
@@ -465,10 +465,6 @@ def _by_symbols(condition: Condition) -> tuple[Int, Size, int] | None:
                 if isinstance(rest, Size) and rest - const == atom.num and const <= 0:
                     return atom.num, atom.den, -int(const)
     return None
-
-
-def _atoms(expr: Int) -> Iterator[sz.Atom]:
-    return expr.atoms() if isinstance(expr, Size) else iter(())
 
 
 def _both(name: str, one: tuple[Int, int], other: tuple[Int, int]) -> tuple[Int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from symcnn.algebra.size import Int, evaluate
@@ -47,7 +47,7 @@ def steps(cost: Cost) -> tuple[Step, ...]:
     sizes = cost.sizes or {}
     found = []
     for node, alive in held(cost):
-        at = tuple((maker, _number(size, sizes)) for maker, size in alive)
+        at = tuple((maker, int(evaluate(size, sizes))) for maker, size in alive)
         found.append(Step(node.name, sum(size for _, size in at), at))
     return tuple(found)
 
@@ -62,7 +62,3 @@ def held(cost: Cost) -> Iterator[tuple[Node, list[tuple[str, Int]]]]:
     for node, alive in cost._alive():
         names = [makers.get(s, node.name) for s in alive]
         yield node, [*zip(names, weighed(alive, cost._width), strict=True)]
-
-
-def _number(size: Int, sizes: Mapping[str, int]) -> int:
-    return int(evaluate(size, sizes))

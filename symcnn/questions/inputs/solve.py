@@ -256,7 +256,7 @@ def _outputs(net: Trace, output: Any, at: str | None, ranges: Mapping[str, Any])
         if len(items) > len(dims):
             raise BadSpec(f"output={target!r} has more axes than {part.describe_output()}")
         pairs = list(zip(dims[len(dims) - len(items) :], items, strict=True))
-        words = "x".join(map(_word, items))
+        words = "x".join("*" if item is None else str(item) for item in items)
         yield Wish(
             f"output={words}" + (f" at {part.name}" if part.name else ""),
             tuple(c for dim, item in pairs for c in _is(dim, item)),
@@ -329,10 +329,6 @@ def _is(dim: Int, item: Any) -> Iterator[Condition]:
         return
     scale = denominator(item)
     yield Condition(dim * scale, "==", item * scale)
-
-
-def _word(item: Any) -> str:
-    return "*" if item is None else str(item)
 
 
 def _flatten(net: Trace, features: Any, at: str | None) -> Wish:
