@@ -485,6 +485,8 @@ def test_what_a_product_leaves_hangs_on_what_its_sizes_leave(condition: Any) -> 
         [Condition(5, ">=", h // 3), Condition(h, ">=", 3), Condition((w + 1) % (h // 3), ">=", 2)],
         [Condition((w + 9) // (h % 6 + 1), "==", h - h // 4)],
         [Condition((1 // (w // 16)) * (w // 16), "==", 0)],  # not by 0, though the product is 0
+        [Condition((19 // (w // 16)) * (w // 16), "==", 18)],
+        [Condition(0, ">=", (1 // (w // 16)) * (w // 16) * h)],
         [
             Condition(w, ">=", h // 4 + 1),
             Condition(40, ">=", minimum(h // 4 + 1, w)),

@@ -193,6 +193,8 @@ def _filled(condition: Condition, gap: Size, known: Facts) -> Cases | None:
         found, content = factors(bare)
         if len(found) < 2 or least > abs(content):
             return None
+        if least <= 0 and not all(map(is_linear, found)):  # by 0 nothing is divided
+            return None
         sides = [_sides(f, known) for f in found]
         if any(len(side) > 1 for side in sides):
             return None
@@ -218,7 +220,8 @@ def _number(condition: Condition, gap: Size, known: Facts) -> Cases | None:
         with suppress(ValueError):
             found, content = factors(lhs)
             found = tuple(sorted(found, key=str))
-            if not all(is_linear(f) or (len(found) > 1 and _is_quotient(f)) for f in found):
+            some = len(found) > 1 and rhs != 0  # then each factor is a number, no divisor is 0
+            if not all(is_linear(f) or (some and _is_quotient(f)) for f in found):
                 continue
             if rhs == 0:
                 return [[Condition(f, "==", 0)] for f in found]

@@ -6,8 +6,9 @@ a key that it equals. What else python asks of it (its letters, how long it is) 
 of the numbers, which fixes the sizes.
 
 Python joins texts without asking them. So where a forward spells a text (``f"{h}x{w}"``, ``join``,
-``format``, ``%``), its code is compiled again and calls `spelled` and its like, but for messages of
-what it raises: those are for people. Code that cannot be compiled again joins numbers.
+``format``, ``%``), its code is compiled again and calls `spelled` and its like. Messages of what it
+raises are for people: there only ``%`` is replaced, which would ask for numbers. Code that cannot
+be compiled again joins numbers.
 """
 
 from __future__ import annotations
