@@ -258,3 +258,14 @@ def test_the_bounds_of_a_slice_that_is_written_to_may_be_numbers_of_a_buffer() -
     net = symcnn.from_torch(Held(torch.tensor([2, 6]), run), "N 8 H W")
     assert [node.op for node in net.nodes][-1] == "setitem"
     assert net.output_shape[1] == 8
+
+
+@pytest.mark.parametrize("name", ["mul", "add", "maximum", "minimum"])
+@pytest.mark.parametrize("places", [1, 3])
+def test_numbers_beside_a_tensor_of_which_nothing_is_told(name: str, places: int) -> None:
+    def run(x: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        made: torch.Tensor = getattr(torch, name)(x[:1, :places].long(), index)
+        return made
+
+    net = symcnn.from_torch(Held(torch.arange(places), run), "N 4")
+    assert net.output_shape == (1, places)

@@ -161,7 +161,7 @@ class Values:
             if type(alike) is Dim and 0 not in dims:
                 return Positions.everywhere(alike.expr, dims)
             several = any(type(h) is Everywhere or hasattr(h, "flat") for h in held)
-            if alike is None and law.positions is not None and several:
+            if alike is None and law.positions is not None and several and self._are_told(args):
                 return self._of_span(law, args, kwargs, dims)
             return _as_dtype(alike, made, small)
         named = {k: self._held(v) for k, v in kwargs.items() if k not in ("device", "dtype")}
@@ -173,6 +173,10 @@ class Values:
             return None
         given = [a if isinstance(a, torch.dtype) else v for a, v in zip(args, values, strict=True)]
         return law.of_numbers(given, kwargs)
+
+    def _are_told(self, args: Any) -> bool:
+        """Whether something is told of every tensor."""
+        return all(self._row(a) is not None for a in args if isinstance(a, torch.Tensor))
 
     def _of_span(self, law: Value, args: Any, kwargs: Any, dims: Any) -> Any:
         """What is told of a result, where something is told of an argument."""
