@@ -8,7 +8,7 @@ are others. Sizes are values of the graph, so they are computed with, as formula
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from inspect import Parameter as Argument
 from inspect import signature
 from math import prod
@@ -244,8 +244,9 @@ class _Run:
             return args[0].dims[args[1]]
         if name == "sym_numel":
             return prod(args[0].dims)
-        given = dict(zip((a.name for a in target._schema.arguments), args, strict=False))
-        return _aten(name, {**given, **kwargs})
+        takes = target._schema.arguments
+        given = dict(zip((a.name for a in takes), args, strict=False)) | kwargs
+        return _aten(name, given, {a.name for a in takes if a.kwarg_only})
 
     def _python(self, target: Any, args: tuple[Any, ...]) -> Any:
         """Sizes that are calculated with, and outputs that are taken from a tuple."""
@@ -396,34 +397,38 @@ _ATEN: dict[str, Callable[[dict[str, Any]], Any]] = {
 }  # fmt: skip
 
 
-def _aten(name: str, given: dict[str, Any]) -> Any:
-    """Run an operator of ATen."""
+def _aten(name: str, given: dict[str, Any], keywords: Container[str]) -> Any:
+    """Run an operator of ATen; `keywords` are what its schema takes by name alone."""
     for spelled in (name, name.removesuffix("_")):
         if spelled in _ATEN:
             return _ATEN[spelled](given)
         if spelled in OPS:
-            return _rule(spelled, given)
+            return _rule(spelled, given, keywords)
     raise UnsupportedOperation(
         f"aten.{name} has no rule", cure=f'write one with @symcnn.rule("{name}"); see CONTRIBUTING'
     )
 
 
-def _rule(name: str, given: Mapping[str, Any]) -> Any:
+def _rule(name: str, given: Mapping[str, Any], keywords: Container[str] = ()) -> Any:
     """Call a rule by the names of the schema; what the rule does not take is not about shapes.
 
     Names that the rule has not are its leading parameters, in order: ``self`` is its ``input``.
     """
     takes = signature(OPS[name]).parameters
     kinds = {p.kind for p in takes.values()}
-    if Argument.VAR_POSITIONAL in kinds or not set(given) & set(takes):
-        return OPS[name](*given.values())
-    named = [n for n, p in takes.items() if p.kind is not Argument.VAR_KEYWORD]
-    told = {n: v for n, v in given.items() if n in named}
-    others = [v for n, v in given.items() if n not in named]
-    for n in named:
-        if n not in told and others and takes[n].default is Argument.empty:
+    named = {n for n, p in takes.items() if p.kind is not Argument.VAR_KEYWORD}
+    leading = {n: v for n, v in given.items() if n not in keywords}
+    by_name = {n: v for n, v in given.items() if n in keywords}
+    if Argument.VAR_KEYWORD not in kinds:
+        by_name = {n: v for n, v in by_name.items() if n in named}
+    told = {n: v for n, v in leading.items() if n in named}
+    if Argument.VAR_POSITIONAL in kinds or not told:
+        return OPS[name](*leading.values(), **by_name)
+    others = [v for n, v in leading.items() if n not in named]
+    for n, p in takes.items():
+        if n not in told and n not in by_name and others and p.default is Argument.empty:
             told[n] = others.pop(0)
-    return OPS[name](**told)
+    return OPS[name](**told, **by_name)
 
 
 # Sizes ----------------------------------------------------------------------------------------
