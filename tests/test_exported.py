@@ -1,14 +1,16 @@
 """Exported, compiled, scripted modules: unwrapped, or told what to give instead."""
 
+import math
 from typing import Any
 
 import pytest
+import sympy
 import torch
 from torch import nn
 from torch.export import Dim, export
 
 import symcnn
-from symcnn.errors import BadSpec
+from symcnn.errors import BadSpec, InvalidInput, UnsupportedOperation
 
 
 class Net(nn.Module):
@@ -89,3 +91,90 @@ def test_a_program_given_to_from_torch(program: Any) -> None:
 def test_a_module_given_to_from_exported() -> None:
     with pytest.raises(BadSpec, match="from_torch"):
         symcnn.from_exported(nn.Conv2d(3, 8, 3))  # type: ignore[arg-type]
+
+
+class Forward(nn.Module):
+    def __init__(self, run: Any) -> None:
+        super().__init__()
+        self.run = run
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.run(x)
+
+
+def exported(run: Any) -> Any:
+    """A function of an image, with sizes that torch finds the conditions of."""
+    dims = {0: Dim.AUTO, 2: Dim.AUTO, 3: Dim.AUTO}
+    return export(Forward(run), (torch.zeros(2, 3, 20, 24),), dynamic_shapes=(dims,))
+
+
+F = nn.functional
+
+#: Functions of a map whose operators in ATen have other names, other arguments, or more results.
+OPERATORS: dict[str, Any] = {
+    "a shape of sizes": lambda x: x * torch.ones((x.shape[0], 1, x.shape[2], 1)).bool(),
+    "a new tensor": lambda x: x.new_zeros((x.shape[0], x.shape[3])),
+    "a choice": lambda x: torch.where(x[:, :1] > 0, x, 0.0),
+    "a loss": lambda x: F.l1_loss(x, 2 * x, reduction="none"),
+    "an entropy": lambda x: F.cross_entropy(x, x[:, 0].long(), reduction="none"),
+    "a pool to a size": lambda x: F.adaptive_max_pool2d(x, (3, 2)),
+    "a pool along an axis": lambda x: F.adaptive_max_pool1d(x[:, :, 0], 3),
+    "back from a pool": lambda x: F.max_unpool2d(*F.max_pool2d(x, 2, return_indices=True), (2, 2)),
+    "a product of axes": lambda x: torch.tensordot(x, x[0, :, :2, 0], ([1], [0])),
+    "spectra": lambda x: torch.stft(
+        x[:, 0, 0], 8, window=torch.hann_window(8), center=False, return_complex=True
+    ),
+    "spectra of a padded signal": lambda x: torch.stft(x[:, 0, 0], 8, return_complex=True),
+    "windows of an axis": lambda x: x.unfold(2, 4, 2),
+    "columns": lambda x: F.unfold(x, 2, stride=2),
+    "a grid": lambda x: torch.meshgrid(*map(torch.arange, x.shape[2:]), indexing="xy")[0],
+    "no axis dropped": lambda x: x[:, :1].squeeze(()),
+    "rows of a table": lambda x: F.embedding_bag(x[:, 0, 0].long(), torch.ones(5, 7), mode="sum"),
+    "a scale": lambda x: F.interpolate(x, scale_factor=0.7, recompute_scale_factor=True),
+    "half": lambda x: x[:, :, : int(x.shape[2] / 2)] if x.shape[2] else x,
+    "a third": lambda x: F.pad(x, (0, math.ceil(x.shape[3] / 3) * 3 - x.shape[3])),
+    "a number of sizes": lambda x: x * (x.shape[2] / x.shape[3]) * x.shape[2] ** -0.5,
+    "a branch": lambda x: F.max_pool2d(x, 2) if x.shape[2] % 4 == 0 else x,
+    "a branch of both": lambda x: x[:, :, 1:] if x.shape[2] * x.shape[3] > 100 else x,
+}
+
+SIZES = [(2, 20, 24), (1, 20, 24), (3, 33, 47), (2, 64, 50), (4, 17, 19), (2, 8, 9), (2, 8, 96)]
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_a_program_takes_and_gives_what_its_module_does(name: str) -> None:
+    program = exported(OPERATORS[name])
+    net, module = symcnn.from_exported(program), program.module()
+    for sizes in SIZES:
+        named = zip(net.inputs[0], (sizes[0], 3, *sizes[1:]), strict=True)
+        at = {str(dim): size for dim, size in named if isinstance(dim, sympy.Symbol)}
+        fixed = [dim for dim in net.inputs[0] if not isinstance(dim, sympy.Symbol)]
+        if fixed != [3]:
+            continue  # torch fixed a size
+        try:
+            shape: Any = tuple(module(torch.zeros(sizes[0], 3, *sizes[1:])).shape)
+        except (AssertionError, RuntimeError):
+            shape = None
+        try:
+            assert net.shape_at(**at) == shape
+        except InvalidInput:
+            assert shape is None
+
+
+checks = pytest.mark.skipif(
+    "_guards_code" not in torch.export.ExportedProgram.__annotations__,
+    reason="this torch's programs do not check branches",
+)
+
+
+@checks
+def test_what_a_program_checks_belongs_to_the_domain() -> None:
+    net = symcnn.from_exported(exported(OPERATORS["a branch"]))
+    height = next(str(dim) for dim in net.inputs[0][2:3])
+    assert f"{height} % 4 == 0" in str(net.valid_inputs())
+
+
+@checks
+def test_a_check_that_is_not_read_is_refused() -> None:
+    with pytest.raises(UnsupportedOperation, match=r"the program checks .*round"):
+        symcnn.from_exported(exported(lambda x: x[:, :, : round(x.shape[2] / 2)]))

@@ -8,15 +8,17 @@ are others. Sizes are values of the graph, so they are computed with, as formula
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter as Argument
 from inspect import signature
+from itertools import takewhile
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from symcnn.algebra.expr import from_sympy
-from symcnn.algebra.size import Int, Size, maximum, minimum
+from symcnn.algebra.size import Int, Size
 from symcnn.errors import BadSpec, SymcnnError, UnsupportedOperation
+from symcnn.frontends.program_sizes import UNREAD, Real, calculated, guard
 from symcnn.lazy import uncollected
 from symcnn.network import Network
 from symcnn.sets.condition import Condition, Requirement
@@ -80,6 +82,10 @@ def from_exported(program: ExportedProgram) -> Network:
                     run.values[node] = run.held(node.meta["val"], name, learned=learned)
             for symbol, span in program.range_constraints.items():
                 run.require_range(_size(symbol, names), span)
+            sizes = {x.name: x.dims for x in inputs}
+            for text in getattr(program, "_guards_code", ()):  # from torch 2.9 on
+                for requirement in guard(text, sizes):
+                    run.require(requirement)
             outputs = run.graph(program.graph)
             count = len(outputs) - len(held.user_outputs)
             outputs = outputs[count:]  # what stands before is written to buffers
@@ -142,6 +148,10 @@ def of_graph(
         return run.network(inputs, outputs[0] if len(outputs) == 1 else tuple(outputs))
 
 
+#: No program checks that a dimension is at least that: torch says so of all that are dynamic.
+_LEAST = 2
+
+
 class _Run:
     """One pass over a graph."""
 
@@ -179,7 +189,7 @@ class _Run:
         """The range of a dimension belongs to the domain."""
         low, high = span.lower, span.upper
         why = "the range of the dimension in the exported program"
-        if isinstance(size, Size) and low.is_Integer and int(low) > 1:
+        if isinstance(size, Size) and low.is_Integer and int(low) > _LEAST:
             self.require(Condition(size, ">=", int(low), why))
         if isinstance(size, Size) and high.is_Integer:
             self.require(Condition(int(high), ">=", size, why))
@@ -244,36 +254,20 @@ class _Run:
             return args[0].dims[args[1]]
         if name == "sym_numel":
             return prod(args[0].dims)
-        takes = target._schema.arguments
-        given = dict(zip((a.name for a in takes), args, strict=False)) | kwargs
-        return _aten(name, given, {a.name for a in takes if a.kwarg_only})
+        schema = target._schema
+        given = dict(zip((a.name for a in schema.arguments), args, strict=False)) | kwargs
+        given = {n: UNREAD if isinstance(v, Real) else v for n, v in given.items()}
+        made_here = any(a.name == "device" for a in schema.arguments) and name not in OPS
+        if made_here and not any(map(_is_open, given.values())):
+            made = target(**given | {"device": "meta"})  # a window, say: numbers alone
+            return self.held(made, node.name)
+        return _aten(name, given, schema)
 
     def _python(self, target: Any, args: tuple[Any, ...]) -> Any:
         """Sizes that are calculated with, and outputs that are taken from a tuple."""
-        name = getattr(target, "__name__", str(target))
-        if name in _ON_SIZES:
-            return _ON_SIZES[name](*args)
-        if target is operator.getitem or not any(isinstance(a, SymbolicTensor) for a in args):
+        if target is operator.getitem:
             return target(*args)
-        raise UnsupportedOperation(f"{name} of a tensor has no rule")
-
-
-def _holds(a: Any, relation: Any, b: Any) -> Any:
-    condition = Condition(a, relation, b, "what the exported program checks")
-    verdict = entails(condition)
-    return condition if verdict is None else verdict
-
-
-_ON_SIZES: dict[str, Callable[..., Any]] = {
-    "sym_max": maximum,
-    "sym_min": minimum,
-    "ge": lambda a, b: _holds(a, ">=", b),
-    "le": lambda a, b: _holds(b, ">=", a),
-    "gt": lambda a, b: _holds(a, ">=", b + 1),
-    "lt": lambda a, b: _holds(b, ">=", a + 1),
-    "eq": lambda a, b: _holds(a, "==", b),
-    "sym_int": lambda a: a,
-}
+        return calculated(target, *args)
 
 
 # Operators ------------------------------------------------------------------------------------
@@ -311,6 +305,13 @@ def _first_of(name: str, **renamed: str) -> Callable[[dict[str, Any]], Any]:
     return run
 
 
+def _is_open(value: object) -> bool:
+    """Whether a tensor or a size is in an argument."""
+    if isinstance(value, (list, tuple)):
+        return any(map(_is_open, value))
+    return isinstance(value, (SymbolicTensor, Size))
+
+
 def _slice(given: dict[str, Any]) -> Any:
     x, end = given["self"], given.get("end")
     axis = given.get("dim", 0) % x.ndim
@@ -334,6 +335,20 @@ def _index(given: dict[str, Any]) -> Any:
     return OPS["getitem"](
         given["self"], tuple(slice(None) if i is None else i for i in given["indices"])
     )
+
+
+def _unpooled(given: dict[str, Any]) -> Any:
+    """Each value at the place that its index names, in an image of zeros."""
+    x, indices, size = given["self"], given["indices"], given["output_size"]
+    lead = x.dims[: x.ndim - len(size)]
+    zeros = OPS["new_zeros"](x, *lead, prod(size))
+    flat = (OPS["flatten"](t, len(lead)) for t in (indices, x))
+    return OPS["view"](OPS["scatter"](zeros, len(lead), *flat), *lead, *size)
+
+
+def _bag(given: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of `embedding_bag` as torch.nn.functional names them."""
+    return {"input" if k == "indices" else k: v for k, v in ({"mode": 0} | given).items()}
 
 
 def _attention(given: dict[str, Any]) -> Any:
@@ -364,19 +379,22 @@ _ATEN: dict[str, Callable[[dict[str, Any]], Any]] = {
     "_adaptive_avg_pool3d": lambda g: OPS["adaptive_avg_pool3d"](g["self"], g["output_size"]),
     "_to_copy": lambda g: OPS["to"](g["self"]),
     "_unsafe_view": lambda g: OPS["view"](g["self"], *g["size"]),
-    "view": lambda g: OPS["view"](g["self"], *g["size"]),
-    "reshape": lambda g: OPS["view"](g["self"], *g["shape"]),
-    "expand": lambda g: OPS["expand"](g["self"], *g["size"]),
-    "repeat": lambda g: OPS["repeat"](g["self"], *g["repeats"]),
-    "permute": lambda g: OPS["permute"](g["self"], *g["dims"]),
-    "tile": lambda g: OPS["tile"](g["self"], *g["dims"]),
-    "einsum": lambda g: OPS["einsum"](g["equation"], *g["tensors"]),
+    "tensordot": lambda g: OPS["tensordot"](
+        g["self"], g["other"], (g["dims_self"], g["dims_other"])
+    ),
+    "stft.default": lambda g: _rule("stft", g | {"center": False}),
+    "unfold": lambda g: OPS["Tensor.unfold"](g["self"], g["dimension"], g["size"], g["step"]),
+    "cross_entropy_loss": lambda g: _rule("cross_entropy", g),
+    "nll_loss_nd": lambda g: _rule("nll_loss", g),
+    "normal_": lambda g: OPS["clone"](g["self"]),
+    "_unique2": lambda g: OPS["unique"](g["self"]),
+    "embedding_bag": lambda g: (_rule("embedding_bag", _bag(g)), None, None, None),
+    **dict.fromkeys(("max_unpool2d", "max_unpool3d"), _unpooled),
+    "log_sigmoid": lambda g: OPS["logsigmoid"](g["self"]),
     "lift_fresh_copy": lambda g: OPS["clone"](g["self"]),
     "alias": lambda g: g["self"],
-    "upsample_nearest1d": _resize("nearest"),
-    "upsample_nearest2d": _resize("nearest"),
-    "upsample_nearest3d": _resize("nearest"),
-    "_upsample_nearest_exact2d": _resize("nearest-exact"),
+    **{f"upsample_nearest{n}d": _resize("nearest") for n in (1, 2, 3)},
+    **{f"_upsample_nearest_exact{n}d": _resize("nearest-exact") for n in (1, 2, 3)},
     "upsample_linear1d": _resize("linear"),
     "upsample_bilinear2d": _resize("bilinear"),
     "upsample_trilinear3d": _resize("trilinear"),
@@ -397,38 +415,49 @@ _ATEN: dict[str, Callable[[dict[str, Any]], Any]] = {
 }  # fmt: skip
 
 
-def _aten(name: str, given: dict[str, Any], keywords: Container[str]) -> Any:
-    """Run an operator of ATen; `keywords` are what its schema takes by name alone."""
-    for spelled in (name, name.removesuffix("_")):
+def _aten(name: str, given: dict[str, Any], schema: Any) -> Any:
+    """Run an operator of ATen."""
+    for spelled in (f"{name}.{schema.overload_name or 'default'}", name, name.removesuffix("_")):
         if spelled in _ATEN:
             return _ATEN[spelled](given)
         if spelled in OPS:
-            return _rule(spelled, given, keywords)
+            return _rule(spelled, given, schema)
     raise UnsupportedOperation(
         f"aten.{name} has no rule", cure=f'write one with @symcnn.rule("{name}"); see CONTRIBUTING'
     )
 
 
-def _rule(name: str, given: Mapping[str, Any], keywords: Container[str] = ()) -> Any:
-    """Call a rule by the names of the schema; what the rule does not take is not about shapes.
+def _rule(name: str, given: Mapping[str, Any], schema: Any = None) -> Any:
+    """Call a rule by the names of the schema.
 
-    Names that the rule has not are its leading parameters, in order: ``self`` is its ``input``.
+    What the schema asks for under a name that the rule has not stands at the same place in both:
+    ``self`` is the rule's ``input``. What it may leave out, under such a name, is not about shapes.
     """
     takes = signature(OPS[name]).parameters
-    kinds = {p.kind for p in takes.values()}
-    named = {n for n, p in takes.items() if p.kind is not Argument.VAR_KEYWORD}
-    leading = {n: v for n, v in given.items() if n not in keywords}
-    by_name = {n: v for n, v in given.items() if n in keywords}
-    if Argument.VAR_KEYWORD not in kinds:
-        by_name = {n: v for n, v in by_name.items() if n in named}
-    told = {n: v for n, v in leading.items() if n in named}
-    if Argument.VAR_POSITIONAL in kinds or not told:
-        return OPS[name](*leading.values(), **by_name)
-    others = [v for n, v in leading.items() if n not in named]
-    for n, p in takes.items():
-        if n not in told and n not in by_name and others and p.default is Argument.empty:
-            told[n] = others.pop(0)
-    return OPS[name](**told, **by_name)
+    places = [p for p in takes.values() if p.kind is not Argument.VAR_KEYWORD]
+    named = {p.name for p in places}
+    more = len(named) < len(takes)
+    asked = {a.name: a for a in schema.arguments} if schema else {}
+    by_name = {n for n, a in asked.items() if a.kwarg_only}
+    told: dict[str, Any] = {}
+    if schema and len(schema.returns) > 1 and "return_indices" in named:
+        told["return_indices"] = True
+    row: list[Any] = []  # from the parameter on that takes any number
+    for i, (n, value) in enumerate(given.items()):
+        place = places[i] if i < len(places) else None
+        if n in by_name:
+            if n in named or more:
+                told[n] = value
+        elif row or (place is not None and place.kind is Argument.VAR_POSITIONAL):
+            row.append(value)
+        elif n in named:
+            told[n] = value
+        elif place is not None and (n not in asked or not asked[n].has_default_value()):
+            told[place.name] = value
+    before = takewhile(lambda p: row and p.kind is not Argument.VAR_POSITIONAL, places)
+    first = [told.pop(p.name) for p in before]
+    many = len(row) == 1 and isinstance(row[0], list) and row[0] and row[0][0]
+    return OPS[name](*first, *(row[0] if isinstance(many, SymbolicTensor) else row), **told)
 
 
 # Sizes ----------------------------------------------------------------------------------------

@@ -274,6 +274,10 @@ def _is_a_row(padding_idx: int | None, rows: Int) -> tuple[Requirement, ...]:
     return (Condition(rows, ">=", least, f"padding_idx={padding_idx} must be one of the rows"),)
 
 
+#: What a bag makes of its rows, by the numbers that ATen gives them.
+_BAGS = ("sum", "mean", "max")
+
+
 @rule(
     "embedding_bag",
     empty=False,
@@ -288,7 +292,7 @@ def embedding_bag(
     max_norm: float | None = None,
     norm_type: float = 2.0,
     scale_grad_by_freq: bool = False,
-    mode: str = "mean",
+    mode: str | int = "mean",
     sparse: bool = False,
     per_sample_weights: SymbolicTensor | None = None,
     include_last_offset: bool = False,
@@ -301,7 +305,8 @@ def embedding_bag(
     rows, width = weight.dims
     if padding_idx is not None and isinstance(rows, int) and not -rows <= padding_idx < rows:
         raise ShapeMismatch(f"{op}: padding_idx={padding_idx} is not one of {rows} rows")
-    if mode not in ("sum", "mean", "max") or (mode == "max" and (scale_grad_by_freq or sparse)):
+    mode = _BAGS[mode] if isinstance(mode, int) else mode
+    if mode not in _BAGS or (mode == "max" and (scale_grad_by_freq or sparse)):
         raise ShapeMismatch(f"{op}: mode={mode!r}", cure='"sum", "mean", or "max" without options')
     requires: list[Requirement] = [*_is_a_row(padding_idx, rows)]
     requires += require_places(input, rows, op, lookup=False)
