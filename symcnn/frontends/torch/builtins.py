@@ -42,7 +42,17 @@ from symcnn.frontends.torch import texts
 from symcnn.frontends.torch.aliases import constructed
 from symcnn.frontends.torch.asleep import is_asleep
 from symcnn.frontends.torch.functions import MATHS, functions_of
-from symcnn.frontends.torch.selects import ASSIGNS, PUT, SELECT, assigns, put, select, selecting
+from symcnn.frontends.torch.recompile import in_front
+from symcnn.frontends.torch.selects import (
+    ASSIGNS,
+    PUT,
+    SELECT,
+    assigns,
+    may_select,
+    put,
+    select,
+    selecting,
+)
 from symcnn.frontends.torch.shape import Sizes
 from symcnn.frontends.torch.sizes import SIZES, Dim, largest
 from symcnn.frontends.torch.tensors import TracedTensor
@@ -464,14 +474,22 @@ class _Swap:
 class _Swaps:
     """What a trace swaps, code in columns: forwards reach a thousand functions."""
 
+    called = 0  # functions called for the first time: their code is another from then on
+
     def __init__(self, swaps: Iterable[_Swap | None]) -> None:
         self.all = dict.fromkeys(swap for swap in swaps if swap is not None)
+        self.rest = [swap for swap in self.all if swap.name != "__code__"]
+        self._fill()
+
+    def _fill(self) -> None:
+        self.of = _Swaps.called
         codes = [(s.owner, s.own, s.other) for s in self.all if s.name == "__code__"]
         self.functions, self.own, self.other = _columns(codes, 3)
-        self.rest = [swap for swap in self.all if swap.name != "__code__"]
 
     def turn(self, traced: bool) -> None:
         """For traces, or back. Where somebody else has put something, that stays."""
+        if self.of != _Swaps.called:
+            self._fill()
         old, new = (self.own, self.other) if traced else (self.other, self.own)
         same = [*map(is_, map(_CODE_OF, self.functions), old)]
         functions, codes = compress(self.functions, same), compress(new, same)
@@ -526,6 +544,25 @@ def _code(function: FunctionType) -> CodeType:
     return code
 
 
+def _in_traces(function: FunctionType, code: CodeType) -> CodeType:
+    """What a function's code is in traces; until it is called, what finds that."""
+
+    def call(*args: object, **kwargs: object) -> object:
+        with _lock:
+            swap = _swaps[id(function), "__code__"]
+            if swap.other is front:
+                swap.other = _rewritten(selecting(code), function.__globals__)
+                _Swaps.called += 1
+                if function.__code__ is front:
+                    function.__code__ = swap.other
+        return function(*args, **kwargs)
+
+    if not may_select(code):
+        return _rewritten(code, function.__globals__)
+    front = in_front(code, call)
+    return _rewritten(selecting(code), function.__globals__) if front is None else front
+
+
 class _Replaced:
     """What classes and functions reach, ready to be put in place."""
 
@@ -534,7 +571,7 @@ class _Replaced:
         self.named = [*found.named.values()]
         self.codes = [(function, _code(function)) for function in found.functions]
         swaps = [
-            _swap(f, "__code__", c, lambda f=f, c=c: _rewritten(selecting(f, c), f.__globals__))  # type: ignore[misc]
+            _swap(f, "__code__", c, lambda f=f, c=c: _in_traces(f, c))  # type: ignore[misc]
             for f, c in self.codes
         ]
         swaps += [

@@ -3,6 +3,9 @@
 What changes a function before a trace (`symcnn.frontends.torch.selects`) changes its syntax tree.
 The law: a tree that, unchanged, compiles to the code that runs is the source of that code; of any
 other source (decorated into another function, edited since, of a lambda) nothing is said.
+
+A forward reaches thousands of functions and runs a few. So a function is compiled when it is first
+called: until then `in_front` stands in its place, which takes the same arguments.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import inspect
 import linecache
 import operator
 import textwrap
+from collections.abc import Callable
 from functools import lru_cache, reduce
 from types import CodeType
 
@@ -96,6 +100,62 @@ def _imported(file: str) -> tuple[str, ...]:
         elif not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.expr)):
             stack += ast.iter_child_nodes(node)
     return tuple(found)
+
+
+def in_front(code: CodeType, call: Callable[..., object]) -> CodeType | None:
+    """The code of a function of the same arguments that hands them to `call`; None for the code of
+    a generator.
+    """
+    if code.co_flags & _GENERATORS:
+        return None
+    made = _handing_on(
+        code.co_varnames[: _counted(code)],
+        code.co_posonlyargcount,
+        code.co_argcount,
+        code.co_kwonlyargcount,
+        code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS),
+        code.co_freevars,
+    )
+    return made.replace(
+        co_consts=tuple(call if c == _CALL else c for c in made.co_consts),
+        co_filename=code.co_filename,
+        co_firstlineno=code.co_firstlineno,
+        co_name=code.co_name,
+        co_qualname=code.co_qualname,
+    )
+
+
+_GENERATORS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+_CALL = "what is called"
+
+
+def _counted(code: CodeType) -> int:
+    stars = code.co_flags & inspect.CO_VARARGS, code.co_flags & inspect.CO_VARKEYWORDS
+    return code.co_argcount + code.co_kwonlyargcount + sum(map(bool, stars))
+
+
+@lru_cache(maxsize=256)
+def _handing_on(
+    names: tuple[str, ...], before: int, count: int, by_name: int, stars: int, free: tuple[str, ...]
+) -> CodeType:
+    """The code of ``def f(a, /, b, *args, c, **kwargs): return call(a, b, *args, c=c, **kwargs)``:
+    of names in the order of a code's variables, with the free names of that.
+    """
+    args, only = list(names[:count]), names[count : count + by_name]
+    rest = list(names[count + by_name :])
+    row = f"*{rest.pop(0)}" if stars & inspect.CO_VARARGS else ""
+    words = f"**{rest.pop(0)}" if stars & inspect.CO_VARKEYWORDS else ""
+    slash = ["/"] if before else []
+    bare = ["*"] if only and not row else []
+    takes = [*args[:before], *slash, *args[before:], row, *bare, *only, words]
+    gives = [*args, row, *(f"{n}={n}" for n in only), words]
+    taken, given = (", ".join(filter(None, part)) for part in (takes, gives))
+    outer = f"def outer({', '.join(free)}):\n def f({taken}):\n"
+    text = f"{outer}  if 0: {', '.join(free) or 'pass'}\n  return [{_CALL!r}][0]({given})"
+    code = compile(text, "", "exec")
+    for _ in "12":
+        code = next(c for c in code.co_consts if type(c) is CodeType)
+    return code
 
 
 def _same(a: CodeType, b: CodeType) -> bool:

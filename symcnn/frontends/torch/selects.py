@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
-from types import CodeType, FunctionType
+from types import CodeType
 from typing import Any
 
 from symcnn.algebra.size import Atom, Floor, Int, Max, Size, floordiv, maximum
@@ -312,10 +312,13 @@ _CALLS = frozenset({"max", "min", "abs", "int", "round", SELECT})
 _COMPARED = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 
 
-def selecting(function: FunctionType, code: CodeType) -> CodeType:
-    """The function's code with its choices of numbers as calls of `select`, or the code itself."""
-    if not _may_choose(code) and not may_spell(code):
-        return code
+def may_select(code: CodeType) -> bool:
+    """Whether `selecting` may change the code."""
+    return _may_choose(code) or may_spell(code)
+
+
+def selecting(code: CodeType) -> CodeType:
+    """The code with its choices of numbers as calls of `select`, or the code itself."""
     tree = definition(code)
     if tree is None:
         return code
