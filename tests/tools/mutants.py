@@ -393,8 +393,8 @@ MUTANTS = (
     Mutant(
         "few values: the greatest is left out",
         "symcnn/sets/products.py",
-        "for v in range(low, high + 1)}",
-        "for v in range(low, high)}",
+        "for v in range(low, high + 1))",
+        "for v in range(low, high))",
         "tests/test_sets.py -k 'each_of_its_values or bounded_products'",
     ),
     Mutant(
