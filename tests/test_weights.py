@@ -6,9 +6,11 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 import symcnn
+from symcnn.frontends.torch import writes
 
 Work = Callable[["Learned"], torch.Tensor]
 
@@ -104,3 +106,30 @@ def test_the_order_of_products_of_maps_is_that_of_fewest_macs_at_the_sizes() -> 
     for h, w in ((4, 5), (5, 4), (3, 3), (9, 2)):
         flops, _ = torch_counts(Maps(), torch.randn(1, 3, h, w))
         assert net.cost("flops").at(H=h, W=w).total == flops
+
+
+class PadsByBuffers(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.utils.parametrizations.weight_norm(nn.Conv1d(3, 3, 3))
+        self.stride, self.total = nn.Buffer(torch.tensor(4)), nn.Buffer(torch.tensor(2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.conv(x)
+        frames = torch.ceil((y.shape[-1] + self.total) / self.stride).to(torch.int64)
+        return F.pad(y, (0, frames * self.stride - self.total - y.shape[-1]))
+
+
+def test_a_tensor_has_one_alias_in_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second one would leave the first without a tensor, and its id to another."""
+    made: list[torch.Tensor] = []
+    alias = writes._alias
+
+    def noted(tensor: torch.Tensor) -> torch.Tensor:
+        made.append(tensor)
+        return alias(tensor)
+
+    monkeypatch.setattr(writes, "_alias", noted)
+    net = symcnn.from_torch(PadsByBuffers(), "1 3 L")
+    assert net.shape_at(L=17) == (1, 3, 18)
+    assert len(made) == len({id(t) for t in made})

@@ -165,7 +165,14 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def current(self, tensor: torch.Tensor) -> torch.Tensor:
         """A real tensor with the values that the run gave it."""
         self._count()
-        return self.alias(tensor) if self.aliases else tensor
+        if not self.aliases:
+            return tensor
+        before, self.state = self.state, _BUSY
+        try:
+            with torch._C.DisableTorchFunction():  # whose alias this is, is asked once
+                return self.alias(tensor)
+        finally:
+            self.state = before
 
     # traced tensors in real ones
 
