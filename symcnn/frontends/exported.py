@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int, Size
 from symcnn.errors import BadSpec, SymcnnError, UnsupportedOperation
-from symcnn.frontends.program_sizes import UNREAD, Real, calculated, guard
+from symcnn.frontends.program_sizes import UNREAD, Proportion, calculated, guard
 from symcnn.lazy import uncollected
 from symcnn.network import Network
 from symcnn.sets.condition import Condition, Requirement
@@ -83,7 +83,7 @@ def from_exported(program: ExportedProgram) -> Network:
             for symbol, span in program.range_constraints.items():
                 run.require_range(_size(symbol, names), span)
             sizes = {x.name: x.dims for x in inputs}
-            for text in getattr(program, "_guards_code", ()):  # from torch 2.9 on
+            for text in getattr(program, "_guards_code", ()):  # torch 2.7 has none
                 for requirement in guard(text, sizes):
                     run.require(requirement)
             outputs = run.graph(program.graph)
@@ -256,7 +256,7 @@ class _Run:
             return prod(args[0].dims)
         schema = target._schema
         given = dict(zip((a.name for a in schema.arguments), args, strict=False)) | kwargs
-        given = {n: UNREAD if isinstance(v, Real) else v for n, v in given.items()}
+        given = {n: UNREAD if isinstance(v, Proportion) else v for n, v in given.items()}
         made_here = any(a.name == "device" for a in schema.arguments) and name not in OPS
         if made_here and not any(map(_is_open, given.values())):
             made = target(**given | {"device": "meta"})  # a window, say: numbers alone

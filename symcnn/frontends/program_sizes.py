@@ -14,10 +14,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partialmethod
 from typing import Any, Literal
 
-from symcnn.algebra.size import Int, Size, maximum, minimum, scaled
+from symcnn.algebra.size import Int, Size, lower, maximum, minimum, scaled
 from symcnn.errors import UnsupportedOperation
+from symcnn.frontends.torch.quotients import CLOSED
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.trace.branches import negation
 from symcnn.trace.graph import Dims, SymbolicTensor
@@ -25,7 +27,7 @@ from symcnn.trace.tape import entails
 
 
 @dataclass(frozen=True)
-class Real:
+class Proportion:
     """A float that python computes of a size: ``size * ratio``, rounded once at most.
 
     The ratio is a fraction where the product is exact before a last division by a whole number:
@@ -41,33 +43,30 @@ class Real:
         """Whether nothing was rounded."""
         return isinstance(self.ratio, Fraction) and self.ratio.denominator in _SHORT
 
-    def mul(self, by: object) -> Real | None:
+    def mul(self, by: object) -> Proportion | None:
         """The product with a number; None where it is rounded twice."""
         if not isinstance(by, (int, float)):
             return None
         if self.is_exact and Fraction(by).denominator in _SHORT:
-            return Real(self.size, self.ratio * Fraction(by))
-        return Real(self.size, by) if self.ratio == 1 and isinstance(by, float) else None
+            return Proportion(self.size, self.ratio * Fraction(by))
+        return Proportion(self.size, by) if self.ratio == 1 and isinstance(by, float) else None
 
-    def truediv(self, by: object) -> Real | None:
+    def truediv(self, by: object) -> Proportion | None:
         """The quotient by a whole number; None by another, and where it is rounded twice."""
         if not isinstance(by, (int, float)) or not by == int(by) > 0 or not self.is_exact:
             return None
-        return Real(self.size, self.ratio / Fraction(by))
+        return Proportion(self.size, self.ratio / Fraction(by))
 
-    def trunc(self) -> Int:
-        """The whole number below."""
-        if isinstance(self.ratio, float):
-            return scaled(self.size, self.ratio)
-        return self.size * self.ratio.numerator // self.ratio.denominator
+    def _rounded(self, how: str) -> Int | None:
+        """The whole number beside it; None where a float may be rounded to another."""
+        if isinstance(self.ratio, Fraction):
+            return CLOSED[how](self.size * self.ratio.numerator, self.ratio.denominator)
+        low = lower(self.size)
+        below = how == "trunc" or (how == "floor" and low is not None and low >= 0)
+        return scaled(self.size, self.ratio) if below else None
 
-    floor = trunc
-
-    def ceil(self) -> Int | None:
-        """The whole number above; None where a float may be rounded up to the next."""
-        if isinstance(self.ratio, float):
-            return None
-        return -(-self.size * self.ratio.numerator // self.ratio.denominator)
+    trunc = sym_int = partialmethod(_rounded, "trunc")
+    floor, ceil = partialmethod(_rounded, "floor"), partialmethod(_rounded, "ceil")
 
 
 #: Denominators of fractions that floats hold, and small sums of them.
@@ -88,17 +87,17 @@ def calculated(function: Callable[..., object], *args: object) -> object:
     Raises UnsupportedOperation for a tensor, and for a float that is rounded twice.
     """
     name = getattr(function, "__name__", str(function)).removeprefix("_sym_")
-    if name in _ON_SIZES:
-        return _ON_SIZES[name](*args)
     if any(isinstance(a, SymbolicTensor) for a in args):
         raise UnsupportedOperation(f"{name} of a tensor has no rule")
-    floats = any(isinstance(a, (Real, Unread)) for a in args)
+    floats = any(isinstance(a, (Proportion, Unread)) for a in args)
+    if not floats and name in _ON_SIZES:
+        return _ON_SIZES[name](*args)
     if not floats and not (name in _TO_FLOATS and any(isinstance(a, Size) for a in args)):
         return function(*args)
-    a, *rest = [Real(x) if isinstance(x, Size) else x for x in args]
-    if name == "mul" and not isinstance(a, Real):
+    a, *rest = [Proportion(x) if isinstance(x, Size) else x for x in args]
+    if name == "mul" and not isinstance(a, Proportion):
         a, rest = rest[0], [a]
-    found = getattr(a, name, None) if isinstance(a, Real) else None
+    found = getattr(a, name, None) if isinstance(a, Proportion) else None
     number = found(*rest) if found else None
     if number is None and name in ("trunc", "floor", "ceil", "round", *_ON_SIZES):
         raise UnsupportedOperation(f"{name} of a float of sizes has no rule")
@@ -110,8 +109,8 @@ _TO_FLOATS = ("truediv", "pow", "sqrt", "log")
 
 
 def _compared(a: Any, relation: Literal[">=", "=="], b: Any) -> Condition | bool:
-    if any(isinstance(side, (float, Real)) for side in (a, b)):
-        raise UnsupportedOperation("a comparison of floats of sizes")
+    if isinstance(a, float) or isinstance(b, float):
+        raise UnsupportedOperation("a comparison of a size with a float")
     condition = Condition(a, relation, b, "what the exported program checks")
     found = entails(condition)
     return condition if found is None else found
@@ -126,7 +125,7 @@ _ON_SIZES: dict[str, Callable[..., Any]] = {
     "lt": lambda a, b: _compared(b, ">=", a + 1),
     "eq": lambda a, b: _compared(a, "==", b),
     "sym_int": lambda a: a,
-    "sym_float": Real,
+    "sym_float": Proportion,
 }
 
 
@@ -144,7 +143,7 @@ def guard(text: str, sizes: Mapping[str, Dims]) -> list[Requirement]:
     """
     try:
         return _truth(ast.parse(text, mode="eval").body, sizes)
-    except (SyntaxError, KeyError, IndexError, TypeError, UnsupportedOperation) as error:
+    except (SyntaxError, LookupError, TypeError, ValueError, UnsupportedOperation) as error:
         raise UnsupportedOperation(
             f"the program checks {text!r}, which is not read", cure="export with named Dims"
         ) from error
@@ -176,7 +175,7 @@ class _Never(UnsupportedOperation):
 
 
 def _relation(a: Any, relation: str, b: Any) -> list[Requirement]:
-    found = _ON_SIZES[_RELATIONS[relation]](a, b)
+    found: Any = calculated(_RELATIONS[relation], a, b)
     if relation == "NotEq":
         found = not found if isinstance(found, bool) else negation(found)[0]
     if found is False:
@@ -184,7 +183,14 @@ def _relation(a: Any, relation: str, b: Any) -> list[Requirement]:
     return [] if found is True else [found]
 
 
-_RELATIONS = {"Eq": "eq", "NotEq": "eq", "GtE": "ge", "LtE": "le", "Gt": "gt", "Lt": "lt"}
+_RELATIONS: dict[str, Callable[..., object]] = {
+    "Eq": operator.eq,
+    "NotEq": operator.eq,
+    "GtE": operator.ge,
+    "LtE": operator.le,
+    "Gt": operator.gt,
+    "Lt": operator.lt,
+}
 
 
 def _either(options: list[list[Requirement]]) -> list[Requirement]:
@@ -234,7 +240,7 @@ _FUNCTIONS: dict[str, Callable[..., object]] = {
     **{name: getattr(math, name) for name in ("trunc", "floor", "ceil")},
     **dict.fromkeys(("max", "sym_max"), maximum),
     **dict.fromkeys(("min", "sym_min"), minimum),
-    "sym_float": Real,
+    "sym_float": Proportion,
 }
 
 

@@ -524,7 +524,7 @@ def _padded(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     ends = args[0].ends
     if given.get("mode", "constant") == "constant" and any(pads):
         value = given.get("value") or 0
-        if value != int(value):
+        if value % 1:  # of infinity too
             return None
         ends = *ends, int(value)
     return Between(ends)

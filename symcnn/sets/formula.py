@@ -457,7 +457,7 @@ def _by_symbols(condition: Condition) -> tuple[Int, Size, int] | None:
     gap = condition.lhs - condition.rhs
     if condition.relation != "==" or not isinstance(gap, Size):
         return None
-    for atom in gap.atoms() if isinstance(gap, Size) else ():
+    for atom in gap.atoms():
         if isinstance(atom, sz.Floor) and isinstance(atom.den, Size) and len(atom.den.terms) == 1:
             for whole in (gap, -gap):
                 rest = whole + atom.den * atom.size()

@@ -34,6 +34,7 @@ from symcnn.frontends.torch.stairs import tread
 from symcnn.frontends.torch.where import caller
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet, input_set
+from symcnn.sets.member import by_name
 from symcnn.sets.products import is_linear
 from symcnn.trace.branches import negation
 from symcnn.trace.tape import Guard, Tape, entails
@@ -251,9 +252,8 @@ class Answers:
         wanted = {n: self.example.get(n, EXAMPLE.get(n, 224)) for n in {*names, *domain.names}}
         last = {n: self.last.get(n, wanted[n]) for n in domain.names}
         if domain.names and last not in domain:  # while it is in a smaller set, it is the nearest
-            found = domain.nearest(*(wanted[n] for n in domain.names))
-            values = found if isinstance(found, tuple) else (found,)
-            last = self.last = dict(zip(domain.names, values, strict=True))
+            near = domain.nearest(*(wanted[n] for n in domain.names))
+            last = self.last = by_name(domain.names, near)
         return wanted | last
 
     def _guard(self, requirement: Requirement, fixes: str = "", where: str = "") -> None:

@@ -547,11 +547,14 @@ def _code(function: FunctionType) -> CodeType:
 def _in_traces(function: FunctionType, code: CodeType) -> CodeType:
     """What a function's code is in traces; until it is called, what finds that."""
 
+    def made() -> CodeType:
+        return _rewritten(selecting(code), function.__globals__)
+
     def call(*args: object, **kwargs: object) -> object:
         with _lock:
             swap = _swaps[id(function), "__code__"]
             if swap.other is front:
-                swap.other = _rewritten(selecting(code), function.__globals__)
+                swap.other = made()
                 _Swaps.called += 1
                 if function.__code__ is front:
                     function.__code__ = swap.other
@@ -560,7 +563,7 @@ def _in_traces(function: FunctionType, code: CodeType) -> CodeType:
     if not may_select(code):
         return _rewritten(code, function.__globals__)
     front = in_front(code, call)
-    return _rewritten(selecting(code), function.__globals__) if front is None else front
+    return made() if front is None else front
 
 
 class _Replaced:

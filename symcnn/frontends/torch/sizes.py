@@ -643,9 +643,9 @@ class Real(_Ordered, Float):
 
 
 Dim.bit_length = of_whole(int.bit_length)
-for _name in ("bit_count", "to_bytes", "hex"):
-    setattr(Real if _name == "hex" else Dim, _name, of_the_number(_name))
-Real.as_integer_ratio = of_the_number("as_integer_ratio")
+for _kind, _names in ((Dim, ("bit_count", "to_bytes")), (Real, ("hex", "as_integer_ratio"))):
+    for _name in _names:
+        setattr(_kind, _name, of_the_number(_name))
 as_methods(Dim, Real, Irrational)
 
 #: What python computes from sizes.
