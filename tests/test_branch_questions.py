@@ -480,3 +480,20 @@ def test_a_field_of_branches_is_asked_where_no_branch_was_followed() -> None:
     assert len(net.branches) > 1
     assert at.interval(4) == (4, 4)
     assert str(at).startswith("at its sizes\n")
+
+
+class ByBatchAndRows(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.shape[0] > 4:
+            x = F.avg_pool2d(x, 2)
+        return F.avg_pool2d(x, 2) if x.shape[2] % 4 == 0 else x
+
+
+def test_a_formula_in_cases_names_the_batch_that_chooses_among_them() -> None:
+    net = symcnn.from_torch(ByBatchAndRows(), "N 3 H W")
+    for n in (1, 4, 5, 9):
+        for h in (2, 8, 9, 30, 32):
+            shape = net.shape_at(N=n, H=h, W=30)
+            assert shape == tuple(ByBatchAndRows()(torch.zeros(n, 3, h, 30)).shape)
+            at = {N: n, H: h, W: 30}
+            assert tuple(sympy.sympify(size).subs(at) for size in net.output_shape) == shape

@@ -648,7 +648,8 @@ class InputSet:
         >>> input_set(["H"], [Condition(H % 16, "==", 0)]).as_sympy()
         (H >= 16) & Eq(Mod(H, 16), 0)
         """
-        return as_boolean((side.names, side.cases) for side in self._view._sides)
+        told = self if self.batch and not self._view <= self else self._view  # is the batch free?
+        return as_boolean((side.names, side.cases) for side in told._sides)
 
     def _formula_(self) -> Any:
         """A condition where that is short, else words."""
