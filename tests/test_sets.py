@@ -419,6 +419,25 @@ def test_a_floor_of_floors_repeats_after_the_product_of_their_denominators() -> 
     assert {run.step for run in found.runs()} == {80}
 
 
+@given(st.lists(conditions, min_size=1, max_size=3))
+def test_runs_hold_the_sizes_at_which_the_conditions_do(drawn: list[Any]) -> None:
+    """Floors in floors, upper bounds and equations: judged by evaluation."""
+    try:
+        runs = one(*(condition for condition, _, _ in drawn if condition.symbols <= {"H"})).runs()
+    except Undecidable:  # of too long a period
+        return
+    for x in range(1, 300):
+        truth = all(c.holds({"H": x}) for c, _, _ in drawn if c.symbols <= {"H"})
+        assert sum(x in run for run in runs) == truth
+
+
+def test_a_set_that_repeats_after_thousands_of_sizes_is_said_in_its_residues() -> None:
+    """Windows of 7 after each of twelve halvings, as in MaxViT."""
+    halved = [(h + 2**k - 1) // 2**k for k in range(1, 13)]
+    found = one(*(Condition(size % 7, "==", 0) for size in halved))
+    assert str(found) == "H % 28672 in {0, 28671}"
+
+
 def test_what_nothing_ties_together_stays_apart() -> None:
     ragged = [Condition(5 * h // 13 % 7, ">=", 3), Condition(11 * w // 13 % 7, ">=", 3)]
     whole = input_set(["N", "H", "W"], ragged, batch="N")

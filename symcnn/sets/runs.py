@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import lcm
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from symcnn.algebra.size import Size
 from symcnn.errors import Undecidable
@@ -214,40 +214,109 @@ def _joined(raw: Sequence[Run]) -> list[Run]:
 
 def _raw(part: Any, most: int = 16 * _LONGEST) -> list[Run]:
     """A one-dimensional basic set as runs: one if it is an interval with a stride, else one per
-    residue of its period (within a residue class of the period, a Presburger set is convex).
+    residue of its period.
     """
     step = int(part.get_stride_info(0).get_stride().to_python())
     run = _hull(part, step)
     if run is not None:
         return [run]
-    period = lcm(step, *map(_period, part.compute_divs().get_basic_sets()))
+    lines = [_Lines.of(basic) for basic in part.compute_divs().get_basic_sets()]
+    period = lcm(step, *(basic.period for basic in lines))
     if period > most:
         raise Undecidable(f"a set that repeats after {period} sizes only is not listed as runs")
-    runs = []
-    for residue in range(period):
-        inside = part.intersect(isl().Set(f"{{ [x] : x mod {period} = {residue} }}"))
-        for piece in parts(inside):
-            if not piece.is_empty():
-                found = _hull(piece, period)
-                if found is None:
-                    raise Undecidable(f"cannot write {piece} as runs")  # pragma: no cover
-                runs.append(found)
-    return runs
+    return [run for basic in lines for run in basic.runs(period)]
 
 
-def _period(basic: Any) -> int:
-    """After how many sizes the floors of a one-dimensional basic set have all gone on by whole
-    numbers: one floor after its denominator, one of others after so many of their periods.
+class _Line(NamedTuple):
+    """``x*size + the floors, each so often, + const``."""
+
+    x: int
+    floors: tuple[tuple[int, int], ...]  # which, and how often
+    const: int
+
+    @classmethod
+    def of(cls, term: islpy.Aff | islpy.Constraint, kind: islpy.dim_type) -> _Line:
+        """A term of isl of whole coefficients, in which the size is a dim of that kind."""
+        div = isl().dim_type.div
+        often = (_int(term.get_coefficient_val(div, i)) for i in range(term.dim(div)))
+        floors = tuple((i, times) for i, times in enumerate(often) if times)
+        return cls(_int(term.get_coefficient_val(kind, 0)), floors, _int(term.get_constant_val()))
+
+    def at(self, x: int, floors: Sequence[int]) -> int:
+        return self.x * x + sum(times * floors[i] for i, times in self.floors) + self.const
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """A one-dimensional basic set: floors, each of a line over a number, and lines that are at
+    least 0.
+
+    The law: *from a size to the next of its residue every floor grows by the same*, so there each
+    line is straight, and bounds how often the period fits.
     """
-    div = isl().dim_type.div
-    periods: list[int] = []
-    for i in range(basic.dim(div)):
-        floor = basic.get_div(i)
-        inner = (
-            p for j, p in enumerate(periods) if not floor.get_coefficient_val(div, j).is_zero()
-        )
-        periods.append(int(floor.get_denominator_val().to_python()) * lcm(*inner))
-    return lcm(*periods)
+
+    floors: tuple[tuple[_Line, int], ...]
+    bounds: tuple[_Line, ...]
+
+    @classmethod
+    def of(cls, basic: islpy.BasicSet) -> _Lines:
+        kinds, floors, bounds = isl().dim_type, [], []
+        for floor in map(basic.get_div, range(basic.dim(kinds.div))):
+            by = floor.get_denominator_val()
+            floors.append((_Line.of(floor.scale_val(by), kinds.in_), _int(by)))
+        for said in basic.get_constraints():
+            bounds.append(line := _Line.of(said, kinds.set))
+            if said.is_equality():
+                opposite = tuple((i, -times) for i, times in line.floors)
+                bounds.append(_Line(-line.x, opposite, -line.const))
+        return cls(tuple(floors), tuple(bounds))
+
+    @property
+    def period(self) -> int:
+        """After how many sizes the floors have all gone on by whole numbers: one floor after its
+        denominator, one of others after so many of their periods.
+        """
+        periods: list[int] = []
+        for line, by in self.floors:
+            periods.append(by * lcm(*(periods[i] for i, _ in line.floors)))
+        return lcm(*periods)
+
+    def at(self, x: int) -> list[int]:
+        """The values of the floors at a size."""
+        found: list[int] = []
+        for line, by in self.floors:
+            found.append(line.at(x, found) // by)
+        return found
+
+    def runs(self, period: int) -> Iterator[Run]:
+        """One run for each residue that has members."""
+        start = self.at(0)
+        growth = [after - before for before, after in zip(start, self.at(period), strict=True)]
+        slopes = [line.at(period, growth) - line.const for line in self.bounds]
+        for residue in range(period):
+            floors = self.at(residue)
+            least, most = None, None
+            for line, slope in zip(self.bounds, slopes, strict=True):
+                value = line.at(residue, floors)
+                if slope > 0:
+                    low = -(value // slope)
+                    least = low if least is None or low > least else least
+                elif slope < 0:
+                    high = value // -slope
+                    most = high if most is None or high < most else most
+                elif value < 0:
+                    break
+            else:
+                if least is None:
+                    raise Undecidable("sizes without a least one are not listed as runs")
+                if most is None or least <= most:
+                    last = None if most is None else residue + period * most
+                    first = residue + period * least
+                    yield Run(first, last, 1 if last == first else period)
+
+
+def _int(value: Any) -> int:
+    return int(value.to_python())
 
 
 def _hull(part: Any, step: int) -> Run | None:
