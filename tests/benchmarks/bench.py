@@ -279,7 +279,7 @@ def start() -> list[tuple[str, str]]:
         runs=3,
         seconds=15,
     )
-    firsts = [tuple(map(float, fresh(_FIRST).split())) for _ in range(5)]
+    _, *firsts = [tuple(map(float, fresh(_FIRST).split())) for _ in range(6)]
     traced, formula = (Spread(runs) for runs in zip(*firsts, strict=True))
     first, _ = map(float, fresh(_MEMORY + _RESNET.format(root=root, depth=50)).split())
     _, resnet152 = map(float, fresh(_MEMORY + _RESNET.format(root=root, depth=152)).split())

@@ -97,6 +97,11 @@ def interleaved(
 
 
 def fresh(code: str) -> str:
-    """What a new python process prints that runs `code`."""
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    return done.stdout.strip()
+    """What a new python process prints that runs `code`, with what python compiles kept on disk, as
+    an installed package has it: of two runs the second is that of a user.
+    """
+    settings = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    run = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=settings
+    )
+    return run.stdout.strip()
