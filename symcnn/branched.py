@@ -123,8 +123,11 @@ class Branched(Network):
         if refusal is None and self._at is not None:
             branch: Network = self._at(values)
             return branch
+        raise self._refused(values, refusal)
+
+    def _refused(self, values: Mapping[str, Any], refusal: Refusal | None) -> InvalidInput:
         where = f" at {refusal.path[-1].where}: {refusal.said}" if refusal and refusal.said else ""
-        raise InvalidInput(
+        return InvalidInput(
             f"the model refuses {assignment(values)}{where}",
             cure=lambda: nearest_in(self.valid_inputs, values),
         )
@@ -226,16 +229,20 @@ class Branched(Network):
 
     def given(self, **values: Number) -> Network:  # type: ignore[override]
         """See `Network.given`: the branches that the values leave."""
-        try:
-            nets = self._those(lambda net: net.given(**values), InvalidInput, ShapeMismatch)
-        except (InvalidInput, ShapeMismatch):
-            if self._at is None:
-                raise
-            return elsewhere(self, values)
         found, refusals = check_values(self.symbol_atoms, values), []
+        first: Refusal | None = None  # that the values leave
         for refusal in self.refusals:
             with suppress(AnotherBranch):
                 refusals.append(Refusal(Replay((), found, refusal.path).guards, refusal.said))
+                first = first or refusal
+        try:
+            nets = self._those(lambda net: net.given(**values), InvalidInput, ShapeMismatch)
+        except (InvalidInput, ShapeMismatch) as error:
+            if self._at is not None:
+                return elsewhere(self, values)
+            if isinstance(error, AnotherBranch):  # of them all
+                raise self._refused(values, first) from None
+            raise
         at = _nowhere if self._at is None else At(self._at, found)
         names = [n for n in self.sizes if n not in values]
         return further(self, union(nets, names, refusals, self.unfollowed, at), values)

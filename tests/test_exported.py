@@ -178,3 +178,19 @@ def test_what_a_program_checks_belongs_to_the_domain() -> None:
 def test_a_check_that_is_not_read_is_refused() -> None:
     with pytest.raises(UnsupportedOperation, match=r"the program checks .*round"):
         symcnn.from_exported(exported(lambda x: x[:, :, : round(x.shape[2] / 2)]))
+
+
+def test_an_input_of_a_program_has_the_dtype_of_its_example() -> None:
+    class Biased(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = torch.nn.Linear(4, 4).double()
+            self.bias = torch.randn(4)  # float32, as no parameter is
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            made = self.linear(x + self.bias)
+            assert isinstance(made, torch.Tensor)
+            return made
+
+    program = torch.export.export(Biased(), (torch.randn(2, 4).double(),))
+    assert symcnn.from_exported(program).output_shape == (2, 4)

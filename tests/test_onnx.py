@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
 
@@ -519,3 +520,20 @@ def test_a_clip_bounds_by_attributes_tensors_or_nothing(opset: int) -> None:
     assert shape("Clip", IMAGE, opset=opset) == "(N, 3, H, W)"
     assert shape("Clip", IMAGE, {"most": np.float32(6)}, opset=17) == "(N, 3, H, W)"
     assert shape("Clip", IMAGE, opset=6, max=6.0) == "(N, 3, H, W)"
+
+
+@pytest.mark.parametrize("size", [33, 35, 36, 37, 38])
+def test_whole_numbers_are_divided_towards_zero(size: int) -> None:
+    """What torch.onnx.export writes of ``(35 - h)//2``, rows that F.pad adds, or takes off."""
+    nodes = [
+        helper.make_node("Shape", ["x"], ["sizes"], start=2, end=3),
+        helper.make_node("Sub", ["target", "sizes"], ["missing"]),
+        helper.make_node("Div", ["missing", "two"], ["before"]),
+        helper.make_node("Concat", ["before", "zero"], ["pads"], axis=0),
+        helper.make_node("Pad", ["x", "pads", "", "axis"], ["y"]),
+    ]
+    tables = {"target": np.array([35]), "two": np.array([2]), "zero": np.array([0])}
+    given = model(nodes, {"x": ["N", 3, "H", "W"]}, tables={**tables, "axis": [2]}, opset=18)
+    before = torch.div(torch.tensor(35 - size), 2, rounding_mode="trunc")
+    made = symcnn.from_onnx(given).shape_at(N=1, H=size, W=8)
+    assert made == (1, 3, size + int(before), 8)

@@ -765,6 +765,18 @@ def test_what_a_forward_refuses_at_numbers_is_a_size_that_it_does_not_take() -> 
         net.shape_at(H=2, W=7)
 
 
+def test_a_number_that_the_model_refuses_is_told_in_the_words_of_the_model() -> None:
+    class Groups(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            assert len(x) <= 4 or len(x) % 4 == 0, "a batch of fours"
+            return x.reshape(min(len(x), 4), -1, *x.shape[1:]).mean(0)
+
+    net = symcnn.from_torch(Groups(), "N 3 H W")
+    for sizes in ({"N": 5}, {"N": 5, "H": 8, "W": 8}):
+        with pytest.raises(InvalidInput, match=r"the model refuses N=5.*a batch of fours"):
+            net.given(**sizes)
+
+
 QUOTIENTS = {
     "by a quotient that may be 0": lambda n, c, h, w: (n, 36 // h, h * w * c // (36 // h)),
     "by a quotient of a quotient": lambda n, c, h, w: (n, 7 // (7 // h), -1),

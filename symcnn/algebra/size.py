@@ -313,6 +313,14 @@ def ceildiv(num: Int, den: Int) -> Int:
     return -floordiv(-num, den)
 
 
+def truncdiv(num: Int, den: Int) -> Int:
+    """``num/den`` towards zero, for ``den >= 1``: the floor above zero, the ceiling below."""
+    low = lower(num)
+    if low is not None and low >= 0:
+        return floordiv(num, den)
+    return maximum(floordiv(num, den), 0) + minimum(ceildiv(num, den), 0)
+
+
 @lru_cache(maxsize=4096, typed=True)
 def mod(num: Int, den: Int) -> Int:
     """``num - den*floor(num/den)``: python's ``%``."""

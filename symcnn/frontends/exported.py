@@ -22,6 +22,7 @@ from symcnn.frontends.program_sizes import UNREAD, Proportion, calculated, guard
 from symcnn.lazy import uncollected
 from symcnn.network import Network
 from symcnn.sets.condition import Condition, Requirement
+from symcnn.trace.dtype import named
 from symcnn.trace.graph import OPS, Constant, Parameter, SymbolicTensor, tensor
 from symcnn.trace.tape import Guard, Tape, entails
 
@@ -177,13 +178,11 @@ class _Run:
 
         if not isinstance(value, torch.Tensor):
             return value
-        dims, dtype = tuple(value.shape), str(value.dtype).removeprefix("torch.")
+        dims, dtype = tuple(value.shape), named(value.dtype)
         if learned or isinstance(value, torch.nn.Parameter):
             leaf = Parameter(dims, name, trainable=value.requires_grad, dtype=dtype)
             return self.parameters.setdefault(name, leaf)
-        buffer = Constant(dims, name, dtype=dtype, owned=True)
-        buffer.boolean = value.dtype is torch.bool
-        return self.buffers.setdefault(name, buffer)
+        return self.buffers.setdefault(name, Constant(dims, name, dtype=dtype, owned=True))
 
     def require_range(self, size: Int, span: ValueRanges[sympy.Expr]) -> None:
         """The range of a dimension belongs to the domain."""
@@ -507,7 +506,6 @@ def _symbolic(value: Any, names: Mapping[str, str], name: str) -> Any:
     import torch
 
     if isinstance(value, torch.Tensor):
-        tensor = SymbolicTensor(tuple(_size(d, names) for d in value.shape), name=name)
-        tensor.boolean = value.dtype is torch.bool
-        return tensor
+        dims, dtype = tuple(_size(d, names) for d in value.shape), named(value.dtype)
+        return SymbolicTensor(dims, name=name, dtype=dtype)
     return _size(value, names) if isinstance(value, torch.SymInt) else value

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, Union
 
 import numpy as np
 
-from symcnn.algebra.size import Int, Size, is_whole, lower, maximum, minimum
+from symcnn.algebra.size import Int, Size, is_whole, lower, maximum, minimum, truncdiv
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.trace.graph import Constant, Dims, SymbolicTensor
 from symcnn.trace.tape import entails
@@ -219,9 +219,9 @@ def quotient(a: Int, b: Int) -> Int:
         raise Unknown
     if isinstance(a, int) and isinstance(b, int):
         return abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
-    if not known_to_be_at_least(a, 0) or not known_to_be_at_least(b, 1):
+    if not known_to_be_at_least(b, 1):
         raise Unknown
-    return a // b
+    return a // b if known_to_be_at_least(a, 0) else truncdiv(a, b)
 
 
 def ratio(a: int | Fraction | Size, b: Element) -> Element:

@@ -27,11 +27,10 @@ from symcnn.algebra.size import (
     exact_or_fail,
     floordiv,
     lower,
-    maximum,
-    minimum,
     mod,
     prod,
     symbols_of,
+    truncdiv,
 )
 from symcnn.ops.shape import left_over, on_coarsest_floors, unfloored, whole_quotient
 from symcnn.sets.condition import Condition
@@ -77,19 +76,11 @@ def _half_even(num: Int, den: Int) -> Int:
     return up - (floordiv(lift, whole) - floordiv(lift - 1, whole))
 
 
-def _trunc(num: Int, den: Int) -> Int:
-    """Towards zero: the floor of what is positive, the ceiling of what is negative."""
-    low = lower(num)
-    if low is not None and low >= 0:
-        return floordiv(num, den)
-    return maximum(floordiv(num, den), 0) + minimum(ceildiv(num, den), 0)
-
-
 CLOSED: dict[str, Callable[[Int, Int], Int]] = {
     "floor": floordiv,
     "ceil": ceildiv,
     "round": _half_even,
-    "trunc": _trunc,
+    "trunc": truncdiv,
 }
 
 

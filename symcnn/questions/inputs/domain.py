@@ -216,6 +216,8 @@ def nearest_in(ask: Callable[[], InputSet], sizes: Mapping[str, int]) -> str:
         domain = ask()
         if not domain:
             return "no input of any size is valid"
+        if not sizes.keys() >= set(domain.shown):  # some are still free
+            return f"valid inputs: {domain.describe()}"
         where = {name: sizes[name] for name in domain.shown}
         best = by_name(domain.shown, domain.nearest(*where.values()))
         if best == where:  # only the batch is at fault
