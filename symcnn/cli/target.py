@@ -334,7 +334,10 @@ def _cure(target: Target, factory: object) -> str:
         return "give its arguments: NAME(depth=18)"
     bare = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
     shown = signature.replace(parameters=bare, return_annotation=signature.empty)
-    return f"its arguments, as literals: {target.name}{shown}"
+    return (
+        f"its arguments, as literals: {target.name}{shown}; "
+        "for what is no literal, name a function without arguments in a file: PATH.py:NAME"
+    )
 
 
 def torch_module_of(text: str, device: str = "meta") -> torch.nn.Module:
