@@ -166,3 +166,15 @@ def test_a_grid_around_the_middle_has_as_many_numbers_as_there_are_rows() -> Non
         "x = x * y[:, None] * torch.arange(0, w / 3)[:1]",
     )
     assert net.complete
+
+
+def test_tokens_are_padded_to_whole_groups_by_those_before() -> None:
+    """ATD (super-resolution): where a branch cut its groups, the domain was Undecidable."""
+    net = traced(
+        "n, size = x.shape[2] * x.shape[3], min(x.shape[2] * x.shape[3], 8)",
+        "more = -(-n // size) * size - n",
+        "x = x.flatten(2)",
+        "x = torch.cat([x, x[:, :, n - more:].flip(2)], 2).unflatten(2, (-1, size))",
+    )
+    assert net.complete
+    assert str(net.valid_inputs()) == "H >= 1 and W >= 1"

@@ -588,3 +588,26 @@ def test_a_product_with_a_quotient_of_sizes_is_at_least_1_where_each_factor_is()
     condition = Condition(h // 2 * (h // w), ">=", 1)
     found = input_set(["H", "W"], [condition])
     assert found == input_set(["H", "W"], [Condition(h, ">=", 2), Condition(h, ">=", w)])
+
+
+TOKENS = h * w
+
+
+@pytest.mark.parametrize("relation", [">=", "=="])
+@pytest.mark.parametrize(
+    "gap",
+    [
+        2 * TOKENS - 16 * ((TOKENS + 15) // 16),  # flipped to whole groups, as ATD pads its tokens
+        (TOKENS + 3) // 2 - TOKENS,
+        TOKENS + 7 * ((h + 1) * (w + 1) // 16),
+        2 * (h + 1) * (w + 1) - 16 * (((h + 1) * (w + 1) + 15) // 16),
+        3 * (h // 2) * ((w + 3) // 4) - 8 * (((h // 2) * ((w + 3) // 4) + 7) // 8) - 9,
+        maximum(TOKENS, 16) - (TOKENS + 20) // 2,
+        TOKENS % 6 - TOKENS % 9 - 2,
+    ],
+    ids=str,
+)
+def test_what_speaks_of_one_product_is_a_condition_on_that_number(gap: Size, relation: Any) -> None:
+    condition = Condition(gap, relation, 0)
+    found = two(condition)
+    assert {p for p in _brute(Condition(1, "==", 1), 40) if p in found} == _brute(condition, 40)

@@ -2,7 +2,7 @@
 
 What is quasi-affine is written down for isl as it stands, over the dimensions x0, x1, ...; names of
 users never reach isl's parser. What is not becomes a union of what is, by the laws of
-`symcnn.sets.products`, under what is known from the other requirements. Five laws keep small what
+`symcnn.sets.products`, under what is known from the other requirements. Six laws keep small what
 isl is handed:
 
 - a bound on one monotone atom moves inside: ``floor(e/m) >= t`` is ``e >= m*t``, and
@@ -13,7 +13,8 @@ isl is handed:
 - **what is equal is substituted first**: where requirements leave one size in a few residue classes
   ``H = p*q + r``, those with floors in floors are written in q, where the floor normal form has
   taken them apart, and so on: windows in windows ask their question at their own scale;
-- what is linear for each value of a size is a finite union, where other conditions bound that size.
+- what is linear for each value of a size is a finite union, where other conditions bound that size;
+- what speaks of one product only is a condition on a number (`symcnn.sets.compound`).
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from functools import lru_cache, reduce
 from typing import TYPE_CHECKING, Any
 
 from symcnn.algebra import size as sz
-from symcnn.algebra.size import Int, Size, denominator, symbols_of
+from symcnn.algebra.size import Int, Size, denominator, symbols_of, with_values
 from symcnn.errors import InvalidInput, Undecidable
 from symcnn.sets import scales
+from symcnn.sets.compound import through_one
 from symcnn.sets.condition import (
     AnyOf,
     Condition,
@@ -53,7 +55,7 @@ from symcnn.sets.isl import (
     spent,
     too_much,
 )
-from symcnn.sets.products import cases, is_linear, undecidable
+from symcnn.sets.products import Cases, cases, is_linear, undecidable
 from symcnn.sets.region import Region
 from symcnn.sets.remainders import collapsed
 from symcnn.sets.runs import Run, runs_of
@@ -540,7 +542,8 @@ def meeting(requirement: Requirement, known: Sizes) -> Region:
     if is_linear(_gap(requirement)):
         linear = Writer(known.names).set([requirement])
         return known.region.intersect(Region(known.names, {frozenset(): linear}))
-    found_cases = cases(requirement, known)
+    if (found_cases := _of_one(requirement)) is None:
+        found_cases = cases(requirement, known)
     if found_cases is None:
         return _by_values(requirement, known)
     found = Region.of(known.names, [])
@@ -571,6 +574,24 @@ def meeting(requirement: Requirement, known: Sizes) -> Region:
         if not here.is_empty():
             found = found.union(here)
     return found
+
+
+def _of_one(condition: Condition) -> Cases | None:
+    """A condition on one product of sizes, as runs of that; None for others, and for a run."""
+    gap, name = _gap(condition), "product"
+    gap = gap * denominator(gap)
+    found = through_one(gap, name) if isinstance(gap, Size) else None
+    low = sz.lower(found[0]) if found is not None else None
+    if found is None or low is None:
+        return None
+    (whole, of_it), below = found, int(low) - 1
+    asked = Condition(with_values(of_it, {name: Size.symbol(name) + below}), condition.relation, 0)
+    with suppress(Undecidable):
+        runs = runs_of(_group((name,), [asked], []).isl)
+        parts = [run.moved(below).conditions(whole) for run in runs]
+        again = any(_gap(part) in (gap, -gap) for each in parts for part in each)
+        return None if again or len(parts) > MANY else [[*each] for each in parts]
+    return None
 
 
 def _by_values(requirement: Condition, known: Sizes) -> Region:

@@ -56,6 +56,10 @@ class Run:
         """How many sizes; None if there is no end to them."""
         return None if self.last is None else (self.last - self.first) // self.step + 1
 
+    def moved(self, by: int) -> Run:
+        """All of them with a number more."""
+        return Run(self.first + by, None if self.last is None else self.last + by, self.step)
+
     def conditions(self, x: Size) -> list[Condition]:
         """The same as conditions on `x`."""
         found = []
