@@ -197,11 +197,11 @@ def test_a_question_that_sizes_decide_is_a_branch() -> None:
 def test_what_an_operation_leaves_open_is_refused_with_its_line() -> None:
     class Model(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            y = torch.linalg.qr(x)[0]
+            y = torch.linalg.eigh(x)[1]
             return y if y.is_contiguous() else y * 2
 
     with pytest.raises(
-        symcnn.DataDependent, match=r"test_layout\.py:\d+, which linalg_qr leaves open"
+        symcnn.DataDependent, match=r"test_layout\.py:\d+, which linalg_eigh leaves open"
     ):
         symcnn.from_torch(Model(), "N L 3")
 
@@ -336,6 +336,44 @@ def test_a_view_of_what_an_operation_leaves_open_is_refused_by_name() -> None:
     with pytest.raises(symcnn.DataDependent, match="which rot90 leaves open") as caught:
         symcnn.from_torch(module, "N 3 H W")
     assert "contiguous()" in caught.value.cure
+
+
+SOLVED: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    "an inverse": lambda a, b: torch.inverse(a),
+    "an inverse, and whether there is one": lambda a, b: torch.linalg.inv_ex(a)[0],
+    "a factor": lambda a, b: torch.linalg.cholesky_ex(a)[0],
+    "an orthogonal factor": lambda a, b: torch.linalg.qr(b)[0],
+    "a triangular factor": lambda a, b: torch.linalg.qr(b, mode="complete")[1],
+    "a solution": lambda a, b: torch.linalg.solve(a, b),
+    "a solution of a triangle": lambda a, b: torch.linalg.solve_triangular(a, b, upper=True),
+    "a solution by a factor": lambda a, b: torch.cholesky_solve(b, a),
+}
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("name", SOLVED)
+def test_what_linear_algebra_makes_lies_column_after_column(name: str, transposed: bool) -> None:
+    class Solved(nn.Module):
+        def forward(self, a: torch.Tensor, b: torch.Tensor) -> Any:
+            made = SOLVED[name](a.mT if transposed else a, b)
+            return made.mT.view(-1, made.shape[-2]), made.stride()
+
+    a, b = torch.eye(3).repeat(2, 1, 1), torch.ones(2, 3, 4)
+    net = symcnn.from_torch(Solved(), "N 3 3", "N 3 K")
+    _, strides = Solved()(a, b)
+    assert net.given(N=2, K=4).outputs[1] == strides
+
+
+def test_a_projection_by_an_inverse_is_viewed_as_a_grid() -> None:
+    class Warp(nn.Module):
+        def forward(self, x: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+            n, _, h, w = x.shape
+            places = torch.matmul(torch.matmul(matrix, torch.inverse(matrix)), x.flatten(2))
+            grid = torch.stack((places[:, 0], places[:, 1]), 2).view(n, h, w, 2)
+            return F.grid_sample(x, grid, align_corners=False)
+
+    net = symcnn.from_torch(Warp(), "N 3 H W", "N 3 3")
+    assert str(net.output_shape) == "(N, 3, H, W)"
 
 
 def test_a_view_with_numbers_asks_what_it_asks_with_symbols() -> None:

@@ -31,6 +31,7 @@ from symcnn.ops.registry import (
     require_rank,
     whole_axes,
 )
+from symcnn.ops.storage import products
 from symcnn.sets.condition import Requirement
 from symcnn.trace.graph import Node, Result, SymbolicTensor
 
@@ -80,7 +81,7 @@ _CPU: Any = {"autocast": dtypes.SINGLE_ON_CPU}
 _square_rules(
     "linalg_inv inverse linalg_cholesky cholesky cholesky_inverse",
     lambda b, n: ((*b, n, n),),
-    scrambles=True,
+    saves=products.columns,
     **_CPU,
 )
 _square_rules("matrix_exp", lambda b, n: ((*b, n, n),), takes="float complex")
@@ -115,6 +116,7 @@ _square_rules(
     "linalg_inv_ex linalg_cholesky_ex",
     lambda b, n: ((*b, n, n), b),
     dtype=dtypes.then(dtypes.first, dtypes.always("int32")),
+    saves=products.columns,
 )
 _square_rules("linalg_det det", lambda b, n: (b,))
 _square_rules("logdet", lambda b, n: (b,), **_CPU)
@@ -156,7 +158,7 @@ def svdvals(A: SymbolicTensor, **kwargs: object) -> Result:  # noqa: N803
     return _result(len(batch), (*batch, minimum(m, n)))
 
 
-@_factors("linalg_qr")
+@_factors("linalg_qr", saves=products.columns)
 def linalg_qr(A: SymbolicTensor, mode: str = "reduced", **kwargs: object) -> Result:  # noqa: N803
     """``Q, R``, with as many columns as fit, or all of them."""
     batch, m, n = _matrices(A, "qr")
@@ -166,7 +168,7 @@ def linalg_qr(A: SymbolicTensor, mode: str = "reduced", **kwargs: object) -> Res
     return _result(len(batch), (*batch, m, k), (*batch, k, n))
 
 
-@_factors("qr", scrambles=True)
+@_factors("qr", saves=products.columns)
 def old_qr(input: SymbolicTensor, some: bool = True) -> Result:
     """The old form of `linalg_qr`."""
     return linalg_qr.__wrapped__(input, "reduced" if some else "complete")  # type: ignore[no-any-return, attr-defined]
@@ -221,7 +223,7 @@ def _solution(
     )
 
 
-@_factors("linalg_solve", same_dtype="A B")
+@_factors("linalg_solve", same_dtype="A B", saves=products.solution)
 def solve(
     A: SymbolicTensor,  # noqa: N803
     B: SymbolicTensor,  # noqa: N803
@@ -240,7 +242,7 @@ def solve(
     return _solution("solve", A, B, left=left)
 
 
-@_factorisation("linalg_solve_triangular", takes=_SINGLE)
+@_factorisation("linalg_solve_triangular", takes=_SINGLE, saves=products.columns)
 def solve_triangular(
     A: SymbolicTensor,  # noqa: N803
     B: SymbolicTensor,  # noqa: N803
@@ -253,7 +255,7 @@ def solve_triangular(
     return _solution("solve_triangular", A, B, left=left)
 
 
-@_factors("cholesky_solve", scrambles=True, same_dtype="input input2")
+@_factors("cholesky_solve", same_dtype="input input2", saves=products.columns)
 def cholesky_solve(input: SymbolicTensor, input2: SymbolicTensor, **kwargs: object) -> Result:
     """The solution of a system whose matrix is given by its factor."""
     return _solution("cholesky_solve", input, input2, 1)

@@ -20,13 +20,14 @@ from symcnn.ops.autograd import Gradients
 from symcnn.ops.operation import Operation, operation_of, record_of
 from symcnn.ops.storage import Layout, Memory
 from symcnn.ops.storage.maps import recurrent
+from symcnn.ops.storage.products import columns, solution
 from symcnn.ops.storage.views import View, contiguous
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Node, SymbolicTensor
 from symcnn.trace.tape import Tape
 
 #: Laws of memory by which a result lies alike wherever the inputs lie.
-_APART = (contiguous, recurrent)
+_APART = (columns, contiguous, recurrent, solution)
 
 Decide = Callable[[Condition], bool]
 

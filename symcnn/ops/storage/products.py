@@ -11,6 +11,7 @@ from symcnn.ops.registry import normal_dims, ntuple
 from symcnn.ops.storage.layouts import (
     LAST,
     Dims,
+    KeptUnknownError,
     Layout,
     UnknownError,
     copied_strides,
@@ -347,3 +348,21 @@ def windows(m: Memory, node: Node) -> None:
     layout = m.fresh(node.outputs[0].dims)
     layout.storage.elements = maximum(prod(first_of(node).dims), prod(node.outputs[0].dims))
     m.place(layout)
+
+
+def columns(m: Memory, node: Node) -> None:
+    """Matrices of linear algebra lie column after column, however those lie that they are made of.
+    Nobody wrote down what autograd keeps of them.
+    """
+    n = len(node.outputs[0].dims)
+    for i, t in enumerate(node.outputs):
+        m.place(m.fresh(t.dims, None, (*range(n - 2), n - 1, n - 2) if t.ndim == n else None), i)
+    raise KeptUnknownError("")
+
+
+def solution(m: Memory, node: Node) -> None:
+    """Columns, unless the matrix stands to the right, or the right-hand side is one vector."""
+    matrix, side = node.inputs[:2]
+    if not node.arguments["left"] or side.ndim < matrix.ndim:
+        raise UnknownError("")
+    columns(m, node)
