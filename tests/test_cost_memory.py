@@ -581,6 +581,21 @@ def test_a_constant_made_on_the_way_lives_from_its_first_reader() -> None:
     assert net.cost().at(N=1, L=1000).peak == 4 * (500_000 + 1_000_000 + 1_000_000 + 1000)
 
 
+@pytest.mark.parametrize("part", [lambda kept: kept[0], lambda kept: kept[0][1:].mT])
+def test_the_peak_leaves_out_a_tensor_that_is_there_before_the_forward(part: Any) -> None:
+    class Biased(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.kept = [torch.zeros(3, 7, 7)]  # no buffer: as a table kept for inference
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return (x * 2 + part(self.kept)[-2:]).softmax(-1) + torch.tensor([[1.0] * 7] * 7)
+
+    module, x = Biased(), torch.zeros(3, 2, 7, 7)
+    peak = symcnn.from_torch(module, "N 2 7 7").cost().at(N=3).peak
+    assert peak == torch_peak(module, module, [x])[0] == 3 * x.nbytes + 4 * 7 * 7
+
+
 class Blocks(nn.Module):
     """Swin2SR: tokens of blocks of 8 x 8 back into a map; H is 8*(H//8) in the domain only."""
 

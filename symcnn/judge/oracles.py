@@ -217,8 +217,9 @@ def torch_peak(
     operations; how many storages they are in; and the same bytes with every storage rounded up to
     the 512 bytes in which CUDA's allocator deals.
 
-    Inputs count throughout, parameters and buffers do not. That is what torch's own references
-    keep alive: a python variable may keep a tensor longer than its last reader needs it.
+    Inputs count throughout; parameters, buffers and what else is there before the forward do not.
+    That is what torch's own references keep alive: a python variable may keep a tensor longer than
+    its last reader needs it.
     """
     import torch
     from torch.multiprocessing.reductions import StorageWeakRef
@@ -240,6 +241,11 @@ def torch_peak(
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
             nonlocal worst
+            if func is not torch.ops.aten.lift_fresh.default:  # whose argument was made just now
+                for t in tensors_of((args, kwargs or {})):
+                    storage = t.untyped_storage()
+                    if storage._cdata not in alive:
+                        own[storage._cdata] = storage
             made = func(*args, **(kwargs or {}))
             for key in [key for key, (ref, _) in alive.items() if ref.expired()]:
                 del alive[key]

@@ -192,7 +192,7 @@ class Parameter(SymbolicTensor):
 class Constant(SymbolicTensor):
     """A tensor that is neither input nor parameter: a buffer, a literal."""
 
-    __slots__ = ("owned", "stored", "strides")
+    __slots__ = ("held", "owned", "stored", "strides")
 
     def __init__(self, dims: Dims, name: str = "", *, dtype: str = "", owned: bool = False) -> None:
         self.dims, self.node, self.name, self.dtype = dims, None, name, dtype
@@ -200,6 +200,7 @@ class Constant(SymbolicTensor):
         self.strides: tuple[int, ...] | None = None  # where it does not lie in plain order
         self.stored: int | None = None  # elements of the memory that it is part of, if these differ
         self.owned = owned  # its memory is the module's: a buffer, or part of one
+        self.held = False  # it is there before the forward and after it: a tensor in an attribute
 
 
 #: What an operation makes: a tensor, or several.

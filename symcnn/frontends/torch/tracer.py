@@ -616,8 +616,9 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
                     raise AliasFound
                 return base._value
             with torch._C.DisableTorchFunction():
-                owned = real.untyped_storage()._cdata in self.own
-                found = constant_of(real, owned=owned)
+                storage = real.untyped_storage()._cdata
+                found = constant_of(real, owned=storage in self.own)
+                found.held = not self.writes.made_here(storage)
             self.leaves[id(real)] = self.with_ends(found, real)
             self.real.append(real)
         return found

@@ -51,6 +51,7 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.originals: dict[int, torch.Tensor] = {}  # by the id of its alias
         self.made: dict[int, weakref.ref[torch.Tensor]] = {}  # results of the run, by id
         self.fresh: set[int] = set()  # storages that the run made
+        self.lifted: set[int] = set()  # and those that it made of numbers, and maybe of an array's
         self.copies: dict[int, torch.UntypedStorage] = {}  # of storages written to
         self.counts: list[tuple[torch.Tensor, int]] = []  # counters raised, not looked at yet
         self.generators: dict[int, torch.Generator] = {}
@@ -238,7 +239,13 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
             for tensor in result if isinstance(result, (tuple, list)) else (result,):
                 if is_plain(tensor) and tensor.layout is torch.strided:
                     self.fresh.add(_storage(tensor))
+        if func is _LIFT:
+            self.lifted.add(_storage(result))
         return result
+
+    def made_here(self, storage: int) -> bool:
+        """Whether the run made a storage; of those it did not, the memory is held before it."""
+        return storage in self.fresh or storage in self.lifted
 
     def _before_write(self, tensor: torch.Tensor) -> None:
         """Give the tensor memory of the run's own."""
@@ -289,6 +296,7 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
 _drawing = threading.Lock()
 _ADD = torch.Tensor.add_
 _EMPTY = torch.ops.aten.empty.memory_format
+_LIFT = torch.ops.aten.lift_fresh.default
 
 
 #: Where a run is: in python's hands, in a function of torch, or in this module's own work.

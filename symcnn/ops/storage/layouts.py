@@ -34,7 +34,7 @@ class Storage:
         self.elements, self.width = elements, width
         self.taken: Int = 1
         self.behind: Storage | None = None
-        self.kind = kind  # "input", "activation", "extra" (made for the backward pass), "own"
+        self.kind = kind  # "input", "activation", "extra" (for the backward pass), "held", "own"
 
     def parts(self) -> list[tuple[Storage, Int]]:
         """The storages that it may be, each with 1 where it is that, and 0 elsewhere."""

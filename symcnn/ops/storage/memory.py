@@ -67,8 +67,10 @@ class Memory:
         """Where a tensor lies; leaves are in plain order."""
         found = self.layouts.get(t)
         if found is None:
-            owned = isinstance(t, Parameter) or (isinstance(t, Constant) and t.owned)
-            kind = "own" if owned else "input"
+            constant = t if isinstance(t, Constant) else None
+            owned = isinstance(t, Parameter) or (constant is not None and constant.owned)
+            held = constant is not None and constant.held
+            kind = "own" if owned else "held" if held else "input"
             elements = getattr(t, "stored", None) or prod(t.dims)
             storage = Storage(elements, self.width_of(t), kind)
             strides = getattr(t, "strides", None) or in_order(t.dims)
