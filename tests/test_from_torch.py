@@ -783,6 +783,17 @@ class Detections:
         assert all(m.is_floating_point() for m in self.maps)
 
 
+def test_a_size_that_comes_out_is_a_formula_as_those_in_a_shape() -> None:
+    class Patches(nn.Module):
+        def forward(self, x: torch.Tensor) -> Any:
+            x = torch.nn.functional.max_pool2d(x, 4)
+            return x.flatten(2), (x.shape[2], x.shape[3])
+
+    _, (rows, columns) = symcnn.from_torch(Patches(), "N 3 H W").outputs
+    assert (rows, columns) == (H // 4, W // 4)
+    assert sympy.sympify(rows).subs(H, 9) == 2
+
+
 def test_outputs_in_the_fields_of_a_dataclass_are_outputs() -> None:
     def forward(module: Any, x: torch.Tensor) -> Detections:
         small = module.conv(x)

@@ -406,6 +406,14 @@ def test_a_size_that_is_bounded_decides_what_is_linear_for_each_of_its_values() 
             assert ((h, w) in found) == (1 <= (h + 28) // 32 <= 7 and w % ((h + 28) // 32) == 0)
 
 
+def test_where_two_sizes_are_equal_a_product_is_of_one() -> None:
+    """What a U-Net of tokens asks, which takes the root of their number for both sides."""
+    square = [Condition(_H, "==", _W), Condition(_H * _W, "==", 4 * (_W // 2) ** 2)]
+    found = input_set(["H", "W"], square)
+    for h, w in itertools.product(range(1, 12), repeat=2):
+        assert ((h, w) in found) == all(c.holds({"H": h, "W": w}) for c in square)
+
+
 def test_a_product_without_a_bound_stays_undecided() -> None:
     with pytest.raises(Undecidable):
         input_set(["H", "W"], [Condition((_W // _H) * _H, "==", _W)])

@@ -8,6 +8,7 @@ Each law is exact, and applies to a whole kind:
 - ``a*f*g + b*f + c*g == d`` is a product equal to a number;
 - a product divisible by n is a case for each way to share out n;
 - what a polynomial leaves by n hangs on what its sizes leave, a case for each way;
+- two sizes that are equal wherever the question is are one;
 - ``f*g == a*b`` with ``f >= a >= 0`` and ``g >= b >= 0`` holds only factor by factor (or at 0);
 - a maximum is the argument that is not below the others;
 - a floor by a size has a case for each sign of that: by 0 nothing is divided;
@@ -18,8 +19,6 @@ Each law is exact, and applies to a whole kind:
 - a product grows where its factors are positive, and has a case for each sign of one;
 - a product of positive factors is not below any of them;
 - what grows with every size keeps a bound (`symcnn.sets.downset`).
-
-What such a law may use is passed in: what is `Facts` of the sizes so far.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from functools import lru_cache
-from itertools import islice, product
+from itertools import combinations, islice, product
 from math import gcd
 from typing import Protocol
 
@@ -447,6 +446,14 @@ def _reaching(condition: Condition, gap: Size, known: Facts) -> Cases | None:
     return None
 
 
+def _equal(condition: Condition, gap: Size, known: Facts) -> Cases | None:
+    """``h*w == 4*(w//2)**2`` is ``w**2 == 4*(w//2)**2`` of square images."""
+    for a, b in combinations(map(Size.symbol, sorted(symbols_of(gap))), 2):
+        if known.entails(Condition(a, "==", b)):
+            return [[Condition(sz.with_values(gap, {str(b): a}), condition.relation, 0)]]
+    return None
+
+
 def _paired(condition: Condition, gap: Size, known: Facts) -> Cases | None:
     """``f*g*... == a*b*...`` where ``f >= a >= 0`` and ``g >= b >= 0`` and so on.
 
@@ -651,6 +658,7 @@ _LAWS: tuple[Law, ...] = (
     _completed,
     _factor,
     _bounded,
+    _equal,
     _paired,
     _over,
     _divisor,

@@ -136,10 +136,13 @@ class Trace(Coverage):
     @cached_property
     def outputs(self) -> Any:
         """Output shapes, nested as the module returns them."""
-        return tree_map(
-            lambda t: Shape.of(map(self.simplest, t.dims)) if isinstance(t, SymbolicTensor) else t,
-            self._outputs,
-        )
+        return tree_map(self._spoken, self._outputs)
+
+    def _spoken(self, value: Any) -> Any:
+        """A tensor as its shape, and a size that the module returns, as users see them."""
+        if isinstance(value, SymbolicTensor):
+            return Shape.of(map(self.simplest, value.dims))
+        return public(self.simplest(value)) if isinstance(value, Size) else value
 
     def shapes(self, sizes: Mapping[str, int]) -> Any:
         """The output shapes at sizes, valid or not.
