@@ -9,6 +9,7 @@ import torch
 from click.testing import CliRunner
 from torch import Tensor
 from torch import nn as tnn
+from torch.nn import functional as F
 
 import symcnn
 from symcnn import nn
@@ -83,6 +84,60 @@ def test_a_pool_in_ceil_mode_is_exported_by_sizes_derived_from_a_dim() -> None:
     spec = symcnn.from_torch(model, "N 3 H W").spec("torch.export")
     assert spec.text.endswith("dynamic_shapes = ({0: N, 2: _h + 1, 3: _w + 1},)")
     exported(model, spec, 50)
+
+
+class Padded(tnn.Module):
+    def __init__(self, multiple: int) -> None:
+        super().__init__()
+        self.multiple = multiple
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = x.shape[2]
+        if h % self.multiple:
+            x = F.pad(x, (0, 0, 0, -h % self.multiple))
+        return F.relu(x)[:, :, :h]
+
+
+class Wider(tnn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x, x], 1) if x.shape[2] > 32 else torch.cat([x, x], 3)
+
+
+@pytest.mark.parametrize(
+    ("module", "parts"), [(Padded(4), 4), (Wider(), 2)], ids=["a rest", "a branch"]
+)
+def test_a_program_is_on_one_side_of_every_comparison(module: tnn.Module, parts: int) -> None:
+    spec = symcnn.from_torch(module, "N 3 H W").spec("torch.export")
+    assert len(spec.parts) == parts
+    assert spec.loses == ()
+    for part in spec.parts:
+        first, last, step = part.sizes["H"]
+        second = first + 4 * step
+        assert last is None or second < last
+        program = exported(module, part, second).module()
+        for size in (second, second + step, second + 2 * step):
+            x = torch.zeros(2, 3, size, second)
+            assert program(x).shape == module(x).shape
+
+
+def test_more_programs_than_can_be_written_are_told() -> None:
+    spec = symcnn.from_torch(Padded(128), "N 3 H W").spec("torch.export")
+    assert {part.sizes["H"] for part in spec.parts} == {(128, None, 128), (1, None, 128)}
+    assert spec.loses == ("all but the first rest: there is a program for each H % 128",)
+
+
+def test_what_is_resized_or_padded_whatever_its_size_is_one_program() -> None:
+    class Resized(tnn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            y = F.interpolate(F.max_pool2d(x, 4), x.shape[2:])
+            return F.pad(torch.cat([x, y], 1), (0, 0, 0, -x.shape[2] % 4))
+
+    module = Resized()
+    (part,) = symcnn.from_torch(module, "N 3 H W").spec("torch.export").parts
+    program = exported(module, part, 33).module()
+    for size in (32, 34, 63):
+        x = torch.zeros(2, 3, size, size)
+        assert program(x).shape == module(x).shape
 
 
 def test_one_part_per_residue_class() -> None:

@@ -8,11 +8,21 @@ axes together and is no product is told as a loss, never left out without a word
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, product
+from math import lcm, prod
 from typing import Any
 
-from symcnn.algebra.size import Int, Size, Symbol, symbols_of
+from symcnn.algebra.size import (
+    Floor,
+    Int,
+    Size,
+    Symbol,
+    every_atom,
+    mod,
+    symbols_of,
+    with_values,
+)
 from symcnn.errors import BadSpec, NoSolution
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.sets.inputset import InputSet, input_set
@@ -86,30 +96,40 @@ def _wish(name: str, said: Any) -> Wish:
     )
 
 
-def boxes(net: Trace, told: Mapping[str, Wish], *, growing_only: bool = False) -> list[Box]:
+def boxes(net: Trace, told: Mapping[str, Wish], *, as_program: bool = False) -> list[Box]:
     """The domain of a network as boxes, most useful first: those that reach furthest.
 
     Args:
         net: the network.
         told: what is asked of its sizes.
-        growing_only: only sizes at which no map on the way has a size of 0 or 1.
+        as_program: only sizes at which no map on the way has a size of 0 or 1, each box on one side
+            of whatever the forward compares, as a program of torch.export is.
 
     Raises:
         NoSolution: if there is no such size.
         BadSpec: if the network has no size that may vary.
     """
-    whole: InputSet | None = None
+    pieces: list[InputSet] = []
+    loses: tuple[str, ...] = ()
     for branch in net.branches:
         domain = branch.network.valid_inputs() & branch.where
         for name, wish in told.items():
             if name in domain.names:
                 domain = domain.where(*wish.conditions(name))
-        if growing_only:
-            domain = _grown(branch.network, domain)
-        whole = domain if whole is None else whole | domain
-    if whole is None or not whole:
+        if as_program:
+            found, left = _programs(branch.network, _grown(branch.network, domain))
+            pieces += found
+            loses += left
+        elif pieces:
+            pieces = [pieces[0] | domain]
+        else:
+            pieces = [domain]
+    if not any(pieces):
         raise NoSolution("the network takes no such size")
-    return sorted(_boxes(whole, net.symbols, told), key=_reach)
+    made = [box for piece in pieces if piece for box in _boxes(piece, net.symbols, told)]
+    if loses:
+        made[-1] = replace(made[-1], loses=(*made[-1].loses, *loses))
+    return sorted(made, key=_reach)
 
 
 def _reach(box: Box) -> Any:
@@ -170,6 +190,60 @@ def _products(
         return
 
 
+# Programs -------------------------------------------------------------------------------------
+
+
+def _programs(net: Trace, domain: InputSet) -> tuple[list[InputSet], tuple[str, ...]]:
+    """The classes of sizes at which every comparison has one outcome, and what they leave out.
+
+    What is padded to a multiple where it is none, or cut back, is compared with what it was: the
+    outcome hangs on the rest by that multiple.
+    """
+    steps = {name: step for name, step in _periods(net).items() if name in domain.names}
+    if not domain:
+        return [], ()
+    rests = product(*map(range, steps.values()))
+    classes = (domain.where(*map(_rest, steps, steps.values(), rest)) for rest in rests)
+    if prod(steps.values()) <= _MOST:
+        return [piece for piece in classes if piece], ()
+    every = " and ".join(f"{name} % {step}" for name, step in steps.items())
+    first = next(piece for piece in classes if piece)
+    return [first], (f"all but the first rest: there is a program for each {every}",)
+
+
+def _rest(name: str, step: int, rest: int) -> Condition:
+    return Condition(mod(Size.symbol(name), step), "==", rest)
+
+
+def _periods(net: Trace) -> dict[str, int]:
+    """By what multiple of a size what the forward compares repeats.
+
+    It compares what decides whether an operation runs, and torch the ends of a slice with the map.
+    """
+    found: dict[str, int] = {}
+    for node in net.nodes:
+        dims = [d for t in node.inputs for d in t.dims]
+        ends = _sizes_in(node.call.args, slices_only=True) if node.call else ()
+        for number in (node.taken, *(e - d for e in ends for d in (0, *dims))):
+            dens = [a.den for a in every_atom(number) if isinstance(a, Floor)]
+            step = lcm(*(den for den in dens if isinstance(den, int)))
+            for name in symbols_of(number):
+                moved = {name: Size.symbol(name) + step}
+                if step > 1 and with_values(number, moved) == number:
+                    found[name] = lcm(step, found.get(name, 1))
+    return found
+
+
+def _sizes_in(values: Sequence[Any], *, slices_only: bool = False) -> Iterator[Size]:
+    for value in values:
+        if isinstance(value, Size) and not slices_only:
+            yield value
+        elif isinstance(value, slice):
+            yield from _sizes_in((value.start, value.stop, value.step))
+        elif isinstance(value, (tuple, list)):
+            yield from _sizes_in(value, slices_only=slices_only)
+
+
 # Maps on the way ------------------------------------------------------------------------------
 
 
@@ -206,19 +280,15 @@ def compares(net: Trace) -> bool:
     return any(
         node.call is not None
         and (
-            any(map(_floored, (*node.call.args, *node.call.kwargs.values())))
+            any(
+                not isinstance(atom, Symbol)
+                for size in _sizes_in((*node.call.args, *node.call.kwargs.values()))
+                for atom in size.atoms()
+            )
             or node.arguments.get("ceil_mode") is True
         )
         for node in net.nodes
     )
-
-
-def _floored(value: Any) -> bool:
-    if isinstance(value, Size):
-        return any(not isinstance(atom, Symbol) for atom in value.atoms())
-    if isinstance(value, slice):
-        return any(map(_floored, (value.start, value.stop, value.step)))
-    return isinstance(value, (tuple, list)) and any(map(_floored, value))
 
 
 def _above_one(size: Int) -> Requirement | None:

@@ -68,7 +68,7 @@ def spec(net: Trace, target: str, sizes: Mapping[str, int | range]) -> Spec:
         raise BadSpec(f"no format is called {target!r}", cure=suggested(target, _FORMATS))
     told = wishes(net, sizes)
     own = _FORMATS[target]
-    found = boxes(net, told, growing_only=target == "torch.export")
+    found = boxes(net, told, as_program=target == "torch.export")
     job = _Job(net, told)
     if not net.complete:
         job.lose(net.scope)
