@@ -1,6 +1,7 @@
 """A traced tensor has the dtype that torch would give it: torch is the judge."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -377,3 +378,53 @@ def test_what_torch_promotes_or_casts_is_taken_under_autocast_too(
     want = forward(torch.randn(2, 3, 4, 6))
     assert net.output_shape == tuple(want.shape)
     assert f"torch.{net.nodes[-1].outputs[0].dtype}" == str(want.dtype)
+
+
+FILLS: dict[str, Callable[[torch.Tensor, Any], torch.Tensor]] = {
+    "full_like": lambda x, v: torch.full_like(x, v),
+    "new_full": lambda x, v: x.new_full((2,), v),
+    "fill_": lambda x, v: x.fill_(v),
+    "masked_fill": lambda x, v: x.masked_fill(x == 0, v),
+    "index_fill": lambda x, v: x.index_fill(0, torch.tensor([0]), v),
+    "scatter": lambda x, v: x.scatter(0, torch.zeros(1, 1, 1, 1).long(), v),
+    "pad": lambda x, v: F.pad(x, (1, 1), value=v),
+    "constant_pad_nd": lambda x, v: torch.constant_pad_nd(x, (1, 1), v),
+    "setitem": lambda x, v: _written(x, v),
+}
+
+
+def _written(x: torch.Tensor, value: Any) -> torch.Tensor:
+    x[:1] = value
+    return x
+
+
+NUMBERS = (0, -1, -0.5, 127, 128, -129, 255.5, 256, 65504, 65520, -1e9, 3.4e38, 2.0**63, 1e39)
+EDGES = (float("inf"), float("-inf"), float("nan"), True)
+
+
+@pytest.mark.parametrize("dtype", "bool uint8 int8 int64 float16 bfloat16 float32".split())
+@pytest.mark.parametrize("name", FILLS)
+def test_a_number_that_fills_a_tensor_is_one_of_its_dtype(name: str, dtype: str) -> None:
+    """An attention mask of -1e9 in float16, a pad of infinity in places: torch refuses both."""
+    for number in (*NUMBERS, *EDGES):
+
+        def forward(x: torch.Tensor, number: Any = number) -> torch.Tensor:
+            return FILLS[name](x.to(getattr(torch, dtype)), number)
+
+        refused = [True, True]
+        with suppress(RuntimeError, TypeError):
+            forward(torch.zeros(2, 3, 4, 6))
+            refused[0] = False
+        with suppress(symcnn.ShapeMismatch):
+            symcnn.from_torch(Run(forward), "2 3 4 6")
+            refused[1] = False
+        assert refused[0] == refused[1], number
+
+
+@pytest.mark.parametrize("name", ["full_like", "new_full", "fill_", "masked_fill", "pad"])
+def test_a_tensor_with_axes_fills_none(name: str) -> None:
+    module = Run(lambda x: FILLS[name](x, x.mean((0, 1, 2))))
+    with pytest.raises((RuntimeError, TypeError)):
+        module(torch.zeros(2, 3, 4, 6))
+    with pytest.raises(symcnn.ShapeMismatch, match="takes one value"):
+        symcnn.from_torch(module, "2 3 4 6")

@@ -26,6 +26,7 @@ from symcnn.ops.registry import (
     unpacked,
 )
 from symcnn.ops.storage import pointwise as points
+from symcnn.ops.takes import require_number
 from symcnn.ops.work import moves as rule
 from symcnn.trace.graph import Result, SymbolicTensor
 from symcnn.trace.tape import empties
@@ -56,6 +57,7 @@ Bound = Union[float, Size, SymbolicTensor]
 @rule("full", saves="", dtype=dtypes.full, uniform=True, value=values.created, sizes=True)
 def full(size: Sequence[Int], fill_value: object = None, **kwargs: object) -> Result:
     """A shape filled with one number."""
+    require_number("full", fill_value, dtypes.said((), kwargs))
     return made(*size)
 
 
@@ -174,6 +176,7 @@ def new_full(
     input: SymbolicTensor, size: Sequence[Int], fill_value: object, **kwargs: object
 ) -> Result:
     """A new tensor of the same type, filled with one number."""
+    require_number("new_full", fill_value, dtypes.said((), kwargs) or input.dtype)
     return _unread(made(*size))
 
 

@@ -16,10 +16,11 @@ Dtypes are torch's names for them; "" is the network's own, where layers do not 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from math import inf, isfinite
 from typing import Any
 
 from symcnn.algebra.size import Size
-from symcnn.trace.dtype import BYTES
+from symcnn.trace.dtype import BYTES, LARGEST
 from symcnn.trace.graph import Node, SymbolicTensor
 
 #: The dtypes of what an operation makes, from its node and the dtype of a python float: one for
@@ -52,6 +53,27 @@ def kind_of(dtype: str) -> int:
 def holds_floats(dtype: str) -> bool:
     """Whether it has numbers that are not whole, real or complex: what gradients are of."""
     return kind_of(dtype) >= _FLOAT
+
+
+def holds(dtype: str, number: complex) -> bool:
+    """Whether torch makes a number one of a dtype; of an unsigned one, a whole number may be less
+    than 0, and wraps around.
+
+    >>> holds("float16", -1e9), holds("bfloat16", -1e9), holds("float16", float("-inf"))
+    (False, True, True)
+    >>> holds("uint8", -1), holds("uint8", -1.0), holds("int64", float("inf"))
+    (True, False, False)
+    """
+    kind = kind_of(dtype)
+    if isinstance(number, complex):
+        within = holds(_real(dtype), number.real) and holds(_real(dtype), number.imag)
+        return within and (kind in (_BOOL, _COMPLEX) or number.imag == 0)
+    if kind == _INT:
+        signed = not dtype.startswith("u")
+        high = (1 << 8 * BYTES[dtype] - signed) - 1
+        low = -high - signed if signed or isinstance(number, int) else 0
+        return low <= number <= (high if isinstance(number, int) else float(high))
+    return kind == _BOOL or not isfinite(number) or abs(number) <= LARGEST.get(_real(dtype), inf)
 
 
 def promoted(a: str, b: str) -> str:

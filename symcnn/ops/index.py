@@ -47,7 +47,7 @@ from symcnn.ops.registry import (
 )
 from symcnn.ops.storage import maps, views
 from symcnn.ops.storage import pointwise as points
-from symcnn.ops.takes import require_part, require_same_dtype
+from symcnn.ops.takes import require_number, require_part, require_same_dtype
 from symcnn.ops.work import moves as rule
 from symcnn.sets.condition import Condition, Place, Requirement, Within
 from symcnn.trace.graph import Node, Result, SymbolicTensor, tensors_in
@@ -235,10 +235,16 @@ def _from_front(value: Int, size: Int) -> Int:
     return place if inside else maximum(place, 0)
 
 
+#: Torch writes any number into these by an index: infinity where it is too large.
+_ROUNDED = ("float16", "bfloat16")
+
+
 def _set(input: SymbolicTensor, index: Any, value: Any, *args: object, **kwargs: object) -> Result:
     """``x[index] = value``: the shape stays; the value must broadcast to what is picked."""
     places = tensors_in(index)
     masks = any(t.boolean for t in places)
+    if not isinstance(value, SymbolicTensor) and input.dtype not in _ROUNDED:
+        require_number("writing by an index", value, input.dtype)
     if places and isinstance(value, SymbolicTensor) and not (masks and prod(value.dims) == 1):
         require_same_dtype("writing by an index", (input.dtype, value.dtype))
     if masks:

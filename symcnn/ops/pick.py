@@ -26,7 +26,7 @@ from symcnn.ops.registry import (
     same_axes,
     whole_axes,
 )
-from symcnn.ops.takes import meant, not_taken
+from symcnn.ops.takes import meant, not_taken, require_number
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor
 
@@ -102,6 +102,8 @@ def scatter(
     requires += require_places(index, size, "scatter", lookup=False)
     if isinstance(src, SymbolicTensor):
         requires += _no_larger(index.dims, src.dims, "scatter")
+    else:
+        require_number("scatter", k.get("value", src), input.dtype)
     return Result(
         (input.dims,),
         same_axes(input.ndim),
@@ -203,6 +205,7 @@ def _written(
 @rule("index_fill", takes={"index": "int64"})
 def index_fill(input: SymbolicTensor, dim: int, index: SymbolicTensor, value: object) -> Result:
     """Places of one axis, from the front or the end, filled with a number: the shape stays."""
+    require_number("index_fill", value, input.dtype)
     return _written(input, dim, index, value, from_end=True)
 
 

@@ -30,7 +30,7 @@ from symcnn.ops.registry import (
 )
 from symcnn.ops.storage import pointwise as points
 from symcnn.ops.storage import products, views
-from symcnn.ops.takes import meant, not_taken, require_same_dtype
+from symcnn.ops.takes import meant, not_taken, require_number, require_same_dtype
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor, tensors_in
 from symcnn.trace.tape import entails, may_be_empty
@@ -154,9 +154,24 @@ def _unread(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
 _new = partial(_moves, pointwise=False)
 _new("zeros_like", saves=points.clone, uniform=True, value=values.filled(0))(_unread)
 _new("ones_like", saves=points.clone, uniform=True, value=values.filled(1))(_unread)
-_new("full_like", saves=points.clone, uniform=True, value=values.created)(_unread)
 _new("empty_like", saves=points.clone, uniform=True)(_unread)
-_new("zero fill", uniform=True)(_unread)
+_new("zero", uniform=True)(_unread)
+
+
+def _full_like(input: SymbolicTensor, fill_value: object, **kwargs: object) -> Result:
+    """A tensor of that shape, of one number."""
+    require_number("full_like", fill_value, dtypes.said((), kwargs) or input.dtype)
+    return _unread(input)
+
+
+def _fill(input: SymbolicTensor, value: object) -> Result:
+    """One number at all places."""
+    require_number("fill", value, input.dtype)
+    return _unread(input)
+
+
+_new("full_like", saves=points.clone, uniform=True, value=values.created)(_full_like)
+_new("fill", uniform=True)(_fill)
 
 
 def _softmax(
@@ -499,8 +514,7 @@ rules("addcdiv", scaled=True, saves=points.addcdiv, dtype=dtypes.of_tensors, tak
 @rule("masked_fill", other=work.nothing, saves=points.masked_fill, takes={"mask": "bool"})
 def masked_fill(input: SymbolicTensor, mask: SymbolicTensor, value: Operand) -> Result:
     """Some places overwritten; the mask broadcasts, the values come from anywhere."""
-    if isinstance(value, SymbolicTensor) and value.ndim:
-        raise ShapeMismatch("masked_fill takes one value", cure="where(mask, a, b) takes a tensor")
+    require_number("masked_fill", value, input.dtype)
     return broadcast(input, mask)
 
 

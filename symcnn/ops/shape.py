@@ -53,7 +53,7 @@ from symcnn.ops.registry import (
     with_holes,
 )
 from symcnn.ops.storage import maps, views
-from symcnn.ops.takes import not_taken
+from symcnn.ops.takes import not_taken, require_number
 from symcnn.ops.work import moves as rule
 from symcnn.sets.condition import AnyOf, Condition, KeepsBatch, Requirement, decide_syntactically
 from symcnn.sets.products import divisors, is_linear
@@ -571,6 +571,7 @@ cat = rule(
 @rule("constant_pad_nd", sizes=True)
 def constant_pad_nd(input: SymbolicTensor, pad: Sequence[Int], value: object = 0) -> Result:
     """`pad` with a constant, by the name that it has below."""
+    require_number("constant_pad_nd", value, input.dtype)
     return padded(input, pad)
 
 
@@ -588,6 +589,9 @@ def padded(
         raise ShapeMismatch(f"pad={pads} is not made of whole numbers")
     if mode not in ("constant", "reflect", "replicate", "circular"):
         raise ShapeMismatch(f"pad: mode={mode!r}", cure="constant, reflect, replicate or circular")
+    if mode == "constant":
+        number = float(value) if isinstance(value, (int, float)) else value  # torch takes a float
+        require_number("pad", number, input.dtype)
     if mode in ("reflect", "replicate") and input.dtype == "bool":
         raise not_taken(f"{mode} padding of bool", "int float complex")
     if mode != "constant" and (count not in (1, 2, 3) or input.ndim - count not in (1, 2)):

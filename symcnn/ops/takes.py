@@ -127,6 +127,20 @@ def require_same_dtype(op: str, found: Iterable[str]) -> None:
         )
 
 
+def require_number(op: str, number: object, dtype: str) -> None:
+    """Raises ShapeMismatch for what fills a tensor of a dtype, and is no number that this holds:
+    an attention mask of -1e9 in float16, a pad of infinity in whole numbers.
+    """
+    if isinstance(number, SymbolicTensor):
+        if number.ndim:
+            raise ShapeMismatch(f"{op} takes one value", cure="where(mask, a, b) takes a tensor")
+    elif isinstance(number, (int, float, complex)) and not dtypes.holds(dtype, number):
+        raise ShapeMismatch(
+            f"{op}: {dtype} does not hold {number}",
+            cure="take a number of the dtype, as torch.finfo(x.dtype).min is, or cast the tensor",
+        )
+
+
 def _named(node: Node, names: str) -> list[SymbolicTensor]:
     """The tensors of some parameters."""
     given = node.arguments if names else {}

@@ -14,6 +14,11 @@ BYTES: Mapping[str, int] = {
     "complex32": 4, "complex64": 8, "complex128": 16,
 }  # fmt: skip
 
+#: The largest finite number of a float.
+LARGEST: Mapping[str, float] = {
+    "float16": 65504.0, "bfloat16": 3.3895313892515355e38, "float32": 3.4028234663852886e38,
+}  # fmt: skip
+
 
 class Stated(str):
     """The dtype that a user gave an input: nothing chooses another."""
