@@ -117,6 +117,31 @@ def test_a_running_sum_reads_what_came_before() -> None:
     assert rf.at(H=9, W=9).interval(4) == (0, 5)
 
 
+class Recurrent(tnn.Module):
+    """Outputs of a recurrent layer over columns, or its last state beside them."""
+
+    def __init__(self, *, both_ways: bool = False, last: bool = False) -> None:
+        super().__init__()
+        self.conv = tnn.Conv2d(3, 4, 3, padding=1)
+        self.run = tnn.LSTM(4, 4, 2, batch_first=True, bidirectional=both_ways)
+        self.last = last
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        n, _, h, _ = x.shape
+        columns = self.conv(x).permute(0, 2, 3, 1).flatten(0, 1)
+        steps, (state, _) = self.run(columns)
+        steps = state[-1][:, None] + columns if self.last else steps
+        return steps.unflatten(0, (n, h)).permute(0, 3, 1, 2)
+
+
+@pytest.mark.parametrize("options", [{}, {"both_ways": True}, {"last": True}])
+def test_one_way_along_time_a_step_reads_what_came_before(options: dict[str, bool]) -> None:
+    module = Recurrent(**options).double()
+    at = symcnn.from_torch(module, "1 3 H W").receptive_field().at(H=5, W=9)
+    for axis in range(2):
+        assert (at.table(axis) == gradient_support(module, (1, 3, 5, 9), axis)).all()
+
+
 # Windows, twice -------------------------------------------------------------------------------
 
 

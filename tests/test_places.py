@@ -1,6 +1,7 @@
 """Places: the figures that are worked out by hand, and what is refused."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -231,6 +232,28 @@ def test_numbers_that_are_the_same_everywhere_belong_to_no_place(make: Any) -> N
     assert tiling.halo == ((0, 2),)
 
 
+@pytest.mark.parametrize(
+    ("gain", "along"),
+    [
+        (lambda g, x: g.repeat(x.shape[0], 1, x.shape[2]), True),
+        (lambda g, x: (2 * g).expand(-1, -1, x.shape[2]), True),
+        (lambda g, x: g.repeat(1, 1, x.shape[2] // 3), False),
+    ],
+)
+def test_a_parameter_of_one_place_repeated_belongs_to_no_place(gain: Any, along: bool) -> None:
+    class Gained(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gain = nn.Parameter(torch.randn(1, 2, 1 if along else 3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * gain(self.gain, x)
+
+    net = symcnn.from_torch(Gained(), "N 2 L")
+    with nullcontext() if along else pytest.raises(NoSolution, match="belongs to that place"):
+        assert len(net.tiles(L=99, tile=33).tiles) == 3
+
+
 def test_a_value_that_hangs_on_the_size_is_named() -> None:
     class Mean(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -349,7 +372,40 @@ def test_a_stream_needs_an_axis_where_there_are_two(resnet50: Any) -> None:
 
 def test_an_axis_that_is_read_as_a_whole_is_no_stream() -> None:
     with pytest.raises(NoSolution, match="reads the whole of L"):
-        symcnn.from_torch(nn.GRU(4, 4, batch_first=True), "N L 4").stream("L", at="gru")
+        symcnn.from_torch(nn.GRU(4, 4, bidirectional=True), "L N 4").stream("L", at="gru")
+
+
+class Denoiser(nn.Module):
+    """Frames of two samples, a layer that runs along them, samples again, and their running sum."""
+
+    def __init__(self, kind: Any) -> None:
+        super().__init__()
+        self.down, self.up = nn.Conv1d(1, 4, 4, 2), nn.ConvTranspose1d(4, 1, 4, 2)
+        self.run = kind(4, 4, 2, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        run, _ = self.run(self.down(x).transpose(1, 2))
+        return self.up(run.transpose(1, 2)).cumsum(2)
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+def test_what_runs_along_a_stream_carries_a_state_and_waits_for_nothing(kind: Any) -> None:
+    torch.manual_seed(0)
+    module = Denoiser(kind)
+    stream = symcnn.from_torch(module, "N 1 L").stream()
+    assert [name.split(".")[0] for name in stream.states] == ["run", "cumsum"]
+    assert (stream.lookahead, stream.hop) == (3, 2)
+    x = torch.randn(1, 1, 40)
+    whole = module(x)
+    for n in (20, 11, 4):
+        x[..., n:].normal_()
+        later = (module(x) != whole).flatten().nonzero()
+        assert stream.final(n) == later.min()
+
+
+def test_no_tile_knows_what_ran_up_to_it() -> None:
+    with pytest.raises(NoSolution, match="reads all of L up to its own place"):
+        symcnn.from_torch(Denoiser(nn.LSTM), "N 1 L").tiles(L=100, tile=50)
 
 
 # Agreement

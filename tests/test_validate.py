@@ -690,3 +690,14 @@ def test_fields_of_a_module_that_keeps_what_it_saw_are_those_of_its_first_run() 
     report = symcnn.from_torch(module, "N 2 H W").validate(module, device="cpu", samples=2)
     fields = [check.verdict for check in report.checks if check.what == "receptive field"]
     assert set(fields) == {"passed"}, str(report)
+
+
+def test_a_module_with_a_weight_that_it_computes_from_two_is_judged() -> None:
+    """No tensor with a history can be copied by itself, and torch's older norms of weights keep
+    one beside their parameters.
+    """
+    with pytest.warns(FutureWarning):
+        module = nn.Sequential(torch.nn.utils.weight_norm(nn.Conv1d(1, 2, 3)))
+    net = symcnn.from_torch(module, "N 1 L")
+    for device in ("cpu", "meta"):
+        assert net.validate(module, device=device, samples=2)

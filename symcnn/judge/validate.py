@@ -593,7 +593,13 @@ def _as_given(module: torch.nn.Module) -> torch.nn.Module:
 
 
 def _tensors(module: torch.nn.Module) -> list[torch.Tensor]:
-    return [*module.parameters(), *module.buffers()]
+    """Parameters, buffers, and what was computed from them and put beside them: torch's older
+    weight_norm keeps the weight so, and no such tensor can be copied by itself.
+    """
+    import torch
+
+    beside = (t for m in module.modules() for t in vars(m).values() if torch.is_tensor(t))
+    return [*module.parameters(), *module.buffers(), *beside]
 
 
 def _moved(module: Any, device: str) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from symcnn.algebra.axis import IDENTITY, Axes, Whole
+from symcnn.algebra.axis import Axes, Running, Whole
 from symcnn.algebra.size import Int, prod
 from symcnn.errors import DataDependent, ShapeMismatch
 from symcnn.ops import dtypes
@@ -76,12 +76,14 @@ def _recurrent(op: str, gates: int) -> Any:
         for state, shape in zip(states, shapes, strict=True):
             requires += _state(op, state, shape)
         output = (*places, fed_back * directions)
+        axes, states_axes = _axes(output, time, count, bidirectional)
         return Result(
             (output, *shapes),
-            _axes(input.ndim, bool(batch_first), output),
+            axes,
             macs * prod(places),
             tuple(requires),
             single=False,
+            parts=(axes, *[states_axes] * len(shapes)),
         )
 
     return operation
@@ -104,10 +106,15 @@ def _state(op: str, state: SymbolicTensor, shape: Sequence[Int]) -> list[Require
     return require_shape(state.dims, shape, why)
 
 
-def _axes(rank: int, batch_first: bool, output: Sequence[Int]) -> Axes:
-    """Time and features mix; the batch stays."""
-    batch = (0 if batch_first else 1) if rank == 3 else -1
-    return tuple((i, IDENTITY) if i == batch else (i, Whole(size)) for i, size in enumerate(output))
+def _axes(output: Sequence[Int], time: int, count: int, both_ways: bool) -> tuple[Axes, Axes]:
+    """Of the outputs, and of the last states of so many layers: one way along time, an output
+    reads up to its own step; a state reads all steps. Features mix; the batch stays.
+    """
+    own: list[Any] = leading_axes(len(output) - 1)
+    batch = own[:time] + own[time + 1 :]
+    own[time] = time, Whole(output[time]) if both_ways else Running()
+    features = whole_axes(output[-1:])
+    return (*own, *features), (*whole_axes((count,)), *batch, *features)
 
 
 def _cell(op: str, each: int) -> Any:

@@ -31,6 +31,7 @@ from symcnn.algebra.axis import (
     Folded,
     Resample,
     Roll,
+    Running,
     Scatter,
     Window,
     rounds_up,
@@ -188,6 +189,8 @@ class Course:
             return self._lost(node, f"reads the other end of {self.name}")
         if self.every and self.name in symbols_of(getattr(axis_map, "left", 0)):
             return self._lost(node, f"pads by what hangs on the size of {self.name}")
+        if isinstance(axis_map, Running) and not more and not self.every:
+            return self._lost(node, f"reads all of {self.name} up to its own place")
         rate = None if more or o >= out.ndim else self._rate(axis_map, t.dims[state.axis])
         if rate is None:
             kind = "reads along" if isinstance(axis_map, _SIZED) else "reads the whole of"
@@ -212,7 +215,7 @@ class Course:
             return Fraction(1, bound.stride)
         if isinstance(bound, Scatter):
             return Fraction(bound.stride)
-        if isinstance(bound, Folded):
+        if isinstance(bound, (Folded, Running)):
             return Fraction(1)
         if isinstance(bound, Chain):
             rates = [self._rate(link, None) for link in bound.maps]
@@ -285,7 +288,7 @@ class Course:
             if t in self.state or not axes or axis >= len(axes):
                 continue
             source, _ = axes[axis]
-            if isinstance(source, int) and t.dims[source] != 1 and not _uniform(t):
+            if isinstance(source, int) and not _uniform(t, source):
                 return f"adds to each place of {self.name} what belongs to that place"
         operation = operation_of(node)
         if operation is not None and operation.pointwise and node.call is not None:
@@ -447,12 +450,22 @@ def _product(values: Sequence[int]) -> int:
     return result
 
 
-def _uniform(t: SymbolicTensor) -> bool:
-    """Whether a tensor that does not depend on the input is the same at all places."""
+def _uniform(t: SymbolicTensor, axis: int) -> bool:
+    """Whether a tensor that does not depend on the input is the same all along an axis."""
+    if t.dims[axis] == 1:
+        return True
     operation = None if t.node is None else operation_of(t.node)
     if t.node is None or operation is None or not (operation.pointwise or operation.uniform):
         return False
-    return all(_uniform(s) or set(s.dims) <= {1} for s in t.node.sources)
+    told = dict(t.node.result.others)
+    if t.node.inputs:
+        told[t.node.inputs[0]] = t.node.result.axes
+    for s in t.node.sources:
+        axes = told.get(s)
+        along = [axes[axis][0]] if axes else range(s.ndim)
+        if not all(isinstance(a, int) and _uniform(s, a) for a in along if a is not None):
+            return False
+    return True
 
 
 def _fitted(values: NDArray[Any], length: int) -> NDArray[Any]:

@@ -20,6 +20,7 @@ from symcnn.algebra.axis import (
     Folded,
     Resample,
     Roll,
+    Running,
     Scatter,
     Window,
 )
@@ -81,6 +82,8 @@ class Footprint:
         low, high = self.taps(read, np.arange(self.outputs(out), dtype=np.int64))
         there = low <= high
         low, high = np.where(there, low, 0), np.where(there, high, 0)
+        if isinstance(read.axis_map, Running):
+            return first, never_less(last, self.period)
         step = self._step(read)
         return (
             np.where(there, self._over(first, low, high, step, np.minimum), _NEVER),
@@ -141,6 +144,8 @@ class Footprint:
         if read.same:
             return table[:length]
         x = len(table)
+        if isinstance(read.axis_map, Running):
+            return np.maximum.accumulate(table)[:length]
         if read.views != (1, 1):
             low, high = self.taps(read, np.arange(length, dtype=np.int64))
             step = np.ones(length, dtype=np.int64)
@@ -172,8 +177,17 @@ class Footprint:
         return int(self._at(self.ends[self.course.home(t)][1], i))
 
 
+def never_less(last: NDArray[np.int64], hop: int) -> NDArray[np.int64]:
+    """For what sample an output and all before it wait."""
+    return np.maximum.accumulate(np.concatenate([last - hop, last]))[len(last) :]
+
+
 def taps(axis_map: AxisMap, i: NDArray[np.int64], rate: Fraction | None = None) -> Ends:
-    """First and last place that outputs `i` read through a map; a resize stretches by `rate`."""
+    """First and last place that outputs `i` read through a map; a resize stretches by `rate`. What
+    runs along the axis reads its own place, and a state that the one before has left.
+    """
+    if isinstance(axis_map, Running):
+        return i, i
     if isinstance(axis_map, (Window, Folded, Roll)):
         return axis_map.pullback(i, i)
     if isinstance(axis_map, Scatter):

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from symcnn.algebra.axis import Running
 from symcnn.algebra.expr import Expr, from_sympy
 from symcnn.algebra.size import Int, Symbol, evaluate, floordiv, maximum, with_values
 from symcnn.errors import BadSpec, NoSolution, Undecidable
 from symcnn.lazy import sympy
-from symcnn.questions.place.cut import Course, Moved
-from symcnn.questions.place.footprint import Footprint
+from symcnn.questions.place.cut import Course, Moved, Read
+from symcnn.questions.place.footprint import Footprint, never_less
 from symcnn.questions.place.tiles import courses, filled, of_several
 from symcnn.shown import Shown
 from symcnn.trace.graph import Node, SymbolicTensor, public
@@ -44,6 +45,8 @@ class Stream(Shown):
         hop: the least number of samples that may be fed at a time, after which all is as before.
         outputs: how many outputs come of a hop.
         buffers: samples of its input that each layer keeps between hops, by node; not those of 0.
+        states: the nodes that carry on what they have made of all before, as a recurrent layer or
+            a cumulative sum does; `lookback` is how far one looks beside these.
         delays: where branches meet, for each operand how many places it waits for the slowest.
         waits: the nodes that look ahead, and by how many samples of the input each adds.
         note: which of several outputs is meant.
@@ -59,6 +62,7 @@ class Stream(Shown):
     delays: Mapping[str, tuple[int, ...]]
     waits: Mapping[str, int]
     note: str = ""
+    states: tuple[str, ...] = ()
     _last: tuple[int, ...] = field(repr=False, default=())
     _head: tuple[int, ...] = field(repr=False, default=())
 
@@ -124,6 +128,8 @@ class Stream(Shown):
                 shown = [f"{node} {value}" for node, value in list(items.items())[:6]]
                 more = len(items) - len(shown)
                 lines.append(f"  {name} {', '.join(shown)}{f' and {more} more' if more else ''}")
+        if self.states:
+            lines.append(f"  and all before, by the state of {', '.join(self.states)}")
         return "\n".join([*lines, *([f"  {self.note}"] if self.note else [])])
 
     def _reads(self) -> str:
@@ -180,7 +186,8 @@ def stream(
     if abs(back) > _LONG or abs(ahead) > _LONG:
         raise NoSolution(f"no output reads a place of {axis}", cure="see net.receptive_field()")
     stride = 1 / end.rate
-    last = _leading(footprint.ends[course.home(course.output)][1], course.period)
+    ends = footprint.ends[course.home(course.output)]
+    last = tuple(int(e) for e in never_less(ends[1], course.period))
     return Stream(
         axis,
         int(stride) if stride.denominator == 1 else stride,
@@ -192,6 +199,7 @@ def stream(
         dict(_delays(course, footprint)),
         dict(_waits(course, footprint)),
         of_several(part),
+        tuple(node.name for node, _, reads in _nodes(course) if any(map(_runs, reads))),
         last,
         _head(net, at, axis, gates, statistics, last, (back, ahead, course.period)),
     )
@@ -232,10 +240,9 @@ def running(
     return axis, course
 
 
-def _leading(last: Any, hop: int) -> tuple[int, ...]:
-    """For what sample an output and all before it wait: never less than the one before."""
-    twice = np.maximum.accumulate(np.concatenate([last - hop, last]))
-    return tuple(int(e) for e in twice[len(last) :])
+def _runs(read: Read) -> bool:
+    """Whether a layer carries a state along the axis that moves."""
+    return isinstance(read.axis_map, Running)
 
 
 def _head(
