@@ -428,6 +428,12 @@ def texts_of_sizes(self: Any, x: Any) -> Any:
     return F.max_pool2d(x, {"3_7": 3, "7_7": 2}.get(f"{h}_{w}", 1))
 
 
+def texts_filled_for_people(self: Any, x: Any) -> Any:
+    h, w = x.shape[2:]
+    said = ["%5.2f by %-6.1f, %05d%%" % (h / 2, h / w, w), "%(rows)3d" % {"rows": h}]  # noqa: UP031
+    return F.max_pool2d(x, len(said)) if "%(w)d" % {"w": w} == "6" else x  # noqa: UP031
+
+
 def texts_compared_elsewhere(self: Any, x: Any) -> Any:
     def is_one(text: Any, *others: Any) -> Any:
         return text in others
@@ -463,7 +469,8 @@ FORWARDS = [
     nested_expressions, raises_deep_inside, asserts_multiples, relation_of_sides, shifted_windows,
     windows_of_the_smaller_side, of_a_few_sizes, loop_that_returns, pads_by_reflection,
     same_with_dilation, windows_in_24_blocks, walrus, quotient_by_a_size_of_either_sign,
-    texts_of_sizes, texts_compared_elsewhere, groups_by_size, remainder_by_a_negative_size,
+    texts_of_sizes, texts_filled_for_people, texts_compared_elsewhere, groups_by_size,
+    remainder_by_a_negative_size,
     blocks_of_a_map_that_is_halved, asks_whether_indices_fit,
 ]  # fmt: skip
 

@@ -31,6 +31,10 @@ def _equal(x: torch.Tensor, h: int, w: int) -> torch.Tensor:
     return x if same else x[:, :1]
 
 
+def _cut(x: torch.Tensor, h: int, w: int) -> torch.Tensor:
+    return x[:, :1] if "%d" % (h / 2) == "4" else x  # noqa: UP031
+
+
 FIXED: dict[str, Callable[..., Any]] = {
     "json": lambda x, h, w: x[..., : len(json.dumps({"h": h}))],
     "json, read again": lambda x, h, w: x[..., : json.loads(json.dumps({"h": h}))["h"]],
@@ -46,6 +50,7 @@ FIXED: dict[str, Callable[..., Any]] = {
     "bits of both": lambda x, h, w: x if (h | w) & 7 else x[:, :1],
     "mean": lambda x, h, w: x[..., : int(statistics.mean([h, w]))],
     "struct": lambda x, h, w: x[..., : struct.unpack("i", struct.pack("i", h))[0]],
+    "a fraction cut by a text": _cut,
     "letters": lambda x, h, w: x[..., : len(hex(h))],
     "pickle": lambda x, h, w: x[..., : pickle.loads(pickle.dumps(h))],
     "sum": lambda x, h, w: x.repeat(1, 1, 1, torch.sym_sum([h, w])),

@@ -87,7 +87,7 @@ class Text(str):
 
     def number(self) -> str:
         """The text of the numbers, which fixes the sizes."""
-        return "".join(p if isinstance(p, str) else format(p[0].number(), p[1]) for p in self.parts)
+        return "".join(p if isinstance(p, str) else _spelt(p[0].number(), p[1]) for p in self.parts)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, str):
@@ -145,6 +145,11 @@ class Text(str):
 
     def __format__(self, spec: str) -> str:
         return format(self.number(), spec) if spec else written(sys._getframe(1), self)
+
+
+def _spelt(number: object, how: str) -> str:
+    """A number as ``format`` writes it, or as ``%`` does."""
+    return how % number if how[:1] == "%" and how[1:] else format(number, how)
 
 
 def of_the_number(name: str) -> Callable[..., object]:
@@ -220,19 +225,38 @@ def formatted(text: str, *args: object, **kwargs: object) -> str:
 
 def filled(text: str, values: object) -> str:
     """``text % values``."""
-    if not holds_sizes(values):
+    named: Mapping[str, Any] = values if type(values) is dict else {}
+    given: list[Any] = [*values] if isinstance(values, tuple) else [*named.values()] or [values]
+    if not any(map(holds_sizes, given)):
         return text % values
-    given: list[Any] = [*values] if isinstance(values, tuple) else [values]
-    pieces = re.split(r"%([sdir%])", text)
-    if any("%" in piece for piece in pieces[::2]):
-        numbers = (v.number() if issubclass(type(v), _SIZES) else v for v in given)
-        return text % tuple(numbers)
-    left = iter(given)
-    parts = [
-        [piece] if not i % 2 else ["%"] if piece == "%" else _parts(next(left), ord(piece), "")
-        for i, piece in enumerate(pieces)
-    ]
-    return _text(chain.from_iterable(parts))
+    letters = _CONVERSION.split(text)
+    places = [*zip(*(letters[i::4] for i in (1, 2, 3)), strict=True)]
+    asking = [place for place in places if place[2] != "%"]
+    if any("%" in part for part in letters[::4]) or (not named and len(asking) != len(given)):
+        numbers = map(_number, given)
+        return text % (dict(zip(named, numbers, strict=True)) if named else tuple(numbers))
+    left, parts = iter(given), [*_letters(letters[0])]
+    for (name, how, kind), after in zip(places, letters[4::4], strict=True):
+        value = "%" if kind == "%" else next(left) if name is None else named[name]
+        plain = kind in "sr%" or (kind in "di" and type(value).__name__ == "Dim")
+        if plain and not how:
+            parts += _parts(value, ord(kind), "")
+        elif issubclass(type(value), _SIZES):
+            parts.append((value, f"%{how}{kind}"))
+        else:
+            parts.append(f"%{how}{kind}" % _number(value))
+        parts.append(after)
+    return _text(parts)
+
+
+#: What ``%`` fills: a name, flags with width and precision, and how it is written.
+_CONVERSION = re.compile(r"%(?:\((\w*)\))?([-#0 +]*\d*(?:\.\d+)?)[hlL]?([a-zA-Z%])")
+
+
+def _number(value: Any) -> Any:
+    """A size, or a text of sizes, as python has it without a trace."""
+    sized = type(value) is Text or issubclass(type(value), _SIZES)
+    return value.number() if sized else value
 
 
 def shown(value: object, conversion: int = 115) -> str:
@@ -297,7 +321,7 @@ def may_spell(code: CodeType) -> bool:
 
 
 def _is_template(constant: object) -> bool:
-    return type(constant) is str and re.search("%[sdir]", constant) is not None
+    return type(constant) is str and _CONVERSION.search(constant) is not None
 
 
 _BUILD, _RAISE = dis.opmap["BUILD_STRING"], dis.opmap["RAISE_VARARGS"]
