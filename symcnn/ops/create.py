@@ -217,6 +217,8 @@ def new_tensor(input: SymbolicTensor, data: object, **kwargs: object) -> Result:
 def _nesting(data: object) -> tuple[Int, ...]:
     if isinstance(data, SymbolicTensor):
         return data.dims
+    if hasattr(data, "shape"):  # of numpy
+        return tuple(data.shape)
     if isinstance(data, (list, tuple)):
         return (len(data), *(_nesting(data[0]) if data else ()))
     return ()

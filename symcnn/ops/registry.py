@@ -88,7 +88,8 @@ def as_sizes(value: object) -> object:
     kind = type(value)
     if kind.__module__.startswith("sympy."):
         return from_sympy(value)
-    if hasattr(kind, "__index__"):  # whole numbers of any kind: numpy's, enums, 0-d tensors
+    if hasattr(kind, "__index__") and not getattr(value, "shape", ()):
+        # whole numbers of any kind: numpy's, enums, 0-d tensors
         return operator.index(value)  # type: ignore[arg-type]
     return value
 

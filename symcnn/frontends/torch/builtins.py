@@ -41,7 +41,7 @@ import torch
 from symcnn.frontends.torch import texts
 from symcnn.frontends.torch.aliases import constructed
 from symcnn.frontends.torch.asleep import is_asleep
-from symcnn.frontends.torch.functions import MATHS, functions_of
+from symcnn.frontends.torch.functions import LEGACY, MATHS, functions_of
 from symcnn.frontends.torch.recompile import in_front
 from symcnn.frontends.torch.selects import (
     ASSIGNS,
@@ -220,7 +220,8 @@ def _rewritten(code: CodeType, shadowed: Mapping[str, Any]) -> CodeType:
     consts = [_rewritten(c, shadowed) if type(c) is CodeType else c for c in code.co_consts]
     changed = any(a is not b for a, b in zip(consts, code.co_consts, strict=True))
     modules = {i: functions_of(shadowed.get(name)) for i, name in enumerate(code.co_names)}
-    modules = {i: module for i, module in modules.items() if module is not None}
+    named = {*code.co_names}
+    modules = {i: m for i, m in modules.items() if m is not None and not named.isdisjoint(vars(m))}
     if not wanted and not modules:
         return code.replace(co_consts=tuple(consts)) if changed else code
     units, places = bytearray(code.co_code), dict[int, int]()
@@ -288,8 +289,10 @@ def _instead(name: str, space: Mapping[str, Any]) -> Callable[..., Any] | None:
     found = space[name]
     if type(found) is type(len):
         return MATHS.get(found)
+    if type(found) is _LEGACY or found is torch.Tensor:
+        return LEGACY.get(found)
     tensors = isinstance(found, type) and issubclass(found, torch.Tensor)
-    if tensors and not issubclass(found, torch.nn.Parameter) and found is not torch.Tensor:
+    if tensors and not issubclass(found, torch.nn.Parameter):
         return constructed(found)
     return None
 

@@ -41,7 +41,8 @@ class Complaint:
         numbers = [v for v in vars(layer).values() if type(v) is int and v > 0]
         sides = [side for d in sizes for v in numbers if v != d for side in (d, v)]
         self.raised = error
-        self.told = ShapeMismatch(f"{attempt.module} ({attempt.op}): {error}", sides=tuple(sides))
+        said = str(error) or f"raises {type(error).__name__}"
+        self.told = ShapeMismatch(f"{attempt.module} ({attempt.op}): {said}", sides=tuple(sides))
         self.told.attempt = attempt
 
 

@@ -1,4 +1,6 @@
-"""Functions of `math` and numpy that models call with sizes, which take plain numbers only."""
+"""Functions of `math` and numpy, and old classes of torch, that models call with sizes, and that
+take plain numbers only.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,11 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import torch
+
+from symcnn.frontends.torch.arguments import hold_traced
 from symcnn.frontends.torch.irrational import FUNCTIONS, called, of_numpy
+from symcnn.frontends.torch.shape import Sizes
 from symcnn.frontends.torch.sizes import SIZES, Dim
 from symcnn.frontends.torch.stairs import of_whole
 
@@ -63,6 +69,31 @@ _NUMPY = Functions(
 )
 
 
+def _legacy(kind: Any) -> Callable[..., Any]:
+    """``torch.FloatTensor``: of a list in which sizes stand, what `torch.tensor` makes of it."""
+
+    def call(*args: object, **kwargs: object) -> object:
+        first = args[0] if len(args) == 1 else None
+        if isinstance(first, Sizes):
+            return kind(*first, **kwargs)
+        if kwargs or not isinstance(first, (list, tuple)) or not hold_traced(first):
+            return kind(*args, **kwargs)
+        default = torch.get_default_dtype()
+        return torch.tensor(first, dtype=default if kind is torch.Tensor else kind.dtype)
+
+    return call
+
+
+#: The old classes of tensors by their names, and by themselves.
+_TORCH = Functions(
+    Tensor=_legacy(torch.Tensor),
+    **{k: _legacy(v) for k, v in vars(torch).items() if type(v) is type(torch.FloatTensor)},
+)
+LEGACY = {getattr(torch, name): function for name, function in vars(_TORCH).items()}
+
+
 def functions_of(module: object) -> Functions | None:
     """The functions of a module that are called in place of its own."""
-    return _MATH if module is math else _NUMPY if module is sys.modules.get("numpy") else None
+    if module is sys.modules.get("numpy"):
+        return _NUMPY
+    return _MATH if module is math else _TORCH if module is torch else None

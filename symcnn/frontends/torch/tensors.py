@@ -378,6 +378,26 @@ def as_subclass(value: torch.Tensor, kind: type) -> torch.Tensor:
         return torch.Tensor.as_subclass(value, kind)
 
 
+def new(
+    tracer: Tracer,
+    like: torch.Tensor,
+    *values: object,
+    size: Sequence[object] = (),
+    device: object = None,
+) -> object:
+    """``x.new(2, h)``, ``x.new(x.shape)``, ``x.new([1.0, 2.0])``: sizes, or what is in the tensor,
+    which is in either case of the type of `like`.
+    """
+    first = values[0] if len(values) == 1 else 0
+    if isinstance(first, (int, torch.SymInt)):
+        return tracer.method("new_empty", like, size or values or 0)
+    if isinstance(first, torch.Size):
+        return tracer.method("new_empty", like, first)
+    if isinstance(first, float):
+        raise TypeError("new(): data must be a sequence (got float)")
+    return tracer.method("new_tensor", like, first, dtype=like.dtype)
+
+
 def operators() -> Iterator[tuple[str, list[str]]]:
     """The rules that serve python's operators, by name, and which these are: "add radd iadd"."""
     for name, operation in OPS.items():

@@ -217,7 +217,10 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if func is _EMPTY and any(type(s) is torch.SymInt for s in args[0]):
             sizes = [s.node if type(s) is torch.SymInt else s for s in args[0]]
             tracer = next(s.tracer for s in sizes if type(s) is not int)
-            return tracer.method("empty", sizes)  # as ``torch.Tensor(n, h, w)`` asks for
+            dtype = kwargs.get("dtype")  # as ``torch.LongTensor(n, h, w)`` asks for
+            return tracer.method("empty", sizes, dtype=dtype)
+        if func is _DETACH and self.state is _OUTSIDE and not is_plain(args[0]):
+            return args[0].detach()  # as ``Variable(x)`` asks for
         if self.state is _BUSY or current_tape() is not self.tape:
             return func(*args, **kwargs)
         facts = _facts(func)
@@ -296,6 +299,7 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
 _drawing = threading.Lock()
 _ADD = torch.Tensor.add_
 _EMPTY = torch.ops.aten.empty.memory_format
+_DETACH = torch.ops.aten.detach.default
 _LIFT = torch.ops.aten.lift_fresh.default
 
 

@@ -1,0 +1,83 @@
+"""How tensors were made before `torch.tensor`: networks of those years still run."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import FloatTensor, nn
+from torch.autograd import Variable
+
+import symcnn
+
+from .test_cost_memory import agree
+
+SIZES = {"N": 2, "H": 5, "W": 7}
+
+MADE: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "Variable of an input": lambda x: Variable(x) * 2,
+    "Variable of sizes": lambda x: Variable(torch.zeros(x.size(0), x.size(2))),
+    "Variable by its full name": lambda x: torch.autograd.Variable(torch.randn(x.size())),
+    "Variable of sizes of an old class": lambda x: Variable(torch.FloatTensor(x.shape[2], 2)),
+    "an old class, of sizes": lambda x: torch.LongTensor(x.size(0), x.size(3)),
+    "an old class, of a shape": lambda x: torch.FloatTensor(x.size()),
+    "Tensor, of a shape": lambda x: torch.Tensor(x.shape[2:]),
+    "an old class, of numbers": lambda x: x[..., :2] / FloatTensor([x.shape[2], x.shape[3]]),
+    "Tensor, of halves": lambda x: x[..., :2] - torch.Tensor([(x.shape[2] - 1) / 2.0, 1]),
+    "an old class, of numbers that are read": lambda x: torch.zeros(
+        *torch.IntTensor([x.shape[2] // 2, 3]).tolist()
+    ),
+    "new, of sizes": lambda x: x.new(x.size(0), x.size(2)).zero_(),
+    "new, of a shape": lambda x: x.new(x.shape),
+    "new, of a size by name": lambda x: x.new(size=(x.shape[3], 2)),
+    "new, of nothing": lambda x: x.new(),
+    "new, of values": lambda x: x.long().new([x.shape[2], 3]),
+    "new, of a tuple of values": lambda x: x.new(tuple(x.shape)),
+    "new, of an array": lambda x: x.new(np.ones((2, 3))),
+    "new, of a tensor": lambda x: x.new(torch.ones(4)),
+    "new, of data": lambda x: x.data.new(x.shape[2]),
+    "new, of a tensor with values": lambda x: torch.ones(2).double().new(x.shape[2], 4),
+    "new_tensor, of an array": lambda x: x.new_tensor(np.ones((2, 3), dtype=np.int32)),
+}
+
+
+class Makes(nn.Module):
+    """What a forward makes of its input."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return MADE[self.name](x)
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_tensors_made_the_old_way_have_the_shape_and_dtype_that_torch_gives(name: str) -> None:
+    net = symcnn.from_torch(Makes(name), "N 3 H W")
+    want = Makes(name)(torch.zeros(2, 3, 5, 7))
+    assert net.complete
+    assert net.shape_at(**SIZES) == tuple(want.shape)
+    assert net.output_tensors[0].dtype == str(want.dtype).removeprefix("torch.")
+
+
+def test_new_takes_no_float() -> None:
+    class Fails(nn.Module):
+        def forward(self, x: Any) -> Any:
+            return x.new(2.5)
+
+    with pytest.raises(symcnn.SymcnnError, match="data must be a sequence"):
+        symcnn.from_torch(Fails(), "N 3 H W")
+
+
+def test_no_gradient_passes_a_variable() -> None:
+    class Cut(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.second(Variable(self.first(x).sigmoid()))
+
+    agree(Cut(), "N 3 H W", N=2, H=4, W=3)
