@@ -846,12 +846,13 @@ def test_positions_less_a_table_of_one_float_of_sizes() -> None:
     assert str(net.output_shape) == "(N, L - 1)"
 
 
-def test_a_function_that_torch_transforms_is_refused_and_its_line_said() -> None:
+@pytest.mark.parametrize("transform", [torch.vmap, torch.func.grad, torch.func.jacrev])
+def test_a_function_that_torch_transforms_is_refused_and_its_line_said(transform: Any) -> None:
     class Transformed(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> Any:
-            return torch.vmap(torch.sum)(x)
+            return transform(torch.sum)(x)
 
-    where = r"torch\.func\.vmap runs .* at .*test_from_torch\.py:\d+"
+    where = rf"torch\.func\.{transform.__name__} runs .* at .*test_from_torch\.py:\d+"
     with pytest.raises(UnsupportedOperation, match=where):
         symcnn.from_torch(Transformed(), "N 3 L")
 

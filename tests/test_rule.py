@@ -177,3 +177,35 @@ def test_a_requirement_of_another_relation_is_refused() -> None:
 def test_macs_for_each_element_are_multiplied_out() -> None:
     n, _, h, w = dims = tensor("N 8 H W").dims
     assert Result((dims,), macs=1, each=9).work == 72 * n * h * w + 1
+
+
+@torch.library.custom_op("symcnn_tests::halved", mutates_args=())
+def halved(x: torch.Tensor) -> torch.Tensor:
+    """Every second row, by a kernel that only its library knows."""
+    return x[:, :, ::2].clone()
+
+
+class OfALibrary(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        packet = torch.ops.symcnn_tests.halved
+        return halved(packet(packet.default(x)))
+
+
+def test_an_operation_of_a_library_is_refused_by_its_full_name_and_follows_its_rule() -> None:
+    from symcnn.ops.operation import TARGETS
+
+    with pytest.raises(symcnn.UnsupportedOperation, match="symcnn_tests::halved has no rule") as no:
+        symcnn.from_torch(OfALibrary(), "N 3 H W")
+    assert "@symcnn.rule(torch.ops.symcnn_tests.halved)" in str(no.value)
+
+    def rule(x: Any) -> Any:
+        n, c, h, w = x.dims
+        return n, c, (h + 1) // 2, w
+
+    symcnn.rule(torch.ops.symcnn_tests.halved)(rule)
+    try:
+        net = symcnn.from_torch(OfALibrary(), "N 3 H W")
+    finally:
+        TARGETS.pop(torch.ops.symcnn_tests.halved)
+    for h in range(1, 41):
+        assert net.shape_at(N=1, H=h, W=5) == tuple(OfALibrary()(torch.zeros(1, 3, h, 5)).shape)

@@ -49,7 +49,7 @@ from symcnn.frontends.torch.branches import (
 from symcnn.frontends.torch.observe import Stage, modes, observed, set_stage
 from symcnn.frontends.torch.tensors import Masked, TracedTensor
 from symcnn.frontends.torch.tracer import Tracer
-from symcnn.frontends.torch.where import frames, is_left_alone, transformed_by
+from symcnn.frontends.torch.where import frames, is_left_alone, transform, transformed
 from symcnn.interrupts import Held
 from symcnn.lazy import uncollected
 from symcnn.network import Network
@@ -680,12 +680,9 @@ def _forward_failed(module: Any, given: int, error: Exception, tracer: Tracer) -
     where = "".join(tracer.place()) or type(module).__name__
     binding = isinstance(error, TypeError) and " argument" in str(error)
     user = raised_at(error, tracer.tape.base)
-    if transform := transformed_by(error):
+    if name := transform(frames(error)):
         at = f", at {user.path}:{user.line}" if user else ""
-        return UnsupportedOperation(
-            f"{where}: torch.func.{transform} runs a function on tensors of torch's own{at}",
-            cure="call the function without it, with the axis written out",
-        )
+        return transformed(where, name, at)
     if binding and not user:  # the forward was not entered
         return BadSpec(f"{error} (with {given} input spec(s))", cure="give one spec per input")
     frame = error.__traceback__

@@ -62,7 +62,7 @@ from symcnn.frontends.torch.sizes import Dim, formula_of
 from symcnn.frontends.torch.tensors import Masked, TracedTensor, as_subclass, assignment, new
 from symcnn.frontends.torch.values import WHOLES, Values
 from symcnn.frontends.torch.weights import Weights
-from symcnn.frontends.torch.where import caller, custom_function
+from symcnn.frontends.torch.where import caller, custom_function, stack, transform, transformed
 from symcnn.frontends.torch.writes import TENSORS, Writes
 from symcnn.lazy import cached_property
 from symcnn.ops.dtypes import result_type
@@ -217,6 +217,9 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
                 with torch._C.DisableTorchFunctionSubclass():
                     return func(*args, **kwargs)
         elif served is None:
+            packet: Any = getattr(func, "overloadpacket", None)  # of an operation of a library
+            if packet in TARGETS:
+                return self.apply(TARGETS[packet], packet.__name__, args, kwargs)
             if called.startswith("sym_") or func is _ALIAS:  # they ask the sizes, and nobody
                 with torch._C.DisableTorchFunction():
                     return func(*args, **kwargs)
@@ -235,7 +238,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         if served is None and called in OPS:  # with full names of their own: linalg_vector_norm
             served = Served(called)
         if served is None:
-            raise self.unsupported(called, scripted=isinstance(func, torch.ScriptMethod))
+            raise self.unsupported(called, func)
         name, reflected, writes = served
         if reflected:
             args = (*args[1::-1], *args[2:])
@@ -641,17 +644,21 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         """The path of the module that is running."""
         return self.tape.scopes[-1].path
 
-    def unsupported(self, op: str, scripted: bool = False) -> Exception:
+    def unsupported(self, op: str, func: object = None) -> Exception:
         """The error for an operation without a rule, or a module without python."""
         place = self.place() or "the network's own forward"
-        if scripted:
+        if name := transform(stack()):
+            return self.leaving(transformed(place, name, f", at {caller()}"))
+        if isinstance(func, torch.ScriptMethod):
             said = f"{place} is scripted or traced: it has no python forward to run"
             cure = "put the module that it was made of in its place"
             return self.leaving(UnsupportedOperation(f"{said}, at {caller()}", cure=cure))
-        cure = f'write one with @symcnn.rule("{op}"); see CONTRIBUTING'
-        return self.leaving(
-            UnsupportedOperation(f"{place}: torch's {op} has no rule, at {caller()}", cure=cure)
-        )
+        said, target = f"torch's {op}", f'"{op}"'
+        if isinstance(packet := getattr(func, "overloadpacket", func), torch._ops.OpOverloadPacket):
+            said, target = packet._qualified_op_name, f"torch.ops.{packet}"
+        cure = f"write one with @symcnn.rule({target}); see CONTRIBUTING"
+        error = UnsupportedOperation(f"{place}: {said} has no rule, at {caller()}", cure=cure)
+        return self.leaving(error)
 
     def _sided(self, value: Any) -> Any:
         if type(value) is Size:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from inspect import CO_VARARGS, unwrap
 from os.path import dirname
@@ -17,6 +17,7 @@ from torch.autograd.function import FunctionCtx
 
 import symcnn.ops
 import symcnn.trace
+from symcnn.errors import UnsupportedOperation
 
 _OWN_FILES = (
     dirname(dirname(__file__)),
@@ -123,8 +124,30 @@ def frames(error: BaseException) -> list[FrameType]:
     return found
 
 
-def transformed_by(error: BaseException) -> str:
-    """The transform of functions of torch in which it was raised: vmap, grad; "" for none."""
-    codes = [frame.f_code for frame in frames(error)]
-    inside = [c.co_qualname for c in codes if dirname(c.co_filename).endswith("torch/_functorch")]
-    return inside[0].partition(".")[0] if inside else ""
+def transformed(place: str, transform: str, at: str) -> UnsupportedOperation:
+    """The refusal of one."""
+    return UnsupportedOperation(
+        f"{place}: torch.func.{transform} runs a function on tensors of torch's own{at}",
+        cure="call the function without it, with the axis written out",
+    )
+
+
+def transform(found: Iterable[FrameType]) -> str:
+    """The transform of functions of torch in which frames run, the outermost first: vmap, grad; ""
+    for none.
+    """
+    for frame in found:
+        file = frame.f_code.co_filename
+        if dirname(file).endswith("torch/_functorch") and not file.endswith("functional_call.py"):
+            return frame.f_code.co_qualname.partition(".")[0]
+    return ""
+
+
+def stack() -> list[FrameType]:
+    """The frames that run, from the outermost call on."""
+    found: list[FrameType] = []
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        found.append(frame)
+        frame = frame.f_back
+    return found[::-1]
