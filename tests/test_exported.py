@@ -110,11 +110,21 @@ def exported(run: Any) -> Any:
 
 F = nn.functional
 
+
+def written(x: torch.Tensor) -> torch.Tensor:
+    """An axis in the middle, by places of its own."""
+    y = x.clone()
+    y[:, [0, 2]] = x[:, :2]
+    return y
+
+
 #: Functions of a map whose operators in ATen have other names, other arguments, or more results.
 OPERATORS: dict[str, Any] = {
     "a shape of sizes": lambda x: x * torch.ones((x.shape[0], 1, x.shape[2], 1)).bool(),
     "a new tensor": lambda x: x.new_zeros((x.shape[0], x.shape[3])),
     "a choice": lambda x: torch.where(x[:, :1] > 0, x, 0.0),
+    "places written to": written,
+    "places of two axes": lambda x: x.index_put((torch.zeros(2, 1).long(), torch.arange(3)), x[0]),
     "a loss": lambda x: F.l1_loss(x, 2 * x, reduction="none"),
     "an entropy": lambda x: F.cross_entropy(x, x[:, 0].long(), reduction="none"),
     "a pool to a size": lambda x: F.adaptive_max_pool2d(x, (3, 2)),

@@ -537,3 +537,25 @@ def test_whole_numbers_are_divided_towards_zero(size: int) -> None:
     before = torch.div(torch.tensor(35 - size), 2, rounding_mode="trunc")
     made = symcnn.from_onnx(given).shape_at(N=1, H=size, W=8)
     assert made == (1, 3, size + int(before), 8)
+
+
+def test_nothing_is_written_by_a_scatter_of_no_places() -> None:
+    """The mask of Swin's windows where they are not shifted: ``mask[:, -4:-0] = 1``."""
+    nodes = [helper.make_node("ScatterND", ["x", "places", "values"], ["y"])]
+    tables = {"places": np.zeros((0, 1), np.int64), "values": np.zeros((0, 3, 8, 8), np.float32)}
+    assert symcnn.from_onnx(model(nodes, {"x": ["N", 3, 8, 8]}, tables=tables)).output_dims[1:] == (
+        3,
+        8,
+        8,
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64", "bool"])
+def test_a_shape_is_filled_with_numbers_of_the_type_that_the_file_says(dtype: str) -> None:
+    value = numpy_helper.from_array(np.zeros(1, dtype))
+    nodes = [
+        helper.make_node("Shape", ["x"], ["sizes"]),
+        helper.make_node("ConstantOfShape", ["sizes"], ["y"], value=value),
+    ]
+    net = symcnn.from_onnx(model(nodes, {"x": IMAGE}))
+    assert net.output_tensors[0].dtype == ("" if dtype == "float32" else dtype)

@@ -330,10 +330,9 @@ def _convolution(given: dict[str, Any]) -> Any:
     return OPS[f"conv{n}d"](**told)
 
 
-def _index(given: dict[str, Any]) -> Any:
-    return OPS["getitem"](
-        given["self"], tuple(slice(None) if i is None else i for i in given["indices"])
-    )
+def _places(given: dict[str, Any]) -> tuple[Any, ...]:
+    """The indices as python writes them: an axis without one is taken whole."""
+    return tuple(slice(None) if i is None else i for i in given["indices"])
 
 
 def _unpooled(given: dict[str, Any]) -> Any:
@@ -359,7 +358,13 @@ _ATEN: dict[str, Callable[[dict[str, Any]], Any]] = {
     "convolution": _convolution,
     "_convolution": _convolution,
     "slice": _slice,
-    "index": _index,
+    **dict.fromkeys(
+        ("index", "_unsafe_index"), lambda g: OPS["getitem"](g["self"], _places(g))
+    ),
+    **dict.fromkeys(
+        ("index_put", "_unsafe_index_put"),
+        lambda g: OPS["setitem"](g["self"], _places(g), g["values"]),
+    ),
     "embedding": lambda g: OPS["embedding"](g["indices"], g["weight"]),
     "constant_pad_nd": _padded("constant"),
     "_softmax": lambda g: OPS["softmax"](g["self"], g["dim"]),

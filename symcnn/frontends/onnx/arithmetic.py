@@ -72,8 +72,12 @@ def constant_of_shape(step: Step) -> Array:
 
 @operator("ConstantOfShape")
 def filled(step: Step) -> Outputs:
-    """A tensor of that shape, whatever it is filled with."""
-    return OPS["full"](step.numbers("shape", 0), 0)
+    """A tensor of that shape, of the type of what it is filled with."""
+    value = step.attribute("value")
+    dtype = "float32" if value is None else dtype_of(value.data_type)
+    made = Value(OPS["full"](step.numbers("shape", 0), 0), dtype=dtype)
+    made.set_dtype()
+    return made
 
 
 @folds("Range")

@@ -163,7 +163,7 @@ def gather(step: Step) -> Outputs:
     return OPS["getitem"](x, (*[slice(None)] * axis, whole))
 
 
-@rule("gather_nd")
+@rule("gather_nd", empty=True)
 def _gather_nd(input: SymbolicTensor, indices: SymbolicTensor, batch_dims: int = 0) -> Result:
     """Slices by places in the first axes: the last axis of the indices names them."""
     if not indices.ndim or not isinstance(indices.dims[-1], int):
@@ -176,7 +176,7 @@ def _gather_nd(input: SymbolicTensor, indices: SymbolicTensor, batch_dims: int =
     return Result((dims,), (*whole_axes(indices.dims[:-1]), *rest))
 
 
-@rule("scatter_nd")
+@rule("scatter_nd", empty=True)
 def _scatter_nd(input: SymbolicTensor, indices: SymbolicTensor, updates: SymbolicTensor) -> Result:
     """Slices replaced at places in the first axes."""
     if not indices.ndim or not isinstance(indices.dims[-1], int):
