@@ -15,7 +15,7 @@ from symcnn.algebra.size import Int, Size
 from symcnn.frontends.onnx import values
 from symcnn.frontends.onnx.step import FOLDS, Outputs, Step, folds, numeric, operator
 from symcnn.frontends.onnx.values import Array, Unknown, Value, array_of, dtype_of, sequence, whole
-from symcnn.trace.graph import OPS, apply
+from symcnn.trace.graph import OPS, apply, tensors_in
 
 _WHOLE = frozenset("int8 int16 int32 int64 uint8 uint16 uint32 uint64".split())
 
@@ -73,11 +73,12 @@ def constant_of_shape(step: Step) -> Array:
 @operator("ConstantOfShape")
 def filled(step: Step) -> Outputs:
     """A tensor of that shape, of the type of what it is filled with."""
-    value = step.attribute("value")
-    dtype = "float32" if value is None else dtype_of(value.data_type)
-    made = Value(OPS["full"](step.numbers("shape", 0), 0), dtype=dtype)
-    made.set_dtype()
-    return made
+    number = step.attribute("value")
+    dtype = "float32" if number is None else dtype_of(number.data_type)
+    (made,) = tensors_in(OPS["full"](step.numbers("shape", 0), 0))
+    value = Value(made, dtype=dtype)
+    value.set_dtype()
+    return value
 
 
 @folds("Range")
