@@ -126,6 +126,18 @@ def test_more_programs_than_can_be_written_are_told() -> None:
     assert spec.loses == ("all but the first rest: there is a program for each H % 128",)
 
 
+def test_the_kernel_of_a_pool_is_a_number_in_a_program() -> None:
+    class Global(tnn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return F.avg_pool2d(x, x.shape[2:])
+
+    (lost,) = symcnn.from_torch(Global(), "N 3 H H").spec("torch.export").loses
+    assert (
+        lost
+        == "that H, of the pool avg_pool2d, may vary: in a program it is the number of its example"
+    )
+
+
 def test_what_is_resized_or_padded_whatever_its_size_is_one_program() -> None:
     class Resized(tnn.Module):
         def forward(self, x: Tensor) -> Tensor:

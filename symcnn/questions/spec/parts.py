@@ -202,13 +202,29 @@ def _programs(net: Trace, domain: InputSet) -> tuple[list[InputSet], tuple[str, 
     steps = {name: step for name, step in _periods(net).items() if name in domain.names}
     if not domain:
         return [], ()
+    fixed = _numbers_of_programs(net)
     rests = product(*map(range, steps.values()))
     classes = (domain.where(*map(_rest, steps, steps.values(), rest)) for rest in rests)
     if prod(steps.values()) <= _MOST:
-        return [piece for piece in classes if piece], ()
+        return [piece for piece in classes if piece], fixed
     every = " and ".join(f"{name} % {step}" for name, step in steps.items())
     first = next(piece for piece in classes if piece)
-    return [first], (f"all but the first rest: there is a program for each {every}",)
+    return [first], (*fixed, f"all but the first rest: there is a program for each {every}")
+
+
+def _numbers_of_programs(net: Trace) -> tuple[str, ...]:
+    """What torch.export makes a number, that of its example: kernels and strides of pools."""
+    told = {
+        size: node.name
+        for node in net.nodes
+        if node.call is not None and "pool" in node.op
+        for name in ("kernel_size", "stride")
+        for size in _sizes_in((node.arguments.get(name),))
+    }
+    return tuple(
+        f"that {size}, of the pool {name}, may vary: in a program it is the number of its example"
+        for size, name in told.items()
+    )
 
 
 def _rest(name: str, step: int, rest: int) -> Condition:
