@@ -36,6 +36,12 @@ def of_powers(x: torch.Tensor, h: int) -> torch.Tensor:
     return x
 
 
+def of_powers_by_bits(x: torch.Tensor, h: int) -> torch.Tensor:
+    if h & (h - 1):
+        raise ValueError("a power of two")
+    return x
+
+
 STAIRS: dict[str, Callable[..., Any]] = {
     "levels": lambda x, h: pooled(x, int(math.log2(h)) - 2),
     "numpy": lambda x, h: pooled(x, int(np.log2(h))),
@@ -52,6 +58,9 @@ STAIRS: dict[str, Callable[..., Any]] = {
     "up to a power": lambda x, h: x[..., : 2 ** int(math.log2(h))],
     "powers alone": of_powers,
     "powers, by what is left": lambda x, h: x if math.log2(h) % 1 == 0 else x[..., :1],
+    "powers alone, by bits": of_powers_by_bits,
+    "the lowest bit": lambda x, h: x[..., : h & -h],
+    "without the lowest bit": lambda x, h: F.pad(x, (0, h & (h - 1))),
     "a comparison": lambda x, h: pooled(x, 1) if math.log(h) >= 3 else x,
     "a root, compared": lambda x, h: pooled(x, 1) if h**0.5 > 5 else x,
 }

@@ -22,6 +22,7 @@ from symcnn.algebra.size import (
     denominator,
     evaluate,
     every_atom,
+    mod,
     prod,
     symbols_of,
 )
@@ -238,6 +239,22 @@ class Answers:
         value = None if found is None else found.value
         self.note(mark, ("step", size), value)
         return value
+
+    def lowest_bit(self, size: Int) -> int | None:
+        """The greatest power of 2 that divides a size at the point of the run, and all sizes of the
+        branch; 0 of 0; None where the size is no linear one.
+        """
+        if not is_linear(size):
+            return None
+        if self.script:
+            return self.replay(("bit", size))  # type: ignore[no-any-return]
+        mark, value = len(self.steps), self.here(size)
+        bit = value & -value
+        same = Condition(mod(size, 2 * bit) if bit else size, "==", bit)
+        if entails(same) is None:
+            self._guard(same)
+        self.note(mark, ("bit", size), bit)
+        return bit
 
     def point(self, names: Iterable[str]) -> dict[str, int]:
         """Where the run is: of the sizes that it describes so far, those nearest to the example.

@@ -108,7 +108,7 @@ def asking(
         return decide(condition) if taken is None else taken
 
     own: dict[str, object] = vars(tracer)
-    names = ("decide", "fix", "rounded", "root", "step", "apply")
+    names = ("decide", "fix", "rounded", "root", "step", "lowest_bit", "apply")
     before: dict[str, object] = {name: own[name] for name in names if name in own}
     own.update(dict.fromkeys(names, refuse) | {"decide": verdict, "apply": apply})
     try:

@@ -36,5 +36,10 @@ class Questions(Protocol):
     def root(self, expr: Int) -> Int | None:
         """The root of a square, and of what is one at the example."""
 
+    def lowest_bit(self, size: Int) -> int | None:
+        """The greatest power of 2 that divides a size at the example, which is a branch; 0 of 0;
+        None where the size is no linear one.
+        """
+
     def step(self, size: Size, at: Callable[[int], float]) -> float | None:
         """The value of a stair at the example, whose step is a branch; None if it has no end."""

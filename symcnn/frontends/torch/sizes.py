@@ -272,6 +272,12 @@ class Dim(_Ordered, torch.SymInt):
         if isinstance(a, int):
             a, b = b, a
         if not isinstance(b, int):
+            opposite = a + b == 0
+            if opposite or a - b in (1, -1):  # the digits differ above the lowest 1, or up to it
+                larger = a if a - b == 1 else b
+                bit = self.tracer.lowest_bit(larger)
+                if bit is not None:
+                    return bit if opposite else larger - bit
             b = int(self.tracer.fix(b))
         return a - masked(a, ~b) if b < 0 else masked(a, b)
 
