@@ -1,5 +1,6 @@
 """No question runs without end, whoever else asks meanwhile."""
 
+import gc
 import re
 import threading
 import time
@@ -17,6 +18,7 @@ from torch import nn
 import symcnn
 from symcnn.algebra.size import Size, evaluate, maximum, scaled, sharp_lower
 from symcnn.cli import main
+from symcnn.frontends.torch.trace import _Front as Front
 from symcnn.lazy import cached_property
 from symcnn.questions import cases
 from symcnn.sets import isl, presburger
@@ -546,3 +548,34 @@ def test_figures_of_many_branches_are_told_apart_by_numbers_first(
     monkeypatch.setattr(cases, "input_set", asked)
     assert " if " in str(cost.total)
     assert len(sets) < 10
+
+
+class Remainders(nn.Module):
+    """Another network for each remainder, with weights that every run computes anew."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(4, 1, 3))
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        found = []
+        for period in (2, 3, 5):
+            y = x.relu() if x.shape[2] % period else x
+            found.append(F.conv1d(y, self.weight.repeat(2, 1, 1), stride=period))
+        return found
+
+
+def test_branches_hold_no_weights_that_each_computes_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[int] = []
+    run = Front._run
+
+    def counted(front: Any, *region: Any) -> Any:
+        found = run(front, *region)
+        held.append(sum(type(o) is torch.Tensor and o.shape == (8, 1, 3) for o in gc.get_objects()))
+        return found
+
+    monkeypatch.setattr(Front, "_run", counted)
+    gc.collect()
+    assert len(symcnn.from_torch(Remainders(), "N 1 L").branches) == 8
+    assert len(held) == 8
+    assert max(held) <= 6

@@ -8,6 +8,7 @@ far as they meet all that the other run required.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
@@ -96,6 +97,19 @@ class Script:
                 if type(real) is not TracedTensor and id(real) not in self.leaves:
                     self.leaves[id(real)] = symbolic
                     self.real.append(real)
+
+    def let_go(self) -> None:
+        """Forget the constants that only this run made: branches are many, and each may compute all
+        weights anew.
+        """
+        held = [(id(t), weakref.ref(t)) for t in self.real]
+        self.real.clear()
+        for key, ref in held:
+            real = ref()
+            if real is None:
+                self.leaves.pop(key, None)
+            else:
+                self.real.append(real)
 
     def again(self, forced: Sequence[Choice], same: Comparison) -> Self:
         """A tracer for one more run, with some choice taken the other way.

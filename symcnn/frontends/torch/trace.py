@@ -236,6 +236,7 @@ class _Front:
                 before, i = region.before
                 self.refusing.add(before.guards[i].where)
             if run is not None and self._is_told(run):
+                run.tracer.let_go()
                 if run.network:
                     branches += 1
                     nodes += len(run.tracer.tape.nodes)
@@ -390,10 +391,11 @@ class _Front:
         same = Comparison(run.tracer.tape, Tape(), self.inputs)
         again = run.tracer.again(choices, same)
         try:
-            other = _call(self.module, *self.given, again, self.stage)
-            same.whole(run.outputs, other)
+            same.whole(run.outputs, _call(self.module, *self.given, again, self.stage))
         except (Diverged, Nowhere, SymcnnError):
             return None
+        finally:
+            again.let_go()
         return same.now.guards, again.choices
 
     def _ours(self, error: SymcnnError, tracer: Tracer) -> Exception | None:
