@@ -294,3 +294,35 @@ def test_a_network_that_takes_nothing_has_no_solution() -> None:
     if not net.valid_inputs():
         with pytest.raises(NoSolution):
             net.nearest_valid(8, 8)
+
+
+class Clips(nn.Module):
+    """Frames of clips of four, as TSM has them: a batch is never one image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(8, 8, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        clips = x.view(-1, 4, *x.shape[1:])
+        return self.conv((clips * 2).view(x.shape))
+
+
+class Alone(Clips):
+    """One image takes another way than several."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.conv(x)
+        return y if x.shape[0] == 1 else self.conv(y)
+
+
+@pytest.mark.parametrize(("build", "limit"), [(Clips, 230_400), (Alone, 57_600)])
+def test_a_budget_holds_for_every_batch_that_is_a_member(build: Any, limit: int) -> None:
+    net = symcnn.from_torch(build(), "N 8 H W")
+    found = net.solve(macs=limit)
+    members = [
+        {"N": n, "H": h, "W": w} for n in range(1, 9) for h in (1, 5, 10) for w in (1, 5, 10)
+    ]
+    inside = [at for at in members if at in found]
+    assert {"N": 4 if build is Clips else 1, "H": 10, "W": 10} in inside
+    assert all(sure(net.given(**at).macs) <= limit for at in inside)

@@ -116,7 +116,12 @@ def keep_within(
     Raises NoSolution if none do, Undecidable for a cost that does not grow in any case.
     """
     given: dict[str, Int] = {n: v for n, v in ranges.items() if not isinstance(v, range)}
-    given |= {n: 1 for n in part.batch if n not in given and n not in found.shown}
+    for name in part.batch - given.keys() - {*found.shown}:
+        given[name] = 1
+        if name in found.names:  # one image, or the fewest that the network takes
+            images = found.axis(name)
+            given[name] = 1 if 1 in images else int(images.smallest())  # type: ignore[arg-type]
+            found = found.where(Condition(Size.symbol(name), "==", given[name]))
     return _Limits(part, limits, dtype).at(found, given)
 
 
