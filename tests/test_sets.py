@@ -598,6 +598,15 @@ def test_a_product_with_a_quotient_of_sizes_is_at_least_1_where_each_factor_is()
     assert found == input_set(["H", "W"], [Condition(h, ">=", 2), Condition(h, ">=", w)])
 
 
+def test_a_text_says_where_not_every_batch_goes_with_each_size() -> None:
+    n = Size.symbol("N")
+    small = Condition(10, ">=", h)
+    tied = input_set(["N", "H"], [AnyOf((small, Condition(2, ">=", n)))], batch=["N"])
+    assert str(tied) == "H >= 1, for some N"
+    assert str(input_set(["N", "H"], [small], batch=["N"])) == "1 <= H <= 10"
+    assert str(input_set(["N", "H"], [Condition(n * h, "==", 6)], batch=["N"])) != "H >= 1"
+
+
 TOKENS = h * w
 
 

@@ -593,7 +593,7 @@ class InputSet:
 
         Returns:
             What `str` says, but not which paths were followed; the batch where not every number
-            will do. What takes too many steps to shorten is said as it is kept.
+            will do, at all or with each member. What takes too many steps is said as it is kept.
 
         >>> H = Size.symbol("H")
         >>> input_set(["H"], [Condition(H % 32, "==", 0)]).words()
@@ -612,13 +612,13 @@ class InputSet:
             return nowhere(self.shown)
         if self.batch and (bound := self._bound_batch):
             return str(InputSet(self.names, self._sides, batch=self.batch - bound, at=self.at))
-        return in_few_words(self.shown, self._view._sides)
+        some = "" if self._view <= self else f", for some {' and '.join(sorted(self.batch))}"
+        return in_few_words(self.shown, self._view._sides) + some
 
     @property
     def _bound_batch(self) -> set[str]:
         """The sizes of the batch that not every number will do for: a text must name them."""
-        free = self.batch & {*self.names}
-        return {name for name in free if self.axis(name) != input_set((name,), ())}
+        return {n for n in self.batch & {*self.names} if self.axis(n) != input_set((n,), ())}
 
     def __repr__(self) -> str:
         return f"{self}\n  {self.note}" if self.note else str(self)
