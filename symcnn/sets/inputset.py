@@ -612,7 +612,8 @@ class InputSet:
             return nowhere(self.shown)
         if self.batch and (bound := self._bound_batch):
             return str(InputSet(self.names, self._sides, batch=self.batch - bound, at=self.at))
-        some = "" if self._view <= self else f", for some {' and '.join(sorted(self.batch))}"
+        tied = self.batch and not self._view <= self
+        some = f", for some {' and '.join(sorted(self.batch))}" if tied else ""
         return in_few_words(self.shown, self._view._sides) + some
 
     @property
