@@ -217,3 +217,25 @@ BOUNDS = {
 @pytest.mark.parametrize("case", BOUNDS)
 def test_bounds_in_tensors_are_kept_beside_what_is_between_them(case: str) -> None:
     agree(BOUNDS[case])
+
+
+def _rows(table: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return y * table[:3, None, None] + y.exp() * table[3:, None, None]
+
+
+PARTS = {
+    "of a row": lambda y, w, x: _rows(torch.arange(6.0), y),
+    "of what is computed": lambda y, w, x: _rows(w.detach().flatten()[:6] * 2, y),
+    "of a window": lambda y, w, x: _rows(torch.hann_window(6), y),
+    "real and imaginary": lambda y, w, x: _complex(torch.fft.fft(torch.ones(3)), y),
+    "of two rows": lambda y, w, x: _rows(torch.ones(6), y) + _rows(torch.arange(6.0), y),
+}
+
+
+def _complex(table: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return y * table.real[:, None, None] + y.exp() * table.imag[:, None, None]
+
+
+@pytest.mark.parametrize("case", PARTS)
+def test_parts_of_one_constant_are_kept_once(case: str) -> None:
+    agree(PARTS[case])

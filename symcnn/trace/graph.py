@@ -192,13 +192,14 @@ class Parameter(SymbolicTensor):
 class Constant(SymbolicTensor):
     """A tensor that is neither input nor parameter: a buffer, a literal."""
 
-    __slots__ = ("held", "owned", "stored", "strides")
+    __slots__ = ("held", "memory", "owned", "stored", "strides")
 
     def __init__(self, dims: Dims, name: str = "", *, dtype: str = "", owned: bool = False) -> None:
         self.dims, self.node, self.name, self.dtype = dims, None, name, dtype
         self.trainable, self.extremes = False, ()
         self.strides: tuple[int, ...] | None = None  # where it does not lie in plain order
         self.stored: int | None = None  # elements of the memory that it is part of, if these differ
+        self.memory: object = None  # the same of all constants that are parts of one, if told
         self.owned = owned  # its memory is the module's: a buffer, or part of one
         self.held = False  # it is there before the forward and after it: a tensor in an attribute
 

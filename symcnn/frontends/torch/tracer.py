@@ -114,6 +114,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         self.operations = operations(len(OPS))
         self.leaves: dict[int, SymbolicTensor] = {}
         self.lazy: dict[torch.nn.Module, dict[str, Parameter | None]] = {}
+        self.memories: dict[int, object] = {}  # of constants, by their storages
         self.real: list[torch.Tensor] = []  # keeps ids in `leaves` alive
         self.customs: dict[int, tuple[object, Custom]] = {}  # by the id of their contexts
         self.calls, self.called = 0, None  # functions of torch, and the last of them
@@ -623,6 +624,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
             with torch._C.DisableTorchFunction():
                 storage = real.untyped_storage()._cdata
                 found = constant_of(real, owned=storage in self.own)
+                found.memory = self.memories.setdefault(storage, object())
                 found.held = not self.writes.made_here(storage)
             self.leaves[id(real)] = self.with_ends(found, real)
             self.real.append(real)

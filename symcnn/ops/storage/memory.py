@@ -46,6 +46,7 @@ class Memory:
         self.width = BYTES[dtype or own]  # of what is of that dtype
         self.recast = bool(dtype) and BYTES[dtype] != BYTES[own]  # asked in another than it runs in
         self._weights: dict[SymbolicTensor, Layout] = {}  # copies that autocast keeps
+        self._constants: dict[object, Storage] = {}  # by their memory
         self.layouts: dict[SymbolicTensor, Layout] = {}
         self.made: dict[Node, list[Storage]] = {}
         self.saved: dict[Node, list[Storage]] = {}
@@ -73,6 +74,8 @@ class Memory:
             kind = "own" if owned else "held" if held else "input"
             elements = getattr(t, "stored", None) or prod(t.dims)
             storage = Storage(elements, self.width_of(t), kind)
+            if constant is not None and constant.memory is not None:
+                storage = self._constants.setdefault(constant.memory, storage)
             strides = getattr(t, "strides", None) or in_order(t.dims)
             found = self.layouts[t] = Layout(storage, t.dims, strides)
         return found
