@@ -292,7 +292,7 @@ VIEWED = {
         lambda m, x, n, c, h, w: (
             x.view(n, c, h // 2, 2, w // 2, 2).permute(0, 2, 4, 3, 5, 1).view(-1, 4, c)
         ),
-        "H % 2 == 0 and H >= 2 and W == 2",
+        "H % 2 == 0 and H >= 2 and W == 2, for some N",
     ),
     "of what is computed in the order of a permuted": (
         lambda m, x, n, c, h, w: (x.permute(0, 2, 3, 1) + 1).view(n, -1),
