@@ -99,6 +99,7 @@ class Branched(Network):
         first = nets[0]
         self.__dict__.update({k: v for k, v in vars(first).items() if k not in _COMPUTED})
         self.memory = {}
+        self.checks = tuple(dict.fromkeys(line for net in nets for line in net.checks))
         self.nets = tuple(nets)
         self.sizes = tuple(names)
         self.refusals = tuple(refusals)

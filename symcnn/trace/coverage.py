@@ -23,6 +23,7 @@ class Coverage:
 
     def __init__(self) -> None:
         self.guards: tuple[Guard, ...] = ()
+        self.checks: tuple[str, ...] = ()  # the lines that raise for some values
         self.unfollowed: tuple[Unfollowed, ...] = Several(())
         self.paths: tuple[Paths, ...] = ()  # what was followed, where not all was
         self._at: Callable[[Mapping[str, int]], Any] | None = None  # traces again at numbers

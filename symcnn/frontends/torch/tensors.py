@@ -10,6 +10,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from symcnn.algebra.size import Int, Size
 from symcnn.errors import DataDependent, UnsupportedOperation
+from symcnn.frontends.torch.checks import truth_to_go_on
 from symcnn.frontends.torch.layout import Layouts, follows
 from symcnn.frontends.torch.questions import Questions
 from symcnn.frontends.torch.shape import Sizes
@@ -327,6 +328,11 @@ class TracedTensor(torch.Tensor):
         return number.tolist() if hasattr(number, "flat") else self.item()
 
     def __bool__(self) -> bool:
+        tape = current_tape()
+        if self._number is None and tape is not None:
+            taken = truth_to_go_on(self._value, tape)
+            if taken is not None:
+                return taken
         return bool(self.item() != 0)
 
     def __int__(self) -> int:

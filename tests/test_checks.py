@@ -1,0 +1,116 @@
+"""A check of values that only raises is no branch; whatever else asks for values is refused."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import symcnn
+from symcnn.errors import DataDependent
+
+Check = Callable[[torch.Tensor], Any]
+
+
+class Checked(nn.Module):
+    """A convolution of what a check lets through."""
+
+    def __init__(self, check: Check) -> None:
+        super().__init__()
+        self.check, self.conv = check, nn.Conv2d(3, 4, 3)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        self.check(x)
+        return self.conv(x)
+
+
+def net(check: Check) -> symcnn.Network:
+    return symcnn.from_torch(Checked(check), "N 3 H W")
+
+
+def written(assertion: str) -> Check:
+    """As python compiles it: pytest writes the assertions of a test anew."""
+    names: dict[str, Any] = {"torch": torch}
+    exec(compile(f"def check(x):\n    {assertion}", "test_checks.py", "exec"), names)
+    check: Check = names["check"]
+    return check
+
+
+ASSERTIONS = [
+    "assert x.min() >= 0, f'at least 0, not {x.min()}'",
+    "assert 0 <= x.min() <= 1",
+    "assert not torch.isnan(x).any(), 'no numbers'",
+]
+
+
+def _raises(x: torch.Tensor) -> None:
+    if x.min() < 0 or x.max() > 1:
+        raise ValueError(f"values in [0, 1], not in [{x.min()}, {x.max()}]")
+
+
+def _raises_unless(x: torch.Tensor) -> None:
+    if not torch.isfinite(x).all():
+        raise RuntimeError
+
+
+def _raises_in_turn(x: torch.Tensor) -> None:
+    with torch.no_grad():
+        if x.max() > 1:
+            raise ValueError("large")
+        elif x.min() < 0:
+            raise ValueError("small")
+
+
+@pytest.mark.parametrize(
+    "check",
+    [*map(written, ASSERTIONS), _raises, _raises_unless, _raises_in_turn],
+)
+def test_a_check_that_only_raises_is_no_branch(check: Check) -> None:
+    found = net(check)
+    assert str(found.output_shape) == "(N, 4, H - 2, W - 2)"
+    assert found.complete
+    assert found.checks
+    assert all("test_checks.py:" in line for line in found.checks)
+    assert found.validate(Checked(check), device="cpu", samples=2)
+
+
+def _catches(x: torch.Tensor) -> None:
+    try:
+        if x.min() < 0:
+            raise ValueError
+    except ValueError:
+        print("negative")
+
+
+def _prints(x: torch.Tensor) -> None:
+    if x.min() < 0:
+        print("negative")
+
+
+def _writes_and_raises(x: torch.Tensor) -> None:
+    if x.min() < 0:
+        x = x - 1
+        raise ValueError(x)
+
+
+def _of_sizes_alone(x: torch.Tensor) -> None:
+    assert torch.rand(x.shape[2]).sum() <= 10
+
+
+def _of_many(x: torch.Tensor) -> None:
+    assert x
+
+
+@pytest.mark.parametrize(
+    "check", [_catches, _prints, _writes_and_raises, _of_sizes_alone, _of_many]
+)
+def test_what_does_more_than_raise_or_hangs_on_sizes_is_refused(check: Check) -> None:
+    with pytest.raises(DataDependent, match="values of a tensor"):
+        net(check)
+
+
+def test_the_checks_of_all_branches_and_of_a_network_at_a_size_are_told() -> None:
+    found = net(written("assert x.shape[2] % 2 or x.min() >= 0"))
+    assert len(found.checks) == 1
+    assert [len(found.given(H=size).checks) for size in (5, 6)] == [0, 1]
