@@ -316,8 +316,9 @@ def may_spell(code: CodeType) -> bool:
     texts = counts[_BUILD] or sum(counts[instruction] for instruction in _FORMATS)
     if texts > counts[_RAISE] or not _SPELLING.isdisjoint(code.co_names):
         return True
+    fills = _REMAINDER in zip(code.co_code[::2], code.co_code[1::2], strict=True)
     inner = code.co_consts
-    return any(may_spell(c) if type(c) is CodeType else _is_template(c) for c in inner)
+    return any(may_spell(c) if type(c) is CodeType else fills and _is_template(c) for c in inner)
 
 
 def _is_template(constant: object) -> bool:
@@ -326,6 +327,11 @@ def _is_template(constant: object) -> bool:
 
 _BUILD, _RAISE = dis.opmap["BUILD_STRING"], dis.opmap["RAISE_VARARGS"]
 _FORMATS = [code for name, code in dis.opmap.items() if name.startswith("FORMAT_")]
+_REMAINDER = next(
+    (step.opcode, step.arg or 0)
+    for step in dis.get_instructions(compile("a % b", "", "eval"))
+    if step.opname.startswith("BINARY")
+)
 _SPELLING = frozenset({"join", "format"})
 
 
