@@ -204,3 +204,30 @@ def test_an_input_of_a_program_has_the_dtype_of_its_example() -> None:
 
     program = torch.export.export(Biased(), (torch.randn(2, 4).double(),))
     assert symcnn.from_exported(program).output_shape == (2, 4)
+
+
+def test_a_graph_within_a_graph_is_run_in_its_place() -> None:
+    class Frozen(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.head = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            with torch.no_grad():
+                y = self.stem(x)
+                scale = y.abs().mean()
+            made = self.head(y) * scale
+            assert isinstance(made, torch.Tensor)
+            return made
+
+    module = Frozen()
+    dims = {2: Dim("H", min=6), 3: Dim("W", min=6)}
+    program = export(module, (torch.zeros(2, 3, 9, 9),), dynamic_shapes=(dims,), strict=False)
+    net = symcnn.from_exported(program)
+    own = symcnn.from_torch(module, "2 3 H W")
+    assert (
+        net.output_shape
+        == own.output_shape
+        == symcnn.from_torch(program.module(), "2 3 H W").output_shape
+    )
+    assert (net.macs, net.cost().saved) == (own.macs, own.cost().saved)

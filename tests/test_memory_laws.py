@@ -210,6 +210,9 @@ BOUNDS = {
     "maps below": lambda y, w, x: torch.clamp(y, min=x.detach()).exp(),
     "a table between": lambda y, w, x: torch.clamp(w, min=w.detach() - 1, max=w.detach()) + y.sum(),
     "from both sides": lambda y, w, x: torch.clamp(y, min=w[0, 0], max=w[0, 1]),
+    "from below": lambda y, w, x: y.clamp_min(0.1),
+    "from above, by maps": lambda y, w, x: torch.clamp_max(y, y[:, :1]),
+    "by classes": lambda y, w, x: y * nn.functional.one_hot(y.argmax(1), 3).permute(0, 3, 1, 2),
     "a view after it": lambda y, w, x: torch.clamp(y, max=w[0, 0].detach()).view(y.shape[0], -1),
 }
 

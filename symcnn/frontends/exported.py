@@ -87,7 +87,7 @@ def from_exported(program: ExportedProgram) -> Network:
             for text in getattr(program, "_guards_code", ()):  # torch 2.7 has none
                 for requirement in guard(text, sizes):
                     run.require(requirement)
-            outputs = run.graph(program.graph)
+            outputs = run.whole(program.graph_module)
             count = len(outputs) - len(held.user_outputs)
             outputs = outputs[count:]  # what stands before is written to buffers
         return run.network(inputs, outputs[0] if len(outputs) == 1 else tuple(outputs))
@@ -139,13 +139,7 @@ def of_graph(
                     raise BadSpec(f"no shape for the input {node.name!r}", cure="one spec each")
                 inputs.append(tensor(spec, node.name))
                 run.values[node] = inputs[-1]
-            for node in module.graph.nodes:
-                if node.op == "get_attr":
-                    held: Any = module
-                    for part in str(node.target).split("."):
-                        held = getattr(held, part)
-                    run.values[node] = run.held(held, str(node.target))
-            outputs = run.graph(module.graph)
+            outputs = run.whole(module)
         return run.network(inputs, outputs[0] if len(outputs) == 1 else tuple(outputs))
 
 
@@ -199,15 +193,24 @@ class _Run:
             place = "the exported program"
             self.tape.guards.append(Guard(requirement, place, len(self.tape.nodes) - 1))
 
-    def graph(self, graph: torch.fx.Graph) -> Sequence[object]:
+    def whole(self, module: GraphModule) -> Sequence[object]:
         """Run it: the outputs."""
-        for node in graph.nodes:
+        found = self._graph(module)
+        for _ in self.tape.scopes[1:]:
+            self.tape.leave(self.tape.scopes[-1].output)
+        return found
+
+    def _graph(self, module: GraphModule) -> list[object]:
+        for node in module.graph.nodes:
             if node.op == "output":
                 (found,) = node.args
                 flat = found if isinstance(found, (tuple, list)) else (found,)
-                for _ in self.tape.scopes[1:]:
-                    self.tape.leave(self.tape.scopes[-1].output)
                 return [self._value(v) for v in flat]
+            if node.op == "get_attr":
+                held: Any = module
+                for part in str(node.target).split("."):
+                    held = getattr(held, part)
+                self.values[node] = self.held(held, str(node.target))
             if node.op == "call_function":
                 self._enter(node)
                 try:
@@ -238,10 +241,14 @@ class _Run:
         return argument
 
     def _call(self, node: Any) -> Any:
+        import torch
+
         target = node.target
         args = tuple(self._value(a) for a in node.args)
         kwargs = {name: self._value(a) for name, a in node.kwargs.items()}
         packet = getattr(target, "overloadpacket", None)
+        if isinstance(target, torch._ops.HigherOrderOperator):
+            return self._wrapped(target.name(), args)
         if packet is None:
             return self._python(target, args)
         name = packet.__name__
@@ -261,6 +268,24 @@ class _Run:
             made = target(**given | {"device": "meta"})  # a window, say: numbers alone
             return self.held(made, node.name)
         return _aten(name, given, schema)
+
+    def _wrapped(self, name: str, args: tuple[Any, ...]) -> Any:
+        """A graph within the graph, as ``with torch.no_grad():`` makes one: run in its place."""
+        import torch
+
+        places = [i for i, a in enumerate(args) if isinstance(a, torch.fx.GraphModule)]
+        if len(places) != 1 or not name.startswith("wrap"):
+            raise UnsupportedOperation(f"{name} has no rule")
+        (place,) = places
+        inner, given = args[place], args[place + 1 :]
+        for node, value in zip(inner.graph.find_nodes(op="placeholder"), given, strict=False):
+            self.values[node] = value
+        before = len(self.tape.nodes)
+        found = self._graph(inner)
+        if name == "wrap_with_set_grad_enabled" and not args[0]:
+            for made in self.tape.nodes[before:]:
+                made.mode = made.mode._replace(grad=False)
+        return found
 
     def _python(self, target: Any, args: tuple[Any, ...]) -> Any:
         """Sizes that are calculated with, and outputs that are taken from a tuple."""

@@ -99,7 +99,7 @@ def calculated(function: Callable[..., object], *args: object) -> object:
         a, rest = rest[0], [a]
     found = getattr(a, name, None) if isinstance(a, Proportion) else None
     number = found(*rest) if found else None
-    if number is None and name in ("trunc", "floor", "ceil", "round", *_ON_SIZES):
+    if number is None and name in ("round", *_ON_SIZES):
         raise UnsupportedOperation(f"{name} of a float of sizes has no rule")
     return UNREAD if number is None else number
 
@@ -126,6 +126,9 @@ _ON_SIZES: dict[str, Callable[..., Any]] = {
     "eq": lambda a, b: _compared(a, "==", b),
     "sym_int": lambda a: a,
     "sym_float": Proportion,
+    "floor": lambda a: a if isinstance(a, Size) else math.floor(a),
+    "ceil": lambda a: a if isinstance(a, Size) else math.ceil(a),
+    "trunc": lambda a: a if isinstance(a, Size) else math.trunc(a),
 }
 
 

@@ -330,7 +330,7 @@ def embedding_bag(
     return Result((dims,), axes, requires=tuple(requires))
 
 
-@rule("one_hot", other=work.nothing, takes={"tensor": "int64"})
+@rule("one_hot", other=work.nothing, saves="", takes={"tensor": "int64"})
 def one_hot(tensor: SymbolicTensor, num_classes: Int = -1) -> Result:
     """A new last axis with a place per class."""
     if num_classes == -1:

@@ -482,7 +482,7 @@ def lerp(input: SymbolicTensor, end: SymbolicTensor, weight: Operand) -> Result:
     return broadcast(input, end, weight)
 
 
-rules("clamp_min clamp_max", dtype=dtypes.promotes, takes=_REAL)(_several)
+rules("clamp_min clamp_max", saves=points.clamp, dtype=dtypes.promotes, takes=_REAL)(_several)
 
 
 def _clamped(input: SymbolicTensor, min: Any = None, max: Any = None) -> Result:
