@@ -231,3 +231,12 @@ def test_a_graph_within_a_graph_is_run_in_its_place() -> None:
         == symcnn.from_torch(program.module(), "2 3 H W").output_shape
     )
     assert (net.macs, net.cost().saved) == (own.macs, own.cost().saved)
+
+
+def test_a_program_normalises_a_single_value_which_the_module_refuses() -> None:
+    module = nn.InstanceNorm2d(4)
+    dims = {2: Dim("H"), 3: Dim("W")}
+    program = export(module, (torch.zeros(2, 4, 8, 8),), dynamic_shapes=(dims,))
+    assert program.module()(torch.zeros(2, 4, 1, 1)).shape == (2, 4, 1, 1)
+    assert (1, 1) in symcnn.from_exported(program).valid_inputs()
+    assert (1, 1) not in symcnn.from_torch(module, "2 4 H W").valid_inputs()

@@ -559,3 +559,14 @@ def test_a_shape_is_filled_with_numbers_of_the_type_that_the_file_says(dtype: st
     ]
     net = symcnn.from_onnx(model(nodes, {"x": IMAGE}))
     assert net.output_tensors[0].dtype == ("" if dtype == "float32" else dtype)
+
+
+def test_a_file_normalises_a_single_value() -> None:
+    net = symcnn.from_onnx(
+        model(
+            [helper.make_node("InstanceNormalization", ["x", "scale", "scale"], ["y"])],
+            {"x": IMAGE},
+            tables={"scale": np.ones(3, np.float32)},
+        )
+    )
+    assert net.shape_at(N=1, H=1, W=1) == (1, 3, 1, 1)  # as onnxruntime has it

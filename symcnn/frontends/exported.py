@@ -21,6 +21,7 @@ from symcnn.errors import BadSpec, SymcnnError, UnsupportedOperation
 from symcnn.frontends.program_sizes import UNREAD, Proportion, calculated, guard
 from symcnn.lazy import uncollected
 from symcnn.network import Network
+from symcnn.ops.norm import KERNELS
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.dtype import named
 from symcnn.trace.graph import OPS, Constant, Parameter, SymbolicTensor, tensor
@@ -248,7 +249,7 @@ class _Run:
         kwargs = {name: self._value(a) for name, a in node.kwargs.items()}
         packet = getattr(target, "overloadpacket", None)
         if isinstance(target, torch._ops.HigherOrderOperator):
-            return self._wrapped(target.name(), args)
+            return self._wrapped(target.__name__, args)
         if packet is None:
             return self._python(target, args)
         name = packet.__name__
@@ -396,7 +397,7 @@ _ATEN: dict[str, Callable[[dict[str, Any]], Any]] = {
     "_log_softmax": lambda g: OPS["log_softmax"](g["self"], g["dim"]),
     "native_layer_norm": _first_of("layer_norm"),
     "native_group_norm": lambda g: (
-        OPS["group_norm"](g["input"], g["group"], g.get("weight"), g.get("bias")),
+        KERNELS["group_norm"](g["input"], g["group"], g.get("weight"), g.get("bias")),
         None,
         None,
     ),
@@ -486,7 +487,9 @@ def _rule(name: str, given: Mapping[str, Any], schema: Any = None) -> Any:
     before = takewhile(lambda p: row and p.kind is not Argument.VAR_POSITIONAL, places)
     first = [told.pop(p.name) for p in before]
     many = len(row) == 1 and isinstance(row[0], list) and row[0] and row[0][0]
-    return OPS[name](*first, *(row[0] if isinstance(many, SymbolicTensor) else row), **told)
+    return KERNELS.get(name, OPS[name])(
+        *first, *(row[0] if isinstance(many, SymbolicTensor) else row), **told
+    )
 
 
 # Sizes ----------------------------------------------------------------------------------------

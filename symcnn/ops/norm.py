@@ -7,12 +7,14 @@ point by point, as it is once the statistics are those of training.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from dataclasses import replace
+from functools import partial, wraps
 from inspect import unwrap
 
 from symcnn.algebra.size import Int, floordiv
 from symcnn.errors import ShapeMismatch
 from symcnn.ops import dtypes, tools, work
+from symcnn.ops.operation import Operation
 from symcnn.ops.operation import torch_rule as rule
 from symcnn.ops.registry import (
     at_least,
@@ -241,3 +243,22 @@ def _below(op: Callable[..., Made]) -> Callable[..., Made]:
 
 
 OPS["torch.batch_norm"], OPS["torch.instance_norm"] = _below(batch_norm), _below(instance_norm)
+
+
+def _unchecked(name: str) -> Operation:
+    whole = OPS[name]
+    assert isinstance(whole, Operation)
+
+    @wraps(whole.rule)
+    def rule(*args: object, **kwargs: object) -> Result:
+        found: Result = whole.rule(*args, **kwargs)
+        return replace(found, requires=tuple(r for r in found.requires if r.why != _TRAINING))
+
+    return replace(whole, rule=rule)
+
+
+#: What programs and files call. That there is more than one value per channel is asked by torch's
+#: functions in python, and by nothing behind them.
+KERNELS: dict[str, Callable[..., Made]] = {
+    name: _unchecked(name) for name in ("batch_norm", "instance_norm", "group_norm")
+}

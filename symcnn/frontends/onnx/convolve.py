@@ -20,6 +20,7 @@ from symcnn.algebra.size import SCALE_BOUND, Int, Size, ceildiv, maximum, minimu
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
 from symcnn.frontends.onnx.arrange import padded, windows_of
 from symcnn.frontends.onnx.step import Outputs, Step, operator
+from symcnn.ops.norm import KERNELS
 from symcnn.ops.operation import rule
 from symcnn.ops.registry import leading_axes, map_axes, require_equal, whole_axes
 from symcnn.sets.condition import Condition
@@ -430,7 +431,7 @@ def _scale_channels(input: SymbolicTensor, needs: Sequence[Any]) -> Result:
 @operator("InstanceNormalization")
 def instance_norm(step: Step) -> Outputs:
     """Over each map."""
-    return OPS["instance_norm"](step.tensor(0), None, None, step.tensor(1), step.tensor(2))
+    return KERNELS["instance_norm"](step.tensor(0), None, None, step.tensor(1), step.tensor(2))
 
 
 @operator("GroupNormalization")
@@ -438,7 +439,7 @@ def group_norm(step: Step) -> Outputs:
     """Over groups of channels."""
     x, groups = step.tensor(0), step.attribute("num_groups", 1)
     weight, bias = (step.tensor(1), step.tensor(2)) if step.version >= 21 else (None, None)
-    return OPS["group_norm"](x, groups, weight, bias)
+    return KERNELS["group_norm"](x, groups, weight, bias)
 
 
 @operator("LayerNormalization", "RMSNormalization", "SkipLayerNormalization")
