@@ -824,3 +824,20 @@ def test_a_module_in_another_dtype_is_that_without_being_told(case: Any, dtype: 
     for figure in ("saved", "peak", "activations"):
         ours = getattr(cost.at(**sizes), figure)
         assert ours == getattr(told.at(**sizes), figure)
+
+
+class Polar(nn.Module):
+    """Numbers in the plane of two real tensors, laid out as these are, and a view of them."""
+
+    def __init__(self, pair: Any) -> None:
+        super().__init__()
+        self.conv, self.pair = nn.Conv1d(3, 4, 3), pair
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.conv(x).transpose(1, 2)
+        return self.pair(x.exp(), x).transpose(1, 2).view(x.shape[0], -1) * 2
+
+
+@pytest.mark.parametrize("pair", [torch.complex, torch.polar])
+def test_complex_numbers_of_two_tensors_lie_as_they_do(pair: Any) -> None:
+    agree(Polar(pair), "N 3 L", N=2, L=9)

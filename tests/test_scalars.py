@@ -227,3 +227,15 @@ def test_values_of_memory_that_was_written_to_are_known_of_numbers(
     for sizes in ((2, 224, 224), (1, 4, 5)):
         shape = tuple(module(torch.zeros(sizes[0], 3, *sizes[1:])).shape)
         assert net.shape_at(**dict(zip("NHW", sizes, strict=True))) == shape
+
+
+@pytest.mark.parametrize("part", [0.7, 0.29, 0.8])
+def test_a_part_of_a_size_that_layers_made_is_one_for_all_sizes(part: float) -> None:
+    def forward(_: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+        x = F.max_pool1d(F.avg_pool1d(x, 9, 4), 3)
+        return x.topk(max(int(x.shape[2] * part), 1))[0]
+
+    model, net = trace(forward)
+    assert net.complete
+    for length in (*range(17, 400), 120_009):
+        assert net.shape_at(N=1, L=length) == tuple(model(torch.zeros(1, 3, length)).shape)

@@ -470,8 +470,13 @@ rules(
 )(_binary)
 rules("float_power", dtype=dtypes.doubles)(_binary)
 _pair = partial(_moves, dtype=dtypes.to_complex, same_dtype="input other")
-_pair("polar", takes="float32 float64", autocast=dtypes.SINGLE_ON_CPU)(_binary)
-_pair("complex", takes="float16 float32 float64")(_binary)
+_pair(
+    "polar",
+    takes="float32 float64",
+    autocast=dtypes.SINGLE_ON_CPU,
+    saves=points.keeps_output,
+)(_binary)
+_pair("complex", takes="float16 float32 float64", saves=points.both_operands)(_binary)
 
 
 @rule("lerp", dtype=dtypes.of_tensors, takes="float complex", same_dtype="input end")

@@ -29,7 +29,6 @@ from symcnn.algebra.size import (
     Size,
     exact_div,
     floordiv,
-    lower,
     maximum,
     mod,
     scaled,
@@ -564,7 +563,7 @@ class Real(_Ordered, Float):
             if alike != SCALE_BOUND:
                 if not others and how in ("floor", "trunc") and is_product(recipe):
                     factor = recipe[2] if recipe[1] is None else recipe[1]
-                    if (low := lower(leaf)) is not None and low >= 0 and factor > 0:
+                    if factor > 0 and self.tracer.decide(Condition(leaf, ">=", 0)):
                         return self._dim(scaled(leaf, float(factor)))
                 if not alike or not self.tracer.decide(Condition(alike, ">=", leaf)):
                     return ROUNDED[how](self._float())
