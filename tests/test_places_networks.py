@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import symcnn
-from symcnn import NoSolution
+from symcnn import InvalidInput, NoSolution
 
 from .conftest import load_example
 from .tools.places import dac_decoder, hf, randomized, vocoder
@@ -276,3 +276,23 @@ def test_a_network_agrees_with_another_trace_of_it(example: Callable[..., Any], 
     found = symcnn.agree(one, other)
     assert found
     assert found.sizes == one.valid_inputs()
+
+
+def test_two_networks_are_compared_at_a_batch_that_both_take() -> None:
+    """One place per group must not be alone in the batch: of the smallest map there are two."""
+
+    class Halved(nn.Module):
+        def __init__(self, dilation: int) -> None:
+            super().__init__()
+            self.norm = nn.GroupNorm(32, 32)
+            self.conv = nn.Conv2d(32, 4, 3, padding=dilation, dilation=dilation)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.conv(self.norm(F.max_pool2d(x, 4)))
+            return F.interpolate(y, scale_factor=4)
+
+    net = symcnn.from_torch(Halved(1), "N 32 H W")
+    assert (4, 4) in net.valid_inputs()
+    with pytest.raises(InvalidInput, match=r"needs N >= 2 or H//4 >= 2 or W//4 >= 2"):
+        net.shape_at(N=1, H=4, W=4)
+    assert symcnn.agree(net, symcnn.from_torch(Halved(1), "N 32 H W"))

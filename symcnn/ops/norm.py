@@ -148,7 +148,8 @@ def group_norm(
         requires.append(Condition(channels, "==", split, "the channels must split into the groups"))
     several = Condition(channels, ">=", 2 * num_groups)
     (others,) = _not_one(input, (input.dims[0], *input.dims[2:]), _TRAINING)
-    requires.append(AnyOf((several, *others.options), _TRAINING))
+    options = [c for c in (several, *others.options) if c.symbols or c.holds({})]
+    requires.append(AnyOf(tuple(options) or (several,), _TRAINING))
     return over(input, range(1, input.ndim), requires)
 
 

@@ -347,7 +347,7 @@ def isin(elements: Operand, test_elements: Operand, **kwargs: object) -> Result:
     return elementwise(elements) if isinstance(elements, SymbolicTensor) else Result(((),))
 
 
-@rule("histc", takes="int float", empty=True)
+@rule("histc", gradient=False, saves="", takes="int float", empty=True)
 def histc(input: SymbolicTensor, bins: Int = 100, *args: object, **kwargs: object) -> Result:
     """How many elements fall into each bin."""
     needs = at_least("bins", (bins,), 1)

@@ -515,6 +515,9 @@ def _span(ours: ReceptiveField, theirs: ReceptiveField, k: int) -> tuple[int, in
 def _read_apart(ours: ReceptiveField, theirs: ReceptiveField, k: int, sizes: InputSet) -> bool:
     """Whether outputs read other places of an axis, at the smallest of these sizes."""
     at = by_name(sizes.shown, sizes.smallest())
+    if sizes.batch:  # of which not every number may do
+        rest = sizes.given(**at)
+        at |= by_name(rest.names, rest.smallest())
     (along, one), (others, other) = ours.at(**at).tables(k), theirs.at(**at).tables(k)
     return along != others or bool((one != other).any())
 
