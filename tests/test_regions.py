@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import symcnn
 from symcnn import NoSolution, Undecidable, nn
 from symcnn.algebra.size import Size, maximum, minimum
+from symcnn.sets import downset, region
 from symcnn.sets.condition import AnyOf, Condition
 from symcnn.sets.inputset import input_set
 
@@ -511,3 +512,21 @@ def test_a_factor_of_few_values_and_a_product_that_reaches_a_small_number(
     conditions: list[Any],
 ) -> None:
     judged("HW", conditions, 40)
+
+
+def test_whether_bounds_are_kept_nowhere_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A forward asks the same of four scales again and again."""
+    asked: list[Any] = []
+
+    def counted(*args: Any) -> bool:
+        asked.append(args)
+        return downset.nowhere(*args)
+
+    monkeypatch.setattr(region, "nowhere", counted)
+    large = Condition((h // 3) * (w // 3), ">=", 1235)
+    small = Condition(1233, ">=", (h // 2) * (w // 2))
+    assert not input_set(["H", "W"], [large, small])
+    before = len(asked)
+    assert before
+    assert not input_set(["H", "W"], [small, large])
+    assert len(asked) == before

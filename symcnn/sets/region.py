@@ -296,9 +296,19 @@ def _merged(names: Sequence[str], isl_set: Any, bounds: Iterable[Bound]) -> _Bou
 def _nothing(names: Sequence[str], isl_set: Any, bounds: _Bounds) -> bool:
     if not bounds or isl_set.is_empty():
         return bool(isl_set.is_empty())
+    return _keep_nowhere(tuple(names), isl_set, bounds)
+
+
+@_once
+def _keep_nowhere(names: tuple[str, ...], isl_set: Any, bounds: _Bounds) -> bool:
+    """Whether bounds hold at no member."""
+    hull = _box(names, isl_set)
+    full = isl_set.is_equal(isl().Set(_text(names, [hull])))  # isl need not be asked for a member
 
     def sample(box: Box) -> dict[str, int] | None:
         breathe()
+        if full:
+            return {n: low for n, (low, _) in box.items()}
         found = isl_set.intersect(isl().Set(_text(names, [box])))
         if found.is_empty():
             return None
@@ -306,7 +316,7 @@ def _nothing(names: Sequence[str], isl_set: Any, bounds: _Bounds) -> bool:
         dim = isl().dim_type.set
         return {n: int(point.get_coordinate_val(dim, i).to_python()) for i, n in enumerate(names)}
 
-    return nowhere(bounds, _box(names, isl_set), sample)
+    return nowhere(bounds, hull, sample)
 
 
 def _plainly_nothing(names: Sequence[str], isl_set: Any, bounds: _Bounds) -> bool:
