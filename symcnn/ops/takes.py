@@ -129,12 +129,17 @@ def require_same_dtype(op: str, found: Iterable[str]) -> None:
 
 def require_number(op: str, number: object, dtype: str) -> None:
     """Raises ShapeMismatch for what fills a tensor of a dtype, and is no number that this holds:
-    an attention mask of -1e9 in float16, a pad of infinity in whole numbers.
+    an attention mask of -1e9 in float16, a pad of infinity in whole numbers. What python computed
+    of sizes is not asked: that would be a branch.
     """
     if isinstance(number, SymbolicTensor):
         if number.ndim:
             raise ShapeMismatch(f"{op} takes one value", cure="where(mask, a, b) takes a tensor")
-    elif isinstance(number, (int, float, complex)) and not dtypes.holds(dtype, number):
+    elif (
+        isinstance(number, (int, float, complex))
+        and type(number) in (bool, int, float, complex)
+        and not dtypes.holds(dtype, number)
+    ):
         raise ShapeMismatch(
             f"{op}: {dtype} does not hold {number}",
             cure="take a number of the dtype, as torch.finfo(x.dtype).min is, or cast the tensor",
