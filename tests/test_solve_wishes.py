@@ -587,3 +587,32 @@ def test_a_band_of_work_has_ends_and_a_number_of_members() -> None:
     assert found.smallest() == min(members, key=lambda p: (max(p), sum(p), p))
     assert found.largest() == max(members, key=lambda p: (min(p), sum(p), p))
     assert net.solve(macs="1e9..2e9", N=1).count() == 312_754_140
+
+
+class Segments(torch.nn.Module):
+    """Windows of 25 samples, each seen by the same convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv1d(1, 8, 9, stride=2, padding=4)
+        self.skip = torch.nn.Conv1d(1, 1, 3)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        length = x.shape[2]
+        if length % 25:
+            raise ValueError("whole windows")
+        windows = self.conv(x.view(-1, 1, 25)).mean(-1)
+        return windows.view(-1, length // 25, 8), self.skip(x)
+
+
+def test_a_cost_of_whole_parts_of_the_input_has_a_bound() -> None:
+    net = symcnn.from_torch(Segments(), "N 1 L")
+    assert str(net.macs) == "1011*N*L/25 - 6*N"
+    for limit in (9_098, 9_099, 100_000):
+        fits = net.solve(macs=limit, N=1)
+        for length in range(25, 3000, 25):
+            assert ((1, length) in fits) == (net.given(N=1, L=length).macs <= limit)
+    assert (
+        str(net.solve(macs=range(9_000, 20_000), N=1).axis("L"))
+        == "L % 25 == 0 and 225 <= L <= 475"
+    )

@@ -15,9 +15,10 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 from itertools import chain, combinations
-from math import gcd
+from math import gcd, lcm
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from symcnn.algebra import size as sz
@@ -49,6 +50,7 @@ class Budget(Shown):
     what: str
     terms: tuple[tuple[Int, tuple[Size, ...]], ...]
     limit: int
+    per: int = 1  # what the sum is divided by: on the domain nothing is left over
 
     def cost(self, sizes: Mapping[str, int]) -> int:
         """The cost at `sizes`."""
@@ -58,12 +60,14 @@ class Budget(Shown):
             for part in parts:
                 term *= max(0, part.at(sizes))  # below 0 only outside the domain
             total += term
-        return total
+        return total // self.per
 
     @property
     def expr(self) -> Int:
         """The cost as one expression."""
-        return sum((c * sz.prod(parts) for c, parts in self.terms), 0)
+        total: Any = sum((c * sz.prod(parts) for c, parts in self.terms), 0)
+        cost: Int = total if self.per == 1 else total * Fraction(1, self.per)
+        return cost
 
     @property
     def symbols(self) -> frozenset[str]:
@@ -84,9 +88,11 @@ def budget(
     """
     terms: dict[tuple[Size, ...], Int] = {}
     given = {**domain.fixed, **given}
+    costs = [cost.subs(given) if isinstance(cost, Size) else cost for cost in costs]
+    coefficients = [c for cost in costs if isinstance(cost, Size) for c in cost.terms.values()]
+    per = lcm(*(c.denominator for c in coefficients if isinstance(c, (int, Fraction))))
     for cost in costs:
-        if isinstance(cost, Size):
-            cost = cost.subs(given)
+        cost *= per
         parts: tuple[Size, ...] = ()
         content: Int = cost
         if isinstance(cost, Size):
@@ -103,7 +109,7 @@ def budget(
             )
     if any(isinstance(c, int) and c < 0 for c in terms.values()):
         raise Undecidable(f"the {what} do not grow with the size")
-    return Budget(what, tuple((c, parts) for parts, c in terms.items()), limit)
+    return Budget(what, tuple((c, parts) for parts, c in terms.items()), limit, per)
 
 
 def _factored(cost: Size) -> tuple[tuple[Size, ...], int]:
