@@ -610,6 +610,15 @@ def test_a_text_says_where_not_every_batch_goes_with_each_size() -> None:
 TOKENS = h * w
 
 
+@pytest.mark.parametrize("n", [64, 100, 128, 144])
+def test_what_divides_no_product_is_all_but_what_does(n: int) -> None:
+    """Tokens that are padded ``if h * w % 128``."""
+    condition = Condition(TOKENS % n, ">=", 1)
+    found = two(condition)
+    assert {p for p in _brute(Condition(1, "==", 1), 40) if p in found} == _brute(condition, 40)
+    assert found == two(Condition(TOKENS % n, "==", 0)).complement()
+
+
 @pytest.mark.parametrize("relation", [">=", "=="])
 @pytest.mark.parametrize(
     "gap",
@@ -621,6 +630,7 @@ TOKENS = h * w
         3 * (h // 2) * ((w + 3) // 4) - 8 * (((h // 2) * ((w + 3) // 4) + 7) // 8) - 9,
         maximum(TOKENS, 16) - (TOKENS + 20) // 2,
         TOKENS % 6 - TOKENS % 9 - 2,
+        144 - TOKENS % 144,
     ],
     ids=str,
 )

@@ -590,7 +590,7 @@ def padded(
     if mode not in ("constant", "reflect", "replicate", "circular"):
         raise ShapeMismatch(f"pad: mode={mode!r}", cure="constant, reflect, replicate or circular")
     if mode == "constant":
-        number = float(value) if isinstance(value, (int, float)) else value  # torch takes a float
+        number = float(value) if type(value) is int else value  # torch takes a float
         require_number("pad", number, input.dtype)
     if mode in ("reflect", "replicate") and input.dtype == "bool":
         raise not_taken(f"{mode} padding of bool", "int float complex")

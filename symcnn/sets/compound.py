@@ -17,7 +17,7 @@ from symcnn.sets.products import is_linear
 
 def through_one(expr: Size, name: str) -> tuple[Size, Size] | None:
     """(p, e): the expression is e where `name` is p, the one product in it; None where there is
-    none, or more, and of a remainder alone, which has a law of its own.
+    none, or more.
 
     >>> H, W = Size.symbol("H"), Size.symbol("W")
     >>> through_one(2*H*W - 16*((H*W + 15)//16), "p"), through_one(H*W - H*(W//2), "p")
@@ -30,14 +30,12 @@ def through_one(expr: Size, name: str) -> tuple[Size, Size] | None:
                 shared = gcd(*map(int, whole.terms.values()))
                 p = Size({mono: int(c) // shared for mono, c in whole.terms.items()})
                 found = _written(expr, p, Size.symbol(name))
-                if isinstance(found, Size) and not _is_left(found):
-                    return p, found
-                return None
+                return (p, found) if isinstance(found, Size) else None
     return None
 
 
-def _is_left(expr: Size) -> bool:
-    """Whether it is a remainder, but for numbers."""
+def is_remainder(expr: Size) -> bool:
+    """Whether it is what a number leaves, but for numbers."""
     for mono, often in expr.terms.items():
         floor = sz.sole_atom(Size({mono: 1})) if mono else None
         if isinstance(floor, sz.Floor) and isinstance(floor.den, int):

@@ -28,7 +28,7 @@ from symcnn.algebra import size as sz
 from symcnn.algebra.size import Int, Size, denominator, symbols_of, with_values
 from symcnn.errors import InvalidInput, Undecidable
 from symcnn.sets import scales
-from symcnn.sets.compound import through_one
+from symcnn.sets.compound import is_remainder, through_one
 from symcnn.sets.condition import (
     AnyOf,
     Condition,
@@ -54,6 +54,7 @@ from symcnn.sets.isl import (
     require_few,
     spent,
     too_much,
+    without,
 )
 from symcnn.sets.products import Cases, cases, is_linear, undecidable
 from symcnn.sets.region import Region
@@ -532,7 +533,8 @@ def meeting(requirement: Requirement, known: Sizes) -> Region:
     if isinstance(requirement, AnyOf):
         found = Region.of(known.names, [])
         for option in requirement.options:
-            found = found.union(meeting(option, known))
+            if decide_syntactically(option) is not False:
+                found = found.union(meeting(option, known))
         return found
     if isinstance(requirement, ForAll):
         found = known.region
@@ -542,10 +544,15 @@ def meeting(requirement: Requirement, known: Sizes) -> Region:
     if is_linear(_gap(requirement)):
         linear = Writer(known.names).set([requirement])
         return known.region.intersect(Region(known.names, {frozenset(): linear}))
-    if (found_cases := _of_one(requirement)) is None:
-        found_cases = cases(requirement, known)
-    if found_cases is None:
-        return _by_values(requirement, known)
+    if (one := _of_one(requirement)) is not None:
+        runs, denied = one
+        return known.region.subtract(_met(runs, known)) if denied else _met(runs, known)
+    found_cases = cases(requirement, known)
+    return _by_values(requirement, known) if found_cases is None else _met(found_cases, known)
+
+
+def _met(found_cases: Cases, known: Sizes) -> Region:
+    """The region of sizes, of those known, that meet one of several cases."""
     found = Region.of(known.names, [])
     plain = [c for c in found_cases if all(not isinstance(p, Bound) and _easy(p) for p in c)]
     if plain:  # one text for all of them
@@ -576,8 +583,10 @@ def meeting(requirement: Requirement, known: Sizes) -> Region:
     return found
 
 
-def _of_one(condition: Condition) -> Cases | None:
-    """A condition on one product of sizes, as runs of that; None for others, and for a run."""
+def _of_one(condition: Condition) -> tuple[Cases, bool] | None:
+    """A condition on one product of sizes, as runs of that, or those that are left out (True),
+    which may be fewer; None for others, for a run, and for several remainders, which have a law.
+    """
     gap, name = _gap(condition), "product"
     gap = gap * denominator(gap)
     found = through_one(gap, name) if isinstance(gap, Size) else None
@@ -587,10 +596,13 @@ def _of_one(condition: Condition) -> Cases | None:
     (whole, of_it), below = found, int(low) - 1
     asked = Condition(with_values(of_it, {name: Size.symbol(name) + below}), condition.relation, 0)
     with suppress(Undecidable):
-        runs = runs_of(_group((name,), [asked], []).isl)
+        inside = _group((name,), [asked], []).isl
+        both = runs_of(inside), runs_of(without(Writer([name]).set([]), inside))
+        runs = min(both, key=len)
         parts = [run.moved(below).conditions(whole) for run in runs]
         again = any(_gap(part) in (gap, -gap) for each in parts for part in each)
-        return None if again or len(parts) > MANY else [[*each] for each in parts]
+        if not again and len(parts) <= (1 if is_remainder(of_it) else MANY):
+            return [[*each] for each in parts], runs is not both[0]
     return None
 
 
