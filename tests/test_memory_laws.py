@@ -213,6 +213,9 @@ BOUNDS = {
     "from below": lambda y, w, x: y.clamp_min(0.1),
     "from above, by maps": lambda y, w, x: torch.clamp_max(y, y[:, :1]),
     "by classes": lambda y, w, x: y * nn.functional.one_hot(y.argmax(1), 3).permute(0, 3, 1, 2),
+    "by a median": lambda y, w, x: y * y.median(1, keepdim=True)[0] + y.median(),
+    "by what is third": lambda y, w, x: y * y.kthvalue(3, 1, keepdim=True)[0],
+    "by what is most": lambda y, w, x: y.mode(1)[0] * 2,
     "by bins": lambda y, w, x: y * torch.histc(y, 3).view(3, 1, 1),
     "a view after it": lambda y, w, x: torch.clamp(y, max=w[0, 0].detach()).view(y.shape[0], -1),
 }

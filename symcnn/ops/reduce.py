@@ -159,7 +159,7 @@ def extreme(
 rule("min", saves=maps.extreme, dtype=dtypes.extreme, value=values.MIN, takes=_REAL)(extreme.rule)
 
 
-@rule("median", "nanmedian", dtype=dtypes.with_places, takes="int float")
+@rule("median", "nanmedian", saves=maps.extreme, dtype=dtypes.with_places, takes="int float")
 def median(
     input: SymbolicTensor,
     dim: OneOrMore[int] | None = None,
@@ -170,7 +170,7 @@ def median(
     return reduced(input, dim, keepdim, "median" if dim is not None else "", 1 + (dim is not None))
 
 
-@rule("mode", dtype=dtypes.with_places, takes=_REAL)
+@rule("mode", saves=maps.extreme, dtype=dtypes.with_places, takes=_REAL)
 def mode(input: SymbolicTensor, dim: int = -1, keepdim: bool = False, **kwargs: object) -> Result:
     """The commonest values along an axis, and where they stand."""
     return reduced(input, normal_dim(dim, input.ndim, "mode"), keepdim, "mode", 2)
@@ -286,7 +286,7 @@ def topk(input: SymbolicTensor, k: Int, dim: int = -1, *args: object, **kwargs: 
     return replace(found, requires=(enough, *least), empties=empties((k,)))
 
 
-@rule("kthvalue", dtype=dtypes.with_places, takes="int float")
+@rule("kthvalue", saves=maps.extreme, dtype=dtypes.with_places, takes="int float")
 def kthvalue(input: SymbolicTensor, k: Int, dim: int = -1, keepdim: bool = False) -> Result:
     """The k-th smallest value along an axis, and where it stands."""
     least = at_least("k", (k,), 1)
