@@ -1,5 +1,6 @@
 """An ``if`` between numbers is a number: no branch of the network."""
 
+import itertools
 from typing import Any
 
 import pytest
@@ -146,6 +147,32 @@ def test_padding_by_remainders_is_one_network(module: Any) -> None:
     assert (len(net.branches), net.complete) == (1, True)
     assert str(net.valid_inputs()) == "H >= 1 and W >= 1"
     for size in [(1, 1), (5, 8), (16, 17), (31, 29), (64, 6), (23, 40), (50, 51)]:
+        shape = tuple(module(torch.zeros(1, 2, *size)).shape)
+        assert net.shape_at(N=1, H=size[0], W=size[1]) == shape
+
+
+class Whole(nn.Module):
+    """Padded to whole pieces, of rows or of all places."""
+
+    def __init__(self, piece: int, rows: bool) -> None:
+        super().__init__()
+        self.piece, self.rows = piece, rows
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        count = x.shape[2] if self.rows else x.shape[2] * x.shape[3]
+        x = x.transpose(2, 3) if self.rows else x.flatten(2)
+        if count % self.piece:
+            x = F.pad(x, (0, self.piece - count % self.piece))
+        return x
+
+
+@pytest.mark.parametrize("piece", [65, 128, 320])
+@pytest.mark.parametrize("rows", [True, False])
+def test_padding_to_pieces_of_many_is_one_network(rows: bool, piece: int) -> None:
+    module = Whole(piece, rows)
+    net = symcnn.from_torch(module, "N 2 H W")
+    assert (len(net.branches), net.complete) == (1, True)
+    for size in itertools.product((1, 2, 5, 13, 16, 64, 65, 128, 130, 320), (1, 5, 20, 64)):
         shape = tuple(module(torch.zeros(1, 2, *size)).shape)
         assert net.shape_at(N=1, H=size[0], W=size[1]) == shape
 

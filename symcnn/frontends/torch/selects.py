@@ -54,8 +54,8 @@ SELECT, PUT, ASSIGNS = "__symcnn_select__", "__symcnn_put__", "__symcnn_assigns_
 #: Methods that write one number.
 _FILLS = {"fill_": 1, "zero_": 0}
 
-#: Remainders of larger numbers are no small tables.
-_LARGE = 64
+#: Tables of remainders of larger numbers, and of more terms, are not small.
+_LARGE, _TERMS = 1024, 64
 
 
 # The law --------------------------------------------------------------------------------------
@@ -85,7 +85,7 @@ def chosen(condition: Condition, a: Int, b: Int) -> Int | None:
         for c in range(m):  # what is compared may be the remainder and a number
             if floordiv(bare + c, m) == floor.size():
                 found = _table(condition, gap, a, b, _Remainder(bare + c, m, floor))
-                if found is not None:
+                if isinstance(found, int) or (found is not None and len(found.terms) <= _TERMS):
                     return found
     return None
 
