@@ -286,3 +286,46 @@ def test_a_copy_that_is_filled_is_no_write() -> None:
     net = symcnn.from_torch(FilledCopy(), "1 2 H W")
     assert [node.op for node in net.nodes][:3] == ["pad", "getitem", "fill"]
     assert str(net.valid_inputs()) == "H >= 6 and W >= 1"
+
+
+class Same(nn.Module):
+    """A pool that is padded as TensorFlow does it, by a method that says how much."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        pads = [self.pad(size) for size in x.shape[2:]]
+        sides = [side for pad in pads[::-1] for side in (pad // 2, pad - pad // 2)]
+        return F.max_pool2d(F.pad(x, sides), 3, 2)
+
+    def pad(self, size: int) -> int:
+        """Both sides return, as in the code of I3D."""
+        if size % 2 == 0:
+            return max(3 - 2, 0)
+        else:
+            return max(3 - (size % 2), 0)
+
+
+class Early(Same):
+    """The same, where the second return stands behind the branch."""
+
+    def pad(self, size: int) -> int:
+        if size % 2 == 0:
+            return max(3 - 2, 0)
+        return max(3 - (size % 2), 0)
+
+
+@pytest.mark.parametrize("build", [Same, Early])
+def test_a_choice_of_what_is_returned_is_a_number(build: Any) -> None:
+    net = symcnn.from_torch(nn.Sequential(*(build() for _ in range(5))), "N 3 H W")
+    assert len(net.branches) == 1
+    assert str(net.output_shape) == "(N, 3, (H + 31)//32, (W + 31)//32)"
+
+
+def test_returns_that_are_no_numbers_stay_a_branch() -> None:
+    class Ends(nn.Module):
+        def forward(self, x: torch.Tensor) -> Any:
+            if x.shape[2] % 2:
+                return x.mean()
+            return x
+
+    net = symcnn.from_torch(Ends(), "N 3 H W")
+    assert [len(net.shape_at(N=1, H=size, W=4)) for size in (5, 6)] == [0, 4]

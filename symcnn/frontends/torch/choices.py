@@ -7,6 +7,7 @@ name that keeps such a truth for a later ``if`` keeps the paths: a `Flag`.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -14,6 +15,7 @@ from typing import NamedTuple
 
 from symcnn.algebra.size import Int
 from symcnn.frontends.torch.questions import Questions
+from symcnn.frontends.torch.recompile import parsed
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import always
 from symcnn.trace.branches import negation
@@ -130,3 +132,38 @@ def equal_on(requirements: tuple[Requirement, ...], a: Int, b: Int) -> bool:
     same = Condition(a, "==", b)
     names = sorted(same.symbols.union(*(r.symbols for r in requirements)))
     return always(same, names, requirements)
+
+
+# In code
+
+
+@lru_cache(maxsize=256)
+def tested_keys(file: str) -> frozenset[str]:
+    """Words under which dictionaries of a file keep what its tests read, and nothing else there."""
+    kept: set[str] = set()
+    read: set[str] = set()
+    told: set[int] = set()
+    nodes = [*ast.walk(parsed(file))]
+    for node in nodes:
+        if isinstance(node, ast.Dict):
+            for key in node.keys:
+                if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                    kept.add(key.value)
+                    told.add(id(key))
+        elif isinstance(node, (ast.If, ast.IfExp)):
+            for test in tests_of(node.test):
+                match test:
+                    case ast.Subscript(value=ast.Name(), slice=ast.Constant(value=str(word))):
+                        read.add(word)
+                        told.add(id(test.slice))
+    others = {n.value for n in nodes if isinstance(n, ast.Constant) and id(n) not in told}
+    return frozenset(kept & read - others)
+
+
+def tests_of(test: ast.expr) -> list[ast.expr]:
+    """What a test asks: the parts of ``a or not b``."""
+    if isinstance(test, ast.BoolOp):
+        return [part for value in test.values for part in tests_of(value)]
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        return tests_of(test.operand)
+    return [test]

@@ -36,9 +36,19 @@ from types import CodeType
 from typing import Any
 
 from symcnn.algebra.size import Atom, Floor, Int, Max, Size, floordiv, maximum
-from symcnn.frontends.torch.choices import Flag, NoNumber, Path, Test, asking, paths, refuse
+from symcnn.frontends.torch.choices import (
+    Flag,
+    NoNumber,
+    Path,
+    Test,
+    asking,
+    paths,
+    refuse,
+    tested_keys,
+    tests_of,
+)
 from symcnn.frontends.torch.identities import Probe, run_on_all
-from symcnn.frontends.torch.recompile import compiled, definition, parsed
+from symcnn.frontends.torch.recompile import compiled, definition
 from symcnn.frontends.torch.sizes import Dim
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.texts import Spelling, may_spell
@@ -322,7 +332,7 @@ def selecting(code: CodeType) -> CodeType:
     tree = definition(code)
     if tree is None:
         return code
-    choices, spelling = _Choices(_tested_keys(code.co_filename)), Spelling()
+    choices, spelling = _Choices(tested_keys(code.co_filename)), Spelling()
     changed = compiled(spelling.visit(choices.visit(tree)), code)
     if changed is None or not choices.count + spelling.count:
         return code
@@ -356,29 +366,6 @@ def _has(code: CodeType, instruction: bytes) -> bool:
     return place >= 0
 
 
-@lru_cache(maxsize=256)
-def _tested_keys(file: str) -> frozenset[str]:
-    """Words under which dictionaries of a file keep what its tests read, and nothing else there."""
-    kept: set[str] = set()
-    read: set[str] = set()
-    told: set[int] = set()
-    nodes = [*ast.walk(parsed(file))]
-    for node in nodes:
-        if isinstance(node, ast.Dict):
-            for key in node.keys:
-                if isinstance(key, ast.Constant) and isinstance(key.value, str):
-                    kept.add(key.value)
-                    told.add(id(key))
-        elif isinstance(node, (ast.If, ast.IfExp)):
-            for test in _tests(node.test):
-                match test:
-                    case ast.Subscript(value=ast.Name(), slice=ast.Constant(value=str(word))):
-                        read.add(word)
-                        told.add(id(test.slice))
-    others = {n.value for n in nodes if isinstance(n, ast.Constant) and id(n) not in told}
-    return frozenset(kept & read - others)
-
-
 class _Choices(ast.NodeTransformer):
     """Choices of numbers become calls."""
 
@@ -390,6 +377,9 @@ class _Choices(ast.NodeTransformer):
         self.truths: frozenset[str] = frozenset()  # names that only tests read
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        match node.body:  # what is behind a side that returns is the other side
+            case [*_, ast.If(body=[ast.Return()], orelse=[]) as last, ast.Return() as other]:
+                last.orelse, node.body = [other], node.body[:-1]
         inner = [*ast.walk(node)]
         if any(isinstance(n, ast.FunctionDef) for n in inner[1:]):
             self.passing = self.truths = frozenset()
@@ -464,6 +454,13 @@ class _Choices(ast.NodeTransformer):
     def visit_If(self, node: ast.If) -> ast.AST:
         self.generic_visit(node)
         match node:
+            case ast.If(
+                body=[ast.Return(value=ast.expr() as value)],
+                orelse=[ast.Return(value=ast.expr() as other)],
+            ) if _asks(node.test) and _is_side(value) and _is_side(other):
+                return ast.copy_location(
+                    ast.Return(self._call(node, node.test, value, other)), node
+                )
             case ast.If(
                 body=[
                     ast.Assign(
@@ -575,15 +572,6 @@ def _passing(nodes: list[ast.AST]) -> frozenset[str]:
     return frozenset(given - {n.id for n in loads if id(n) not in own})
 
 
-def _tests(test: ast.expr) -> list[ast.expr]:
-    """What a test asks: the parts of ``a or not b``."""
-    if isinstance(test, ast.BoolOp):
-        return [part for value in test.values for part in _tests(value)]
-    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        return _tests(test.operand)
-    return [test]
-
-
 def _truths(tree: ast.FunctionDef, nodes: list[ast.AST], keys: frozenset[str]) -> frozenset[str]:
     """Names of truths that tests read, there or under one of the keys, and nothing else."""
     found: set[str] = set()
@@ -591,7 +579,7 @@ def _truths(tree: ast.FunctionDef, nodes: list[ast.AST], keys: frozenset[str]) -
     told: set[int] = set()
     for node in nodes:
         if isinstance(node, (ast.If, ast.IfExp)):
-            told |= {id(test) for test in _tests(node.test)}
+            told |= {id(test) for test in tests_of(node.test)}
         elif isinstance(node, ast.Dict):
             pairs = zip(node.keys, node.values, strict=True)
             told |= {id(v) for k, v in pairs if isinstance(k, ast.Constant) and k.value in keys}
