@@ -6,8 +6,10 @@ from itertools import product
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn import functional as F
 
 import symcnn
 from symcnn.network import Network
@@ -178,3 +180,39 @@ def test_tokens_are_padded_to_whole_groups_by_those_before() -> None:
     )
     assert net.complete
     assert str(net.valid_inputs()) == "H >= 1 and W >= 1"
+
+
+class Positions(torch.nn.Module):
+    """Positions of so many patches, laid on a map of any size at which they fill it (PVT)."""
+
+    def __init__(self, patches: int) -> None:
+        super().__init__()
+        self.places = torch.nn.Parameter(torch.zeros(1, patches, 4))
+        self.conv = torch.nn.Conv2d(4, 4, 2, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x, places = self.conv(x), self.places.detach()
+        n, c, h, w = x.shape
+        if h * w != 576:
+            laid = places.reshape(1, h, w, -1).permute(0, 3, 1, 2)
+            places = F.interpolate(laid, size=(h, w)).reshape(1, -1, h * w).transpose(1, 2)
+        tokens = x.flatten(2).transpose(1, 2) + places
+        return tokens.transpose(1, 2).reshape(n, c, h, w)
+
+
+def test_positions_that_are_laid_anew_at_each_stage_leave_few_sizes() -> None:
+    """PVT of transformers took too many steps of isl: its stages were crossed box by box."""
+    module = torch.nn.Sequential(Positions(144), Positions(36), Positions(9)).to("meta")
+    net = symcnn.from_torch(module, "N 4 H W")
+    assert net.complete
+    assert str(net.valid_inputs()) == (
+        "(24 <= H <= 25 and 24 <= W <= 25) or (8 <= H <= 9 and 72 <= W <= 73)"
+        " or (72 <= H <= 73 and 8 <= W <= 9)"
+    )
+    for size in ((24, 25), (8, 73), (9, 72), (72, 9)):
+        assert module(torch.empty(1, 4, *size, device="meta")).shape == net.shape_at(
+            N=1, H=size[0], W=size[1]
+        )
+    for size in ((16, 36), (26, 24), (8, 74), (12, 48)):
+        with pytest.raises(RuntimeError):
+            module(torch.empty(1, 4, *size, device="meta"))

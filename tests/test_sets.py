@@ -638,3 +638,30 @@ def test_what_speaks_of_one_product_is_a_condition_on_that_number(gap: Size, rel
     condition = Condition(gap, relation, 0)
     found = two(condition)
     assert {p for p in _brute(Condition(1, "==", 1), 40) if p in found} == _brute(condition, 40)
+
+
+def test_few_sizes_are_asked_one_by_one() -> None:
+    """Products at four scales: each alone leaves hundreds of boxes, which isl would cross."""
+    found = two(
+        Condition((h // 4) * (w // 4), "==", 3136),
+        AnyOf(tuple(Condition((h // 8) * (w // 8), "==", 7**2 * 2**k) for k in range(12))),
+        AnyOf(tuple(Condition((h // 16) * (w // 16), "==", 7**2 * 2**k) for k in range(12))),
+        AnyOf(tuple(Condition((h // 32) * (w // 32), "==", 7**2 * 2**k) for k in range(12))),
+    )
+    truth = {
+        (x, y)
+        for a in range(1, 3137)
+        if 3136 % a == 0
+        for x in range(4 * a, 4 * a + 4)
+        for y in range(4 * (3136 // a), 4 * (3136 // a) + 4)
+        if all((x // n) * (y // n) in {49 * 2**k for k in range(12)} for n in (8, 16, 32))
+    }
+    assert {*found} == truth
+    assert truth
+
+
+def test_options_that_are_linear_may_say_it_all() -> None:
+    """What is beside them is of no use, decidable or not."""
+    hard = Condition(h * w, "==", (h // 3) * (w // 5) * ((h * w) // 7))
+    found = two(AnyOf((hard, Condition(h, "==", 1), Condition(h, ">=", 2))))
+    assert found == two()

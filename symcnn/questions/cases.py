@@ -21,7 +21,8 @@ from symcnn.lazy import sympy
 from symcnn.questions.inputs.domain import assignment
 from symcnn.sets.condition import Condition
 from symcnn.sets.formula import Formula, Given
-from symcnn.sets.inputset import InputSet, input_set, lone
+from symcnn.sets.inputset import InputSet, input_set
+from symcnn.sets.member import lone
 from symcnn.sets.simplest import Simplest
 from symcnn.shown import block
 from symcnn.trace.graph import public

@@ -10,6 +10,7 @@ Sizes are positive: every set lies within ``H >= 1 and W >= 1``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 from heapq import merge
 from math import prod
@@ -43,12 +44,6 @@ _NEAR = (8, 64, 640, 5000)
 
 #: A condition of more operations is harder to read than its words.
 _SHORT = 40
-
-
-def lone(member: Member) -> int:
-    """The size that a member of a set over one name is."""
-    assert isinstance(member, int)
-    return member
 
 
 class InputSet:
@@ -164,6 +159,11 @@ class InputSet:
         sides = [self._over(group) for group in groups]
         met = [meeting(requirement, Sizes(s)) if asked & {*s.names} else s for s in sides]
         return self._likewise(InputSet(names, met, batch=self.optional - asked, at=self.at))
+
+    def roster(self, names: AbstractSet[str]) -> Sequence[Mapping[str, int]] | None:
+        """The sizes of these names, and of what is tied to them, where those are few."""
+        side = next((s for s in self._sides if {*s.names} >= names), None)
+        return None if side is None else side.roster
 
     @question
     def __or__(self, other: InputSet) -> InputSet:

@@ -22,3 +22,9 @@ def by_name(names: Sequence[str], member: Member) -> dict[str, int]:
     ({'H': 7, 'W': 9}, {'L': 7})
     """
     return dict(zip(names, as_tuple(member), strict=True))
+
+
+def lone(member: Member) -> int:
+    """The size that a member of a set over one name is."""
+    assert isinstance(member, int)
+    return member

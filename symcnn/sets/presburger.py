@@ -444,6 +444,8 @@ def _group(
         known = Sizes(found)
         left: list[tuple[Requirement, Undecidable]] = []
         for requirement in hard:
+            if (few := found.few_that_meet(hard)) is not None:
+                return few
             try:
                 found = found.intersect(meeting(requirement, known))
             except Undecidable as error:
@@ -530,11 +532,18 @@ def _is_deep(requirement: Requirement) -> bool:
 
 def meeting(requirement: Requirement, known: Sizes) -> Region:
     """The region of sizes, of those known, that meet a requirement."""
+    if (few := known.region.few_that_meet([requirement])) is not None:
+        return few
     if isinstance(requirement, AnyOf):
         found = Region.of(known.names, [])
-        for option in requirement.options:
-            if decide_syntactically(option) is not False:
-                found = found.union(meeting(option, known))
+        options = [r for r in requirement.options if decide_syntactically(r) is not False]
+        easy = [option for option in options if _easy(option)]
+        for option in easy:
+            found = found.union(meeting(option, known))
+        if easy and known.region.is_subset(found):  # they say it all
+            return found
+        for option in options:
+            found = found if option in easy else found.union(meeting(option, known))
         return found
     if isinstance(requirement, ForAll):
         found = known.region

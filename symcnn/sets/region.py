@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, reduce
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from math import prod
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar, cast
 
 from symcnn.errors import Undecidable
 from symcnn.lazy import cached_property
+from symcnn.sets.condition import Requirement
 from symcnn.sets.downset import (
     BOXES,
     FAR,
@@ -35,6 +37,7 @@ from symcnn.sets.isl import (
     ends,
     is_subset,
     isl,
+    nonempty,
     ordered,
     question,
     require_few_moduli,
@@ -46,8 +49,20 @@ from symcnn.sets.runs import Run, runs_of
 if TYPE_CHECKING:
     import islpy
 
+#: So many members are few.
+LISTED = 1 << 15
+
 _Bounds = frozenset[Bound]
 Point = tuple[int, ...]
+
+
+class _Part(NamedTuple):
+    """A part of a region without bounds, its members, and whether those are all of it."""
+
+    isl: islpy.Set
+    members: Sequence[Mapping[str, int]]
+    whole: bool
+
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -166,6 +181,48 @@ class Region:
                     heappush(heap, (reach(half), 2 * number + i + 1024, (bounds, isl_set, half)))
         raise too_many(b for bounds in self.cases for b in bounds)
 
+    @cached_property
+    @question
+    def _parts(self) -> Sequence[_Part] | None:
+        """The region part by part, if its members are few."""
+        found: list[_Part] = []
+        left = LISTED
+        for bounds, isl_set in self.cases.items():
+            if not isl_set.is_bounded():
+                return None
+            for part in nonempty(isl_set):
+                breathe()
+                left -= _room(part)
+                if left < 0:
+                    return None
+                places = [dict(zip(self.names, point, strict=True)) for point in _points(part)]
+                members = [m for m in places if all(b.holds(m) for b in bounds)]
+                found.append(_Part(part, members, len(members) == len(places)))
+        return found
+
+    @property
+    def roster(self) -> Sequence[Mapping[str, int]] | None:
+        """The members, if they are few: to ask each of them takes no steps of isl."""
+        parts = self._parts
+        return None if parts is None else [m for part in parts for m in part.members]
+
+    def few_that_meet(self, requirements: Sequence[Requirement]) -> Region | None:
+        """The members that meet requirements; None where the members are not few, or one of these
+        divides by 0 there.
+        """
+        kept = empty(len(self.names))
+        for part in self._parts or ():
+            try:
+                inside = [m for m in part.members if all(r.holds(m) for r in requirements)]
+            except ZeroDivisionError:
+                return None
+            if part.whole and len(inside) == len(part.members):
+                kept = kept.union(part.isl)
+            elif inside:
+                boxes = [{n: (x, x) for n, x in member.items()} for member in inside]
+                kept = kept.union(isl().Set(_text(self.names, boxes)))
+        return None if self._parts is None else Region(self.names, {frozenset(): kept})
+
     def ends(self) -> tuple[int, int | None]:
         """The least and the greatest member of a region of one size that is not empty."""
         return ends(self.isl, 0)
@@ -283,6 +340,24 @@ def _loaded(names: Sequence[str], cases: Iterable[tuple[str, _Bounds]]) -> Regio
 
 def _box(names: Sequence[str], isl_set: Any) -> Box:
     return {n: ends(isl_set, i) for i, n in enumerate(names)}
+
+
+def _room(part: Any) -> int:
+    """How many places the least box around a bounded set has."""
+    spans = (ends(part, i) for i in range(part.dim(isl().dim_type.set)))
+    return prod((last or 0) - first + 1 for first, last in spans)
+
+
+def _points(part: Any) -> list[Point]:
+    """The members of a bounded set."""
+    dim, found = isl().dim_type.set, list[Point]()
+
+    def add(point: islpy.Point) -> None:
+        values = (point.get_coordinate_val(dim, i) for i in range(part.dim(dim)))
+        found.append(tuple(int(value.to_python()) for value in values))
+
+    part.foreach_point(add)
+    return found
 
 
 def _merged(names: Sequence[str], isl_set: Any, bounds: Iterable[Bound]) -> _Bounds | None:

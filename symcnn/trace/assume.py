@@ -18,7 +18,8 @@ from symcnn.errors import SymcnnError, Undecidable
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.downset import grows
 from symcnn.sets.fewer import with_numbers
-from symcnn.sets.inputset import InputSet, input_set, lone
+from symcnn.sets.inputset import InputSet, input_set
+from symcnn.sets.member import lone
 
 
 class Assumptions:
@@ -104,6 +105,8 @@ _ALL = _Left(None)
 @lru_cache(maxsize=4096)
 def _required(left: _Left, requirement: Requirement) -> _Left:
     """What is left when one thing more is required. Raises Undecidable, which is not remembered."""
+    if left.domain.roster(requirement.symbols) is not None:
+        return _Left(left.domain.meeting(requirement))
     return _Left(left.domain & where_met(left.domain, requirement))
 
 
@@ -114,6 +117,9 @@ def _decided(left: _Left, requirement: Requirement) -> bool | None:
     with suppress(ZeroDivisionError):
         if requirement.symbols <= domain.fixed.keys():  # numbers are worth no steps
             return requirement.holds(domain.fixed)
+        if (few := domain.roster(requirement.symbols)) is not None:
+            held = {requirement.holds(sizes) for sizes in few}
+            return None if len(held) == 2 else False not in held
     wanted = where_met(domain, requirement)
     if domain <= wanted:
         return True

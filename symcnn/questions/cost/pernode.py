@@ -17,7 +17,7 @@ from symcnn.lazy import cached_property, uncollected
 from symcnn.ops.autograd import Gradients, gradients
 from symcnn.ops.storage import Memory, Piece, Storage, in_place, pieces, refusal, weighed
 from symcnn.questions.cost.conventions import Convention, elementwise
-from symcnn.sets.inputset import lone
+from symcnn.sets.member import lone
 from symcnn.trace.content import Valued, content
 from symcnn.trace.dtype import BYTES
 from symcnn.trace.graph import Constant, Node, Parameter, SymbolicTensor

@@ -31,8 +31,8 @@ from symcnn.questions.inputs.even import even_wishes
 from symcnn.questions.inputs.limits import keep_within, span_of
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.grammar import Amount, Between, Target, parse_target
-from symcnn.sets.inputset import InputSet, input_set, lone
-from symcnn.sets.member import by_name
+from symcnn.sets.inputset import InputSet, input_set
+from symcnn.sets.member import by_name, lone
 from symcnn.sets.relation import Relation
 from symcnn.shown import by_x
 from symcnn.trace.coverage import all_followed

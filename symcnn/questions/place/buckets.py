@@ -23,8 +23,8 @@ from symcnn.errors import BadSpec, NoSolution
 from symcnn.questions.cost.cost import measure
 from symcnn.sets.condition import Condition
 from symcnn.sets.grammar import parse_formula, parse_target
-from symcnn.sets.inputset import InputSet, lone
-from symcnn.sets.member import Member, as_tuple
+from symcnn.sets.inputset import InputSet
+from symcnn.sets.member import Member, as_tuple, lone
 from symcnn.shown import Shown
 from symcnn.trace.trace import Trace
 
