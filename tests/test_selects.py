@@ -159,10 +159,13 @@ class Whole(nn.Module):
         self.piece, self.rows = piece, rows
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        count = x.shape[2] if self.rows else x.shape[2] * x.shape[3]
-        x = x.transpose(2, 3) if self.rows else x.flatten(2)
-        if count % self.piece:
-            x = F.pad(x, (0, self.piece - count % self.piece))
+        if self.rows:
+            if x.shape[2] % self.piece:
+                x = F.pad(x, (0, 0, 0, self.piece - x.shape[2] % self.piece))
+            return x
+        x = x.flatten(2)
+        if x.shape[2] % self.piece:
+            x = F.pad(x, (0, self.piece - x.shape[2] % self.piece))
         return x
 
 
