@@ -838,6 +838,10 @@ class Polar(nn.Module):
         return self.pair(x.exp(), x).transpose(1, 2).view(x.shape[0], -1) * 2
 
 
-@pytest.mark.parametrize("pair", [torch.complex, torch.polar])
+def _real(x: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+    return torch.complex(x, torch.zeros_like(x))
+
+
+@pytest.mark.parametrize("pair", [torch.complex, torch.polar, _real])
 def test_complex_numbers_of_two_tensors_lie_as_they_do(pair: Any) -> None:
     agree(Polar(pair), "N 3 L", N=2, L=9)

@@ -476,7 +476,7 @@ _pair(
     autocast=dtypes.SINGLE_ON_CPU,
     saves=points.keeps_output,
 )(_binary)
-_pair("complex", takes="float16 float32 float64", saves=points.both_operands)(_binary)
+_pair("complex", takes="float16 float32 float64", saves=points.operands_of_gradients)(_binary)
 
 
 @rule("lerp", dtype=dtypes.of_tensors, takes="float complex", same_dtype="input end")

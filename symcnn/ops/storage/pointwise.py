@@ -113,6 +113,12 @@ def both_operands(m: Memory, node: Node) -> None:
     out(m, node)
 
 
+def operands_of_gradients(m: Memory, node: Node) -> None:
+    """Each operand that has a gradient is kept."""
+    keep(m, node, *(t for t in node.inputs if m.needs(t)))
+    out(m, node)
+
+
 def extreme_of_two(m: Memory, node: Node) -> None:
     """The larger or smaller of two tensors: both are kept."""
     m.save(*node.inputs)
