@@ -665,3 +665,18 @@ def test_options_that_are_linear_may_say_it_all() -> None:
     hard = Condition(h * w, "==", (h // 3) * (w // 5) * ((h * w) // 7))
     found = two(AnyOf((hard, Condition(h, "==", 1), Condition(h, ">=", 2))))
     assert found == two()
+
+
+def test_an_atom_that_is_a_number_is_that_in_other_conditions() -> None:
+    """Windows of rows and columns of patches (RF-DETR): a view, and that it must match."""
+    rows, columns = h // 14, w // 14
+    windows = (h // 56) * (w // 56)
+    share = (32 * rows * columns) // (16 * windows)
+    view = Condition(32 * rows * columns, "==", 16 * share * windows)
+    large = Condition(h, ">=", 14), Condition(w, ">=", 14)
+    found = two(*large, view, Condition(share, "==", 32))
+    assert str(found) == "H % 56 <= 13 and H >= 56 and W % 56 <= 13 and W >= 56"
+    for x, y in itertools.product(range(14, 130), repeat=2):
+        a, b = x // 14 * (y // 14), x // 56 * (y // 56)
+        truth = b > 0 and (32 * a) // (16 * b) == 32 and 32 * a == 16 * 32 * b
+        assert ((x, y) in found) == truth

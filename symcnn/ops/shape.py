@@ -24,6 +24,7 @@ from symcnn.algebra.axis import (
     Pick,
     Window,
 )
+from symcnn.algebra.divisors import divisors
 from symcnn.algebra.factor import factors
 from symcnn.algebra.polynomial import polynomial
 from symcnn.algebra.size import (
@@ -56,7 +57,7 @@ from symcnn.ops.storage import maps, views
 from symcnn.ops.takes import not_taken, require_number
 from symcnn.ops.work import moves as rule
 from symcnn.sets.condition import AnyOf, Condition, KeepsBatch, Requirement, decide_syntactically
-from symcnn.sets.products import divisors, is_linear
+from symcnn.sets.products import is_linear
 from symcnn.trace.graph import OPS, Dims, Node, Result, SymbolicTensor
 from symcnn.trace.tape import decided, empties, entails, may_be_empty
 

@@ -7,7 +7,7 @@ is its number. Nothing here makes a set.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -25,6 +25,42 @@ def with_numbers(requirement: Requirement, fixed: Mapping[str, int]) -> Requirem
     with suppress(ZeroDivisionError):
         return substituted(requirement, known)
     return requirement
+
+
+def with_equal_numbers(requirements: Sequence[Requirement]) -> list[Requirement]:
+    """The same with a number for an atom where another requirement says that it is that number.
+
+    >>> H, W = Size.symbol("H"), Size.symbol("W")
+    >>> share = (H*W) // ((H // 4)*(W // 4))
+    >>> view = Condition(H*W, "==", share*(H // 4))
+    >>> print(*with_equal_numbers([Condition(share, "==", 16), view]), sep=" and ")
+    (H*W)//((H//4)*(W//4)) == 16 and H*W - 16*(H//4) == 0
+    """
+    equal: dict[sz.Atom, tuple[Requirement, int]] = {}
+    for requirement in requirements:
+        if isinstance(requirement, Condition) and requirement.relation == "==":
+            gap = requirement.lhs - requirement.rhs
+            const = int(gap.const) if isinstance(gap, Size) else gap
+            for sign in (1, -1):
+                atom = sz.sole_atom((gap - const) * sign)
+                if atom is not None:
+                    equal.setdefault(atom, (requirement, -sign * const))
+    return [_with_equal(requirement, equal) for requirement in requirements]
+
+
+def _with_equal(
+    requirement: Requirement, equal: Mapping[sz.Atom, tuple[Requirement, int]]
+) -> Requirement:
+    if not isinstance(requirement, Condition):
+        return requirement
+    gap = requirement.lhs - requirement.rhs
+    if isinstance(gap, int) or is_linear(gap):
+        return requirement
+    known = {a: equal[a][1] for a in gap.atoms() if a in equal and equal[a][0] is not requirement}
+    if not known:
+        return requirement
+    found = gap.map(lambda atom: known.get(atom, atom.size()))
+    return Condition(found, requirement.relation, 0, requirement.why)
 
 
 def strictest_of(requirements: Iterable[Requirement]) -> list[tuple[Requirement, Requirement]]:

@@ -40,7 +40,7 @@ from symcnn.sets.condition import (
     substituted,
 )
 from symcnn.sets.downset import FAR, Bound, grows, reached
-from symcnn.sets.fewer import strictest_of, with_numbers
+from symcnn.sets.fewer import strictest_of, with_equal_numbers, with_numbers
 from symcnn.sets.isl import (
     MANY,
     MODULI,
@@ -370,7 +370,7 @@ def region(names: tuple[str, ...], requirements: tuple[Requirement, ...]) -> tup
     """
     tight = [r for _, r in strictest_of(requirements) if decide_syntactically(r) is not True]
     left: list[Requirement] = []
-    for requirement in tight:
+    for requirement in with_equal_numbers(tight):
         left += _apart(requirement)
     left = _with_fixed(left)
     groups = tied(names, (r.symbols for r in left)) or [()]

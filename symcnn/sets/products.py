@@ -8,7 +8,7 @@ Each law is exact, and applies to a whole kind:
 - ``a*f*g + b*f + c*g == d`` is a product equal to a number;
 - a product divisible by n is a case for each way to share out n;
 - what a polynomial leaves by n hangs on what its sizes leave, a case for each way;
-- two sizes that are equal wherever the question is are one;
+- two sizes that are equal wherever the question is are one, and so are floors of one size;
 - ``f*g == a*b`` with ``f >= a >= 0`` and ``g >= b >= 0`` holds only factor by factor (or at 0);
 - a maximum is the argument that is not below the others;
 - a floor by a size has a case for each sign of that: by 0 nothing is divided;
@@ -27,19 +27,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from functools import lru_cache
-from itertools import combinations, islice, product
+from itertools import combinations, islice, permutations, product
 from math import gcd
 from typing import Protocol
 
 from symcnn.algebra import size as sz
+from symcnn.algebra.divisors import divisors
 from symcnn.algebra.factor import factors, text
 from symcnn.algebra.size import Int, Size, denominator, symbols_of
 from symcnn.algebra.substitute import replaced
 from symcnn.errors import Undecidable
 from symcnn.sets.condition import Condition
 from symcnn.sets.downset import FAR, Bound, from_least, grows, reached
-
-__all__ = ["Cases", "Facts", "cases", "divisors", "is_linear", "undecidable"]
 
 #: One of the cases holds; a case is all of its conditions.
 Cases = list[list["Condition | Bound"]]
@@ -54,9 +53,6 @@ _QUOTIENTS = 256
 _FEW = 64
 
 _STEPS = (0, 1, 4, 16, _FEW)
-
-#: Numbers up to this one are factorised; a tensor has fewer elements.
-_LARGE = 1 << 64
 
 
 class Facts(Protocol):
@@ -447,10 +443,22 @@ def _reaching(condition: Condition, gap: Size, known: Facts) -> Cases | None:
 
 
 def _equal(condition: Condition, gap: Size, known: Facts) -> Cases | None:
-    """``h*w == 4*(w//2)**2`` is ``w**2 == 4*(w//2)**2`` of square images."""
+    """``h*w == 4*(w//2)**2`` is ``w**2 == 4*(w//2)**2`` of square images, and where a size divides
+    by 56, ``h//14`` is ``4*(h//56)``.
+    """
     for a, b in combinations(map(Size.symbol, sorted(symbols_of(gap))), 2):
         if known.entails(Condition(a, "==", b)):
             return [[Condition(sz.with_values(gap, {str(b): a}), condition.relation, 0)]]
+    floors = [(f, f.den) for f in gap.atoms() if isinstance(f, sz.Floor)]
+    for (fine, m), (coarse, n) in permutations(floors, 2):
+        if not isinstance(m, int) or not isinstance(n, int):
+            continue
+        times, rest = divmod(n, m)
+        alike = Condition(fine.size(), "==", times * coarse.size())
+        if not rest and fine.num == coarse.num and known.entails(alike):
+            terms: dict[sz.Atom, Int] = {fine: times * coarse.size()}
+            found = gap.map(lambda atom: terms.get(atom, atom.size()))  # noqa: B023
+            return [[Condition(found, condition.relation, 0)]]
     return None
 
 
@@ -667,25 +675,6 @@ _LAWS: tuple[Law, ...] = (
     _signed,
     _reaching,
 )
-
-
-def divisors(n: int) -> list[int]:
-    """The divisors of a number, in order."""
-    return list(_divisors_of(n))
-
-
-@lru_cache(maxsize=1024)
-def _divisors_of(n: int) -> tuple[int, ...]:
-    from sympy import divisors, factorint, isprime
-
-    if n >= _LARGE:
-        rest = [p for p in factorint(n, limit=1 << 12) if p >= _LARGE or not isprime(p)]
-        if rest:
-            raise Undecidable(
-                f"{n} is too large to be written as a product of sizes",
-                cure="no tensor has so many elements",
-            )
-    return tuple(divisors(n))
 
 
 def _splits(target: int, signed: Sequence[bool]) -> Iterator[tuple[int, ...]]:
