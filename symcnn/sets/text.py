@@ -60,9 +60,10 @@ def in_few_words(names: Sequence[str], sides: Sequence[Region]) -> str:
     """
     if len(sides) > 1 or not all(side.plain for side in sides):
         return conjunction([text for side in sides if (text := _cases(side))])
-    pieces = products(Region.product(names, sides))
-    if len(pieces) == 1:
-        return _product(pieces[0])
+    whole = Region.product(names, sides)
+    pieces = products(whole)
+    if len(pieces) == 1 or _is_diagonal(whole):
+        return _product(whole)
     texts = map(_product, sorted(pieces, key=_rank))
     return " or ".join(f"({t})" if " and " in t else t for t in texts)
 
@@ -118,12 +119,18 @@ def _product(region: Region) -> str:
     single = factors(region)
     if single:
         return conjunction([_size(side) for side in single])
-    first, *others = region.names
-    dims = [f"x{i}" for i in range(len(region.names))]
-    if region.isl.is_subset(isl().Set(f"{{ [{', '.join(dims)}] : {' = '.join(dims)} }}")):
+    if _is_diagonal(region):
+        first, *others = region.names
         runs = " or ".join(spoken(region.over((first,)).runs, first))  # one size says it all
         return conjunction([runs, *(f"{first} == {n}" for n in others)])
     return " and ".join(sentences(constraints(region.names, region.isl)))
+
+
+def _is_diagonal(region: Region) -> bool:
+    """Whether all sizes are equal in every member, of several."""
+    dims = [f"x{i}" for i in range(len(region.names))]
+    equal = isl().Set(f"{{ [{', '.join(dims)}] : {' = '.join(dims)} }}") if dims[1:] else None
+    return equal is not None and bool(region.isl.is_subset(equal))
 
 
 def _size(region: Region) -> str:
