@@ -26,6 +26,7 @@ from symcnn.algebra.size import (
 from symcnn.errors import BadSpec, NoSolution
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.sets.inputset import InputSet, input_set
+from symcnn.sets.member import by_name
 from symcnn.sets.runs import Run
 from symcnn.shown import Shown
 from symcnn.trace.trace import Trace
@@ -203,13 +204,22 @@ def _programs(net: Trace, domain: InputSet) -> tuple[list[InputSet], tuple[str, 
     if not domain:
         return [], ()
     fixed = _numbers_of_programs(net)
-    rests = product(*map(range, steps.values()))
-    classes = (domain.where(*map(_rest, steps, steps.values(), rest)) for rest in rests)
     if prod(steps.values()) <= _MOST:
+        rests = product(*map(range, steps.values()))
+        classes = (domain.where(*map(_rest, steps, steps.values(), rest)) for rest in rests)
         return [piece for piece in classes if piece], fixed
     every = " and ".join(f"{name} % {step}" for name, step in steps.items())
-    first = next(piece for piece in classes if piece)
+    first = domain.where(*(_rest(name, step, 0) for name, step in steps.items()))
+    if not first:
+        least = by_name(domain.shown, domain.smallest())
+        first = domain.where(
+            *(_rest(n, steps[n], v % steps[n]) for n, v in least.items() if n in steps)
+        )
     return [first], (*fixed, f"all but the first rest: there is a program for each {every}")
+
+
+def _rest(name: str, step: int, rest: int) -> Condition:
+    return Condition(mod(Size.symbol(name), step), "==", rest)
 
 
 def _numbers_of_programs(net: Trace) -> tuple[str, ...]:
