@@ -237,10 +237,6 @@ def _numbers_of_programs(net: Trace) -> tuple[str, ...]:
     )
 
 
-def _rest(name: str, step: int, rest: int) -> Condition:
-    return Condition(mod(Size.symbol(name), step), "==", rest)
-
-
 def _periods(net: Trace) -> dict[str, int]:
     """By what multiple of a size what the forward compares repeats.
 
