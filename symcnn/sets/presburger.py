@@ -608,11 +608,17 @@ def _of_one(condition: Condition) -> tuple[Cases, bool] | None:
         inside = _group((name,), [asked], []).isl
         both = runs_of(inside), runs_of(without(Writer([name]).set([]), inside))
         runs = min(both, key=len)
-        parts = [run.moved(below).conditions(whole) for run in runs]
+        parts = [_of_run(run.moved(below), whole, below + 1) for run in runs]
         again = any(_gap(part) in (gap, -gap) for each in parts for part in each)
         if not again and len(parts) <= (1 if is_remainder(of_it) else MANY):
             return [[*each] for each in parts], runs is not both[0]
     return None
+
+
+def _of_run(run: Run, whole: Size, low: int) -> list[Condition]:
+    """A run as conditions on a product that is at least `low`."""
+    given = Condition(whole, ">=", run.first) if run.first - run.step < low else None
+    return [condition for condition in run.conditions(whole) if condition != given]
 
 
 def _by_values(requirement: Condition, known: Sizes) -> Region:
