@@ -1,6 +1,7 @@
 """An ``if`` between numbers is a number: no branch of the network."""
 
 import itertools
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -332,3 +333,61 @@ def test_returns_that_are_no_numbers_stay_a_branch() -> None:
 
     net = symcnn.from_torch(Ends(), "N 3 H W")
     assert [len(net.shape_at(N=1, H=size, W=4)) for size in (5, 6)] == [0, 4]
+
+
+class Of(nn.Module):
+    """A function of a signal."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.function(x)
+
+
+def _padded_in_place(x: torch.Tensor) -> torch.Tensor:
+    n, c, t = x.shape
+    if t % 5 != 0:
+        pad = 5 - t % 5
+        x = F.pad(x, (0, pad), "reflect")
+        t += pad
+    return x.view(n, c, t // 5, 5)
+
+
+def test_what_a_branch_adds_to_a_size_in_place_is_a_sum() -> None:
+    net = symcnn.from_torch(Of(_padded_in_place), "N 1 L")
+    assert len(net.branches) == 1
+    assert str(net.output_shape) == "(N, 1, (L + 4)//5, 5)"
+    for length in range(1, 40):
+        theirs = None
+        with suppress(RuntimeError):
+            theirs = tuple(_padded_in_place(torch.zeros(1, 1, length)).shape)
+        ours = None
+        with suppress(symcnn.InvalidInput):
+            ours = net.shape_at(N=1, L=length)
+        assert ours == theirs
+
+
+def _list_in_place(x: torch.Tensor) -> torch.Tensor:
+    crops = [1]
+    kept = crops
+    if x.shape[2] % 3 == 0:
+        crops += kept
+    return x[..., len(kept) :]
+
+
+def _tensor_in_place(x: torch.Tensor) -> torch.Tensor:
+    y = x.relu()
+    z = y.flatten()
+    if x.shape[2] % 3 == 0:
+        y += x
+    return torch.cat([z, y.flatten()]) if z is y else z
+
+
+@pytest.mark.parametrize("forward", [_list_in_place, _tensor_in_place])
+def test_what_is_changed_in_place_is_changed_under_all_its_names(forward: Any) -> None:
+    net = symcnn.from_torch(Of(forward), "N 1 L")
+    for length in range(3, 20):
+        theirs = tuple(forward(torch.zeros(1, 1, length)).shape)
+        assert net.shape_at(N=1, L=length) == theirs

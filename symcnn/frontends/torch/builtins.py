@@ -55,6 +55,7 @@ from symcnn.frontends.torch.selects import (
 )
 from symcnn.frontends.torch.shape import Sizes
 from symcnn.frontends.torch.sizes import SIZES, Dim, largest
+from symcnn.frontends.torch.statements import NUMBERS, are_numbers
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.texts import Text
 from symcnn.frontends.torch.where import is_left_alone
@@ -198,6 +199,7 @@ _STAND_INS: Mapping[str, Callable[..., Any]] = {
     SELECT: select,
     PUT: put,
     ASSIGNS: assigns,
+    NUMBERS: are_numbers,
     "str": _shown(str, 115),
     "repr": _shown(repr, 114),
     **texts.STAND_INS,

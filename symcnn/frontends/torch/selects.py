@@ -50,6 +50,7 @@ from symcnn.frontends.torch.choices import (
 from symcnn.frontends.torch.identities import Probe, run_on_all
 from symcnn.frontends.torch.recompile import compiled, definition
 from symcnn.frontends.torch.sizes import Dim
+from symcnn.frontends.torch.statements import NUMBERS, in_plain
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.texts import Spelling, may_spell
 from symcnn.lazy import cached_property
@@ -473,6 +474,14 @@ class _Choices(ast.NodeTransformer):
                 call = self._call(node, node.test, held, place, value, name=PUT)
                 return ast.copy_location(ast.Expr(call), node)
         before = self.before.get(id(node), frozenset())
+        told = in_plain(node)
+        if told is not None and before.issuperset(told[1]):
+            self.before[id(told[0])] = before
+            chosen: Any = self.visit_If(told[0])
+            loads: list[ast.expr] = [ast.Name(name, ast.Load()) for name in told[1]]
+            numbers = ast.Call(ast.Name(NUMBERS, ast.Load()), loads, [])
+            both = ast.copy_location(ast.If(numbers, [chosen], [node]), node)
+            return node if chosen is told[0] else both
         yes, no = (_assigned(body, before, self.passing) for body in (node.body, node.orelse))
         if not _asks(node.test) or yes is None or no is None:
             return node
