@@ -51,7 +51,7 @@ def each_image(x: torch.Tensor) -> torch.Tensor:
 
 def places_by_a_remainder(x: torch.Tensor) -> torch.Tensor:
     h, w = x.shape[2:]
-    return F.max_pool1d(x.flatten(2)[:, :, : h * w % 1009], 1)
+    return F.max_pool1d(x.flatten(2)[:, :, : h * w % 1009], 2)
 
 
 def pool_by_length(x: torch.Tensor) -> torch.Tensor:

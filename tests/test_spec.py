@@ -122,7 +122,7 @@ def test_a_program_is_on_one_side_of_every_comparison(module: tnn.Module, parts:
 
 def test_more_programs_than_can_be_written_are_told() -> None:
     spec = symcnn.from_torch(Padded(128), "N 3 H W").spec("torch.export")
-    assert {part.sizes["H"] for part in spec.parts} == {(128, None, 128), (1, None, 128)}
+    assert [part.sizes["H"] for part in spec.parts] == [(128, None, 128)]
     assert spec.loses == ("all but the first rest: there is a program for each H % 128",)
 
 
