@@ -681,3 +681,12 @@ def test_an_atom_that_is_a_number_is_that_in_other_conditions() -> None:
         a, b = x // 14 * (y // 14), x // 56 * (y // 56)
         truth = b > 0 and (32 * a) // (16 * b) == 32 and 32 * a == 16 * 32 * b
         assert ((x, y) in found) == truth
+
+
+def test_a_part_that_is_no_product_is_said_by_its_constraints() -> None:
+    """One of two sizes must be larger than a window (DynUNet of monai)."""
+    multiples = [Condition((x + 1) // 2, "==", 2 * ((x + 3) // 4)) for x in (h, w)]
+    even = [Condition(x, "==", 2 * ((x + 1) // 2)) for x in (h, w)]
+    large = AnyOf(tuple(Condition((x + 3) // 4, ">=", 2) for x in (h, w)))
+    found = two(large, *multiples, *even)
+    assert str(found) == "H >= 4 and W >= 4 and H % 4 == 0 and W % 4 == 0 and H + W >= 12"

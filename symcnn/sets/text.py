@@ -62,7 +62,9 @@ def in_few_words(names: Sequence[str], sides: Sequence[Region]) -> str:
         return conjunction([text for side in sides if (text := _cases(side))])
     whole = Region.product(names, sides)
     pieces = products(whole)
-    if len(pieces) == 1 or _is_diagonal(whole):
+    if len(pieces) == 1:
+        return _product(pieces[0])
+    if _is_diagonal(whole):
         return _product(whole)
     texts = map(_product, sorted(pieces, key=_rank))
     return " or ".join(f"({t})" if " and " in t else t for t in texts)
