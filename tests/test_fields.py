@@ -231,6 +231,36 @@ def resnet50() -> symcnn.Network:
         return symcnn.from_torch(load_example("resnet").resnet50().eval(), "N 3 H W")
 
 
+class Reduced(tnn.Module):
+    """Attention to a map of windows of 8: rows behind the last are read by their own place only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = tnn.Conv2d(4, 4, 8, 8)
+        self.attention = tnn.MultiheadAttention(4, 1, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tokens, keys = (t.flatten(2).transpose(1, 2) for t in (x, self.conv(x)))
+        tokens = tokens + self.attention(tokens, keys, keys, need_weights=False)[0]
+        return tokens.transpose(1, 2).reshape(x.shape)
+
+
+def test_multi_head_attention_reads_its_own_query_and_all_keys() -> None:
+    """SegFormer's backbone of mmsegmentation and its ONNX file read the same places."""
+    module = Reduced().eval()
+    field = symcnn.from_torch(module, "N 4 H W").receptive_field()
+    assert str(field.interval("i")) == "(0, Max(i, 8*(H//8) - 1))"
+    at = field.at(H=19, W=27)
+    image = torch.randn(1, 4, 19, 27, requires_grad=True)
+    output = module(image)
+    for row, column in ((3, 4), (17, 25), (18, 26)):
+        total = (output[0, :, row, column] * torch.rand(4)).sum()
+        (gradient,) = torch.autograd.grad(total, image, retain_graph=True)
+        for axis, place in ((0, row), (1, column)):
+            read = gradient[0].abs().sum((0, 2 - axis)).nonzero().flatten().tolist()
+            assert at.mask(place, axis, hull=False).nonzero()[0].tolist() == read
+
+
 def test_resnet50_is_made_for_images_of_75_to_427_pixels(resnet50: Any) -> None:
     assert resnet50.receptive_field().feasible == ((75, 75), (427, 427))
     assert resnet50.receptive_field(at="layer4").feasible == ((75, 75), (427, 427))

@@ -91,12 +91,14 @@ def _rule(
     projections = width * (length * (features + out) + keys * (key.dims[-1] + value.dims[-1]))
     seen = keys + (bias_k is not None) + bool(add_zero_attn)
     macs = samples * (projections + 2 * length * seen * width)
-    axes: Axes = ((0, Whole(length)), *((1, IDENTITY) for _ in batch), (query.ndim - 1, Whole(out)))
+    kept: Axes = (*((1, IDENTITY) for _ in batch), (query.ndim - 1, Whole(out)))
+    asked, answered = ((0, IDENTITY), *kept), ((None, IDENTITY), *kept)
     heads = () if average_attn_weights else (num_heads,)
     shapes = [(*query.dims[:-1], out)]
     if need_weights:
         shapes.append((*batch, *heads, length, seen))
-    return Result(tuple(shapes), axes, macs, tuple(requires), single=False)
+    others = tuple((t, answered) for t in (key, value))
+    return Result(tuple(shapes), asked, macs, tuple(requires), others=others, single=False)
 
 
 def _masks(
