@@ -344,7 +344,7 @@ def require_few_moduli(isl_set: islpy.Set) -> None:
             known = isl().Set.from_basic_set(part).compute_divs()  # a projection leaves some open
             for basic in known.get_basic_sets():
                 floors = map(basic.get_div, range(basic.dim(div)))
-                require_few({int(f.get_denominator_val().to_python()) for f in floors})
+                require_few({integer(f.get_denominator_val()) for f in floors})
 
 
 def require_few(moduli: Collection[int], limit: int = MODULI) -> None:
@@ -447,7 +447,6 @@ def _crossed(isl_set: islpy.Set, n: int) -> bool:
     """Whether of some members, at the ends and within, each has, with the first size of another, a
     place in the set: most sets that are no products fail already here.
     """
-    dim = isl().dim_type.set
     inside = ", ".join(f"x{i}" for i in range(n))
     found = [b.sample_point() for b in isl_set.get_basic_sets()[:8] if not b.is_empty()]
     for axis in range(n):
@@ -455,9 +454,7 @@ def _crossed(isl_set: islpy.Set, n: int) -> bool:
             if end is not None:
                 edge = isl().Set(f"{{ [{inside}] : x{axis} = {end} }}")
                 found.append(isl_set.intersect(edge).sample_point())
-    members = {
-        tuple(int(p.get_coordinate_val(dim, i).to_python()) for i in range(n)) for p in found
-    }
+    members = set(map(coordinates, found))
     return all(
         not isl_set.intersect(
             isl().Set(f"{{ [{', '.join(map(str, [one[0], *other[1:]]))}] }}")
@@ -481,7 +478,26 @@ def ends(isl_set: islpy.Set, axis: int) -> tuple[int, int | None]:
     """The least and the greatest value along an axis of a set that is not empty; None: no end."""
     breathe()
     low, high = isl_set.dim_min_val(axis), isl_set.dim_max_val(axis)
-    return int(low.to_python()), None if high.is_infty() else int(high.to_python())
+    return integer(low), None if high.is_infty() else integer(high)
+
+
+def integer(value: islpy.Val) -> int:
+    """A whole number of isl as one of python."""
+    return int(value.to_python())
+
+
+def coordinates(point: islpy.Point) -> tuple[int, ...]:
+    """Where a point lies, along each axis."""
+    dim = isl().dim_type.set
+    axes = range(point.get_space().dim(dim))
+    return tuple(integer(point.get_coordinate_val(dim, i)) for i in axes)
+
+
+def points(isl_set: islpy.Set) -> list[tuple[int, ...]]:
+    """The members of a set that has an end."""
+    found: list[islpy.Point] = []
+    isl_set.foreach_point(found.append)  # a call of python's there would swallow Ctrl-C
+    return [*map(coordinates, found)]
 
 
 def optimum(
@@ -511,7 +527,7 @@ def optimum(
         if fixed:
             left = left.intersect(isl().Set(f"{{ [{inside}] : {fixed} = {values[-1]} }}"))
         image = left.apply(mapping(f"{{ [{inside}] -> [{term}] }}"))
-        values.append(min(int(part.dim_min_val(0).to_python()) for part in nonempty(image)))
+        values.append(min(integer(part.dim_min_val(0)) for part in nonempty(image)))
         fixed = term
     return tuple(values), tuple(sign * value for value in values[-len(dims) :])
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from symcnn.sets.downset import Box, top
-from symcnn.sets.isl import fold, isl, optimum, question
+from symcnn.sets.isl import fold, isl, optimum, points, question
 from symcnn.sets.region import Point, Region
 
 if TYPE_CHECKING:
@@ -90,11 +90,4 @@ def on_shell(region: Region, side: int) -> list[Point]:
     shell: Any = region.isl.intersect(
         isl().Set(f"{{ [{', '.join(dims)}] : {fold('max', dims)} = {side} }}")
     )
-    points: list[Any] = []
-    shell.foreach_point(points.append)  # a call of python's there would swallow Ctrl-C
-    kind = isl().dim_type.set
-    found = (
-        tuple(int(p.get_coordinate_val(kind, i).to_python()) for i in range(len(dims)))
-        for p in points
-    )
-    return sorted(found, key=lambda member: (sum(member), member))
+    return sorted(points(shell), key=lambda member: (sum(member), member))

@@ -19,6 +19,8 @@ Each law is exact, and applies to a whole kind:
 - a product grows where its factors are positive, and has a case for each sign of one;
 - a product of positive factors is not below any of them;
 - what grows with every size keeps a bound (`symcnn.sets.downset`).
+
+What such a law may use is passed in: what is `Facts` of the sizes so far.
 """
 
 from __future__ import annotations

@@ -33,12 +33,14 @@ from symcnn.sets.downset import (
 from symcnn.sets.isl import (
     breathe,
     coalesced,
+    coordinates,
     empty,
     ends,
     is_subset,
     isl,
     nonempty,
     ordered,
+    points,
     question,
     require_few_moduli,
     without,
@@ -195,12 +197,12 @@ class Region:
                 left -= _room(part)
                 if left < 0:
                     return None
-                places = [dict(zip(self.names, point, strict=True)) for point in _points(part)]
+                places = [dict(zip(self.names, point, strict=True)) for point in points(part)]
                 members = [m for m in places if all(b.holds(m) for b in bounds)]
                 found.append(_Part(part, members, len(members) == len(places)))
         return found
 
-    @property
+    @cached_property
     def roster(self) -> Sequence[Mapping[str, int]] | None:
         """The members, if they are few: to ask each of them takes no steps of isl."""
         parts = self._parts
@@ -348,18 +350,6 @@ def _room(part: Any) -> int:
     return prod((last or 0) - first + 1 for first, last in spans)
 
 
-def _points(part: Any) -> list[Point]:
-    """The members of a bounded set."""
-    dim, found = isl().dim_type.set, list[Point]()
-
-    def add(point: islpy.Point) -> None:
-        values = (point.get_coordinate_val(dim, i) for i in range(part.dim(dim)))
-        found.append(tuple(int(value.to_python()) for value in values))
-
-    part.foreach_point(add)
-    return found
-
-
 def _merged(names: Sequence[str], isl_set: Any, bounds: Iterable[Bound]) -> _Bounds | None:
     """The bounds as far as they matter to a set; None if it has no member that keeps them."""
     if isl_set.is_empty():
@@ -387,9 +377,7 @@ def _keep_nowhere(names: tuple[str, ...], isl_set: Any, bounds: _Bounds) -> bool
         found = isl_set.intersect(isl().Set(_text(names, [box])))
         if found.is_empty():
             return None
-        point = found.sample_point()
-        dim = isl().dim_type.set
-        return {n: int(point.get_coordinate_val(dim, i).to_python()) for i, n in enumerate(names)}
+        return dict(zip(names, coordinates(found.sample_point()), strict=True))
 
     return nowhere(bounds, hull, sample)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
-from symcnn.sets.isl import breathe, isl
+from symcnn.sets.isl import breathe, integer, isl
 
 if TYPE_CHECKING:
     import islpy
@@ -107,12 +107,12 @@ def _remainders(part: Any) -> list[_Remainder]:
     kinds, div = isl().dim_type, isl().dim_type.div
     axes, floors = range(part.dim(kinds.set)), range(part.dim(div))
     known = [part.get_div(i) for i in floors]
-    by = [_int(floor.get_denominator_val()) for floor in known]
+    by = [integer(floor.get_denominator_val()) for floor in known]
     of, shift = [], []
     for floor in known:
         whole = floor.scale_val(floor.get_denominator_val())
-        of.append(tuple(_int(whole.get_coefficient_val(kinds.in_, axis)) for axis in axes))
-        shift.append(_int(whole.get_constant_val()))
+        of.append(tuple(integer(whole.get_coefficient_val(kinds.in_, axis)) for axis in axes))
+        shift.append(integer(whole.get_constant_val()))
     inside = [_floors(floor, floors) for floor in known]
     deep, busy = {i for i in floors if inside[i]}, set[int]().union(*inside)
     low, high = [0 for _ in floors], [b - 1 for b in by]
@@ -120,11 +120,11 @@ def _remainders(part: Any) -> list[_Remainder]:
         spoken = _floors(said, floors)
         if len(spoken) == 1 and not spoken & deep:
             (i,) = spoken
-            times = _int(said.get_coefficient_val(div, i))
+            times = integer(said.get_coefficient_val(div, i))
             sign = -1 if times > 0 else 1
-            line = tuple(sign * _int(said.get_coefficient_val(kinds.set, a)) for a in axes)
+            line = tuple(sign * integer(said.get_coefficient_val(kinds.set, a)) for a in axes)
             if line == of[i] and abs(times) == by[i]:
-                edge = shift[i] - sign * _int(said.get_constant_val())
+                edge = shift[i] - sign * integer(said.get_constant_val())
                 if sign > 0 or said.is_equality():
                     low[i] = max(low[i], edge)
                 if sign < 0 or said.is_equality():
@@ -142,7 +142,3 @@ def _floors(term: Any, floors: Iterable[int]) -> set[int]:
     """The floors that stand in a term of isl."""
     div = isl().dim_type.div
     return {i for i in floors if not term.get_coefficient_val(div, i).is_zero()}
-
-
-def _int(value: Any) -> int:
-    return int(value.to_python())

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from symcnn.algebra.size import Size
 from symcnn.errors import Undecidable
 from symcnn.sets.condition import Condition
-from symcnn.sets.isl import empty, ends, isl, parts, without
+from symcnn.sets.isl import empty, ends, integer, isl, parts, without
 
 if TYPE_CHECKING:
     import islpy
@@ -220,7 +220,7 @@ def _raw(part: Any, most: int = 16 * _LONGEST) -> list[Run]:
     """A one-dimensional basic set as runs: one if it is an interval with a stride, else one per
     residue of its period.
     """
-    step = int(part.get_stride_info(0).get_stride().to_python())
+    step = integer(part.get_stride_info(0).get_stride())
     run = _hull(part, step)
     if run is not None:
         return [run]
@@ -242,9 +242,11 @@ class _Line(NamedTuple):
     def of(cls, term: islpy.Aff | islpy.Constraint, kind: islpy.dim_type) -> _Line:
         """A term of isl of whole coefficients, in which the size is a dim of that kind."""
         div = isl().dim_type.div
-        often = (_int(term.get_coefficient_val(div, i)) for i in range(term.dim(div)))
+        often = (integer(term.get_coefficient_val(div, i)) for i in range(term.dim(div)))
         floors = tuple((i, times) for i, times in enumerate(often) if times)
-        return cls(_int(term.get_coefficient_val(kind, 0)), floors, _int(term.get_constant_val()))
+        return cls(
+            integer(term.get_coefficient_val(kind, 0)), floors, integer(term.get_constant_val())
+        )
 
     def at(self, x: int, floors: Sequence[int]) -> int:
         return self.x * x + sum(times * floors[i] for i, times in self.floors) + self.const
@@ -267,7 +269,7 @@ class _Lines:
         kinds, floors, bounds = isl().dim_type, [], []
         for floor in map(basic.get_div, range(basic.dim(kinds.div))):
             by = floor.get_denominator_val()
-            floors.append((_Line.of(floor.scale_val(by), kinds.in_), _int(by)))
+            floors.append((_Line.of(floor.scale_val(by), kinds.in_), integer(by)))
         for said in basic.get_constraints():
             bounds.append(line := _Line.of(said, kinds.set))
             if said.is_equality():
@@ -317,10 +319,6 @@ class _Lines:
                     last = None if most is None else residue + period * most
                     first = residue + period * least
                     yield Run(first, last, 1 if last == first else period)
-
-
-def _int(value: Any) -> int:
-    return int(value.to_python())
 
 
 def _hull(part: Any, step: int) -> Run | None:

@@ -64,8 +64,8 @@ def in_few_words(names: Sequence[str], sides: Sequence[Region]) -> str:
     pieces = products(whole)
     if len(pieces) == 1:
         return _product(pieces[0])
-    if _is_diagonal(whole):
-        return _product(whole)
+    if (diagonal := _diagonal(whole)) is not None:
+        return diagonal
     texts = map(_product, sorted(pieces, key=_rank))
     return " or ".join(f"({t})" if " and " in t else t for t in texts)
 
@@ -121,18 +121,20 @@ def _product(region: Region) -> str:
     single = factors(region)
     if single:
         return conjunction([_size(side) for side in single])
-    if _is_diagonal(region):
-        first, *others = region.names
-        runs = " or ".join(spoken(region.over((first,)).runs, first))  # one size says it all
-        return conjunction([runs, *(f"{first} == {n}" for n in others)])
+    if (diagonal := _diagonal(region)) is not None:
+        return diagonal
     return " and ".join(sentences(constraints(region.names, region.isl)))
 
 
-def _is_diagonal(region: Region) -> bool:
-    """Whether all sizes are equal in every member, of several."""
+def _diagonal(region: Region) -> str | None:
+    """Several sizes that are equal in every member: one of them says it all. None for others."""
+    first, *others = region.names
     dims = [f"x{i}" for i in range(len(region.names))]
-    equal = isl().Set(f"{{ [{', '.join(dims)}] : {' = '.join(dims)} }}") if dims[1:] else None
-    return equal is not None and bool(region.isl.is_subset(equal))
+    equal = f"{{ [{', '.join(dims)}] : {' = '.join(dims)} }}"
+    if not others or not region.isl.is_subset(isl().Set(equal)):
+        return None
+    runs = " or ".join(spoken(region.over((first,)).runs, first))
+    return conjunction([runs, *(f"{first} == {n}" for n in others)])
 
 
 def _size(region: Region) -> str:

@@ -14,7 +14,7 @@ from symcnn.algebra.size import Int, Size
 from symcnn.errors import Undecidable
 from symcnn.sets.condition import Condition, congruence
 from symcnn.sets.downset import Bound, ranges
-from symcnn.sets.isl import isl, nonempty, parts, question
+from symcnn.sets.isl import integer, isl, nonempty, parts, question
 from symcnn.sets.products import is_linear
 from symcnn.sets.runs import Run, runs_of
 
@@ -36,18 +36,17 @@ def constraints(names: Sequence[str], part: islpy.Set) -> list[Condition]:
     divs: list[Int] = []
 
     def total(aff: islpy.Aff | islpy.Constraint, kind: islpy.dim_type, scale: int) -> Int:
-        value: Int = int((aff.get_constant_val() * scale).to_python())
+        value: Int = integer(aff.get_constant_val() * scale)
         for i, symbol in enumerate(symbols):
-            value = value + symbol * int((aff.get_coefficient_val(kind, i) * scale).to_python())
+            value = value + symbol * integer(aff.get_coefficient_val(kind, i) * scale)
         for i, div in enumerate(divs):
-            value = value + div * int(
-                (aff.get_coefficient_val(isl().dim_type.div, i) * scale).to_python()
-            )
+            often = aff.get_coefficient_val(isl().dim_type.div, i)
+            value = value + div * integer(often * scale)
         return value
 
     for i in range(basic.dim(isl().dim_type.div)):
         aff = basic.get_div(i)
-        den = int(aff.get_denominator_val().to_python())
+        den = integer(aff.get_denominator_val())
         divs.append(sz.floordiv(total(aff, isl().dim_type.in_, den), den))
     found = []
     for constraint in basic.get_constraints():

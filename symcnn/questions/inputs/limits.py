@@ -26,7 +26,7 @@ from symcnn.questions.inputs.domain import assignment
 from symcnn.sets.condition import Condition
 from symcnn.sets.grammar import Amount, Between, Limit, parse_amount
 from symcnn.sets.inputset import InputSet
-from symcnn.sets.member import by_name
+from symcnn.sets.member import by_name, lone
 from symcnn.sets.pieces import either
 from symcnn.trace.trace import Trace
 
@@ -120,7 +120,7 @@ def keep_within(
         given[name] = 1
         if name in found.names:  # one image, or the fewest that the network takes
             images = found.axis(name)
-            given[name] = 1 if 1 in images else int(images.smallest())  # type: ignore[arg-type]
+            given[name] = 1 if 1 in images else lone(images.smallest())
             found = found.where(Condition(Size.symbol(name), "==", given[name]))
     return _Limits(part, limits, dtype).at(found, given)
 

@@ -23,7 +23,7 @@ from symcnn.questions.inputs.limits import amount
 from symcnn.questions.place.cut import Course, Cut, Lost, Moved
 from symcnn.questions.place.footprint import Footprint
 from symcnn.sets.grammar import check_sizes
-from symcnn.sets.member import by_name
+from symcnn.sets.member import by_name, lone
 from symcnn.shown import Shown
 from symcnn.trace.graph import SymbolicTensor
 from symcnn.trace.trace import Trace
@@ -231,7 +231,7 @@ def _of_few_images(net: Trace, sizes: Mapping[str, int]) -> dict[str, int]:
     for name in known.keys() - sizes.keys() if not domain.given(**known) else ():
         images = domain.given(**{n: v for n, v in known.items() if n != name}).axis(name)
         if images:
-            given[name] = known[name] = int(images.smallest())  # type: ignore[arg-type]
+            given[name] = known[name] = lone(images.smallest())
     return given
 
 
