@@ -690,3 +690,12 @@ def test_a_part_that_is_no_product_is_said_by_its_constraints() -> None:
     large = AnyOf(tuple(Condition((x + 3) // 4, ">=", 2) for x in (h, w)))
     found = two(large, *multiples, *even)
     assert str(found) == "H >= 4 and W >= 4 and H % 4 == 0 and W % 4 == 0 and H + W >= 12"
+
+
+def test_a_notebook_names_the_batch_that_not_every_size_goes_with() -> None:
+    n = Size.symbol("N")
+    tied = input_set(["N", "H"], [Condition(n % 3, "==", h % 3)], batch=["N"])
+    free = input_set(["N", "H"], [Condition(h, ">=", 3)], batch=["N"])
+    assert tied._formula_() == tied.as_sympy()
+    assert {str(s) for s in tied._formula_().free_symbols} == {"N", "H"}
+    assert {str(s) for s in free._formula_().free_symbols} == {"H"}

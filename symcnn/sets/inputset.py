@@ -610,16 +610,16 @@ class InputSet:
             return "every input" if self else "no input"
         if not self:
             return nowhere(self.shown)
-        if self.batch and (bound := self._bound_batch):
+        bound = {n for n in self.batch & {*self.names} if self.axis(n) != input_set((n,), ())}
+        if bound:  # not every number will do: a text must name them
             return str(InputSet(self.names, self._sides, batch=self.batch - bound, at=self.at))
-        tied = self.batch and not self._view <= self
-        some = f", for some {' and '.join(sorted(self.batch))}" if tied else ""
+        some = f", for some {' and '.join(sorted(self.batch))}" if self._ties_batch else ""
         return in_few_words(self.shown, self._view._sides) + some
 
-    @property
-    def _bound_batch(self) -> set[str]:
-        """The sizes of the batch that not every number will do for: a text must name them."""
-        return {n for n in self.batch & {*self.names} if self.axis(n) != input_set((n,), ())}
+    @cached_property
+    def _ties_batch(self) -> bool:
+        """Whether not every number of the batch goes with each member."""
+        return bool(self.batch) and not self._view <= self
 
     def __repr__(self) -> str:
         return f"{self}\n  {self.note}" if self.note else str(self)
@@ -649,14 +649,13 @@ class InputSet:
         >>> input_set(["H"], [Condition(H % 16, "==", 0)]).as_sympy()
         (H >= 16) & Eq(Mod(H, 16), 0)
         """
-        told = self if self.batch and not self._view <= self else self._view  # is the batch free?
+        told = self if self._ties_batch else self._view
         return as_boolean((side.names, side.cases) for side in told._sides)
 
     def _formula_(self) -> Any:
         """A condition where that is short, else words."""
         try:
-            whole = not self.batch or bool(self._bound_batch)
-            condition = (self if whole else self.axis(*self.shown)).as_sympy()
+            condition = self.as_sympy()
         except SymcnnError:
             return str(self)
         return condition if condition.count_ops() <= _SHORT else str(self)
