@@ -120,6 +120,21 @@ def test_a_program_is_on_one_side_of_every_comparison(module: tnn.Module, parts:
             assert program(x).shape == module(x).shape
 
 
+def test_programs_stand_in_the_order_of_the_axes() -> None:
+    """It hung on the hashes of their names, which python draws anew in each process."""
+
+    class Both(tnn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            h, w = x.shape[2:]
+            if h % 2 or w % 2:
+                x = F.pad(x, (0, -w % 2, 0, -h % 2))
+            return F.relu(x)[:, :, :h, :w]
+
+    spec = symcnn.from_torch(Both(), "N 3 H W").spec("torch.export")
+    rests = [tuple(part.sizes[name][0] % 2 for name in "HW") for part in spec.parts]
+    assert rests == [(0, 0), (0, 1), (1, 0), (1, 1)]
+
+
 def test_more_programs_than_can_be_written_are_told() -> None:
     spec = symcnn.from_torch(Padded(128), "N 3 H W").spec("torch.export")
     assert [part.sizes["H"] for part in spec.parts] == [(128, None, 128)]

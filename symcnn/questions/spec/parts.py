@@ -200,7 +200,8 @@ def _programs(net: Trace, domain: InputSet) -> tuple[list[InputSet], tuple[str, 
     What is padded to a multiple where it is none, or cut back, is compared with what it was: the
     outcome hangs on the rest by that multiple.
     """
-    steps = {name: step for name, step in _periods(net).items() if name in domain.names}
+    periods = _periods(net)
+    steps = {name: periods[name] for name in domain.names if name in periods}
     if not domain:
         return [], ()
     fixed = _numbers_of_programs(net)
