@@ -284,3 +284,23 @@ def test_an_error_that_is_only_caught_looks_for_no_cure(example: Callable[..., A
     caught_after = time.process_time() - start
     assert str(caught.value.cures[0]) == "model.body.fc = nn.Linear(2048, 10)"
     assert caught_after < 2
+
+
+def test_a_layer_of_a_configuration_is_not_spelled_out() -> None:
+    """A repr may be pages long, and is no call that makes the layer."""
+
+    class Config:
+        def __repr__(self) -> str:
+            return "Config {\n" + "\n".join(f"  a{i}: {i}" for i in range(50)) + "\n}"
+
+    class Experts(torch.nn.Module):
+        def __init__(self, config: Config) -> None:
+            super().__init__()
+            self.config = config
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x[x.sum(-1).nonzero()]
+
+    with pytest.raises(symcnn.DataDependent) as refused:
+        symcnn.from_torch(torch.nn.Sequential(Experts(Config())), "N T 8")
+    assert len(str(refused.value).splitlines()) < 6

@@ -428,3 +428,24 @@ def test_a_tensor_with_axes_fills_none(name: str) -> None:
         module(torch.zeros(2, 3, 4, 6))
     with pytest.raises(symcnn.ShapeMismatch, match="takes one value"):
         symcnn.from_torch(module, "2 3 4 6")
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda x: x.to(int),
+        lambda x: x.to(dtype=float),
+        lambda x: x.sum(dtype=bool),
+        lambda x: x.softmax(-1, dtype=float),
+        lambda x: torch.zeros(x.shape[2], dtype=int),  # type: ignore[call-overload]
+        lambda x: torch.zeros(x.shape[2], dtype=complex),  # type: ignore[call-overload]
+        lambda x: torch.full((x.shape[2],), 2, dtype=bool),  # type: ignore[call-overload]
+        lambda x: torch.tensor(x.shape, dtype=int),  # type: ignore[arg-type]
+        lambda x: x.new_ones(x.shape, dtype=int),
+    ],
+)
+def test_a_type_of_python_is_the_dtype_that_torch_takes_it_for(
+    forward: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    net = symcnn.from_torch(Run(forward), "2 3 H W")
+    assert net.output_tensors[0].dtype == str(forward(torch.zeros(2, 3, 4, 6)).dtype)[6:]

@@ -38,6 +38,9 @@ WIDEST_IN_SCRIPTS: Mapping[str, str] = {"script": "widest"}
 #: What autocast casts: all floats but doubles.
 CASTABLE = frozenset({"float32", "float16", "bfloat16"})
 
+#: Whole numbers, by name.
+WHOLES = frozenset({"int64", "int32", "int16", "int8", "uint8"})
+
 _BOOL, _INT, _FLOAT, _COMPLEX = range(4)
 
 

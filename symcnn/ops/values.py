@@ -131,9 +131,10 @@ _WHOLE_DTYPES = {"torch.int64", "torch.int32", "torch.int16", "torch.int8"}
 
 
 def _cast(args: Arguments, kwargs: Options) -> Held:
-    if not kwargs and len(args) == 1:
+    told = [*args[1:], *(kwargs[name] for name in ("dtype", "other") if name in kwargs)]
+    dtypes = {str(a) for a in told if not isinstance(a, str)}  # a word is a device
+    if not dtypes:
         return args[0]
-    dtypes = {*map(str, (*args[1:], *kwargs.values()))}
     if dtypes <= _FLOAT_DTYPES:
         return _as_float(args[:1], {})
     return math.trunc(args[0]) if dtypes <= _WHOLE_DTYPES else None
@@ -277,10 +278,10 @@ def _by_element(law: Law, args: Arguments, kwargs: Options) -> Held:
 
     if not any(isinstance(a, np.ndarray) for a in args):
         return None
-    operands = [a for a in args if not _is_dtype(a)]
+    operands = [a for a in args if not _is_word(a)]
     if any(_is_unknown(a) for a in operands):
         return None
-    rest = [a for a in args if _is_dtype(a)]
+    rest = [a for a in args if _is_word(a)]
     wide = np.broadcast_arrays(*[np.asarray(a, dtype=object) for a in operands])
     lanes = zip(*(w.flat for w in wide), strict=True)
     values = [law([*each, *rest], kwargs) for each in lanes]
@@ -585,8 +586,9 @@ def _as_array(value: Any) -> Held:
     return None if _is_unknown(value) else _filled([value], ())
 
 
-def _is_dtype(value: Any) -> bool:
-    return type(value).__name__ == "dtype"
+def _is_word(value: Any) -> bool:
+    """Whether it names a dtype or a device."""
+    return type(value).__name__ == "dtype" or isinstance(value, str)
 
 
 def _is_unknown(value: Any) -> bool:

@@ -40,6 +40,7 @@ def _failing_line(attempt: Attempt, net: Trace, module: Any) -> Iterator[str]:
         yield f"at {attempt.where}: {attempt.where.text}"
     layer = dict(module.named_modules()).get(attempt.module) if attempt.module else None
     made = constructor(layer) if layer is not None else ""
+    made = "" if "\n" in made else made  # a configuration is pages long
     for t in dict.fromkeys(attempt.inputs):
         if isinstance(t, Parameter):
             if not made:
@@ -47,7 +48,8 @@ def _failing_line(attempt: Attempt, net: Trace, module: Any) -> Iterator[str]:
         elif not isinstance(t, Constant):
             yield _origin(t, net)
     if made and not made.endswith("()"):
-        yield f"{attempt.module} is nn.{made}"
+        of_torch = type(layer).__module__.startswith("torch.nn.")
+        yield f"{attempt.module} is {'nn.' if of_torch else ''}{made}"
 
 
 def _origin(t: SymbolicTensor, net: Trace) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from inspect import signature
 from typing import Any
 
@@ -43,6 +43,25 @@ NAMES = {
     for dtype in vars(torch).values()
     if isinstance(dtype, torch.dtype)
 }
+
+
+#: What python's types of numbers are as dtypes.
+_PYTHON = {
+    bool: torch.bool, int: torch.int64, float: torch.float64, complex: torch.complex128,
+}  # fmt: skip
+
+
+def with_dtypes(
+    args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> tuple[tuple[object, ...], Mapping[str, object]]:
+    """The arguments, with dtypes for python's types of numbers: ``x.to(int)``."""
+    if type not in {*map(type, args), *map(type, kwargs.values())}:
+        return args, kwargs
+
+    def dtype_of(value: object) -> object:
+        return _PYTHON.get(value, value) if isinstance(value, type) else value
+
+    return tuple(map(dtype_of, args)), {k: dtype_of(v) for k, v in kwargs.items()}
 
 
 def is_tensor(value: object) -> bool:

@@ -16,7 +16,7 @@ from symcnn.frontends.torch.questions import Questions
 from symcnn.frontends.torch.shape import Sizes
 from symcnn.frontends.torch.sizes import Dim
 from symcnn.frontends.torch.where import caller
-from symcnn.ops.dtypes import LEGACY
+from symcnn.ops.dtypes import LEGACY, WHOLES
 from symcnn.ops.masks import masked_copy
 from symcnn.ops.operation import Operation
 from symcnn.ops.storage import Layout
@@ -28,6 +28,9 @@ from symcnn.trace.tape import current_tape
 _LAST = {torch.channels_last: 4, torch.channels_last_3d: 5}
 
 EMPTY = torch.empty((), device="meta")
+
+#: The same for one whole number: torch's C++ takes it for a size without asking for its value.
+_COUNT = torch.empty((), device="meta", dtype=torch.int64)
 
 
 class Tracer(Questions, Protocol):
@@ -98,7 +101,8 @@ class TracedTensor(torch.Tensor):
     @staticmethod
     def of(value: SymbolicTensor, tracer: Tracer) -> TracedTensor:
         """The tensor that stands for `value` in this trace."""
-        traced: TracedTensor = torch.Tensor._make_subclass(TracedTensor, EMPTY)
+        under = EMPTY if value.dims or value.dtype not in WHOLES else _COUNT
+        traced: TracedTensor = torch.Tensor._make_subclass(TracedTensor, under)
         traced._value, traced._tracer = value, tracer
         return traced
 

@@ -43,6 +43,7 @@ from symcnn.frontends.torch.arguments import (
     holds_scalar,
     is_tensor,
     named_in,
+    with_dtypes,
 )
 from symcnn.frontends.torch.branches import Choice, Comparison, Refused
 from symcnn.frontends.torch.complaint import Complaint
@@ -60,12 +61,12 @@ from symcnn.frontends.torch.operations import (
 from symcnn.frontends.torch.script import Script
 from symcnn.frontends.torch.sizes import Dim, formula_of
 from symcnn.frontends.torch.tensors import Masked, TracedTensor, as_subclass, assignment, new
-from symcnn.frontends.torch.values import WHOLES, Values
+from symcnn.frontends.torch.values import Values
 from symcnn.frontends.torch.weights import Weights
 from symcnn.frontends.torch.where import caller, custom_function, stack, transform, transformed
 from symcnn.frontends.torch.writes import TENSORS, Writes
 from symcnn.lazy import cached_property
-from symcnn.ops.dtypes import result_type
+from symcnn.ops.dtypes import WHOLES, result_type
 from symcnn.ops.index import part_written, setitem
 from symcnn.ops.operation import TARGETS, Operation, record_of
 from symcnn.ops.registry import as_sizes
@@ -253,6 +254,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         """The arguments as the rule takes them: in its names, 0-d tensors as numbers."""
         count, said = len(args), kwargs
         require_floats(func, args, kwargs)
+        args, kwargs = with_dtypes(args, kwargs)
         args, kwargs = placed(func, operation, args, kwargs)
         if not any(map(holds_scalar, (*args, *kwargs.values()))):
             return args, kwargs

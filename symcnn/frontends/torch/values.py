@@ -22,6 +22,7 @@ from symcnn.frontends.torch.irrational import Irrational
 from symcnn.frontends.torch.sizes import SIZES, Dim, Real
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.writes import Writes
+from symcnn.ops.dtypes import WHOLES
 from symcnn.ops.operation import Operation
 from symcnn.ops.positions import Positions, Stack
 from symcnn.ops.values import PLACED, SEVERAL, Between, Everywhere, Value
@@ -36,14 +37,14 @@ FLOAT_LIMIT = 1 << 21
 #: Of so many elements an array is still a list of numbers.
 MANY = 64
 
-#: Whole numbers, by name.
-WHOLES = frozenset(("int64", "int32", "int16", "int8", "uint8"))
-
 _WHOLES = frozenset(getattr(torch, name) for name in WHOLES)
 
 
 #: What says whether a gradient of a tensor is wanted.
 _SWITCHES = {torch.Tensor.requires_grad_, vars(torch._C.TensorBase)["requires_grad"].__set__}
+
+#: Arguments that say nothing of values.
+_NO_VALUES = (torch.nn.Module, torch.device, torch.memory_format)
 
 #: So large whole numbers are themselves in every dtype.
 LARGEST = 127
@@ -147,7 +148,7 @@ class Values:
             return law.makes(args, kwargs, dims)
         if law is None or not (small or record.uniform or any(map(_is_known, args))):
             return None
-        args = [a for a in args if not isinstance(a, torch.nn.Module)]
+        args = [a for a in args if not isinstance(a, _NO_VALUES)]
         if any(_span(a) is not None for a in args):
             told = self._of_span(law, args, kwargs, dims)
             if told is not None or not record.uniform:  # such as of ones alike
@@ -171,7 +172,8 @@ class Values:
         values = [self.value_of(a) for a in args]
         if not values or values[0] is None:
             return None
-        given = [a if isinstance(a, torch.dtype) else v for a, v in zip(args, values, strict=True)]
+        words = (torch.dtype, str)
+        given = [a if isinstance(a, words) else v for a, v in zip(args, values, strict=True)]
         return law.of_numbers(given, kwargs)
 
     def _are_told(self, args: Any) -> bool:
