@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy
 import pytest
 import torch
 from torch import nn
@@ -210,6 +211,48 @@ def test_the_judge_knows_a_refusal_for_values_from_one_for_shapes() -> None:
     )
     assert verdict(lambda x: x[:, :, [0, 5]]) == (False, True)
     assert verdict(lambda x: x[:, :, 5]) == (True, False)
+
+
+def written_at_a_list(x: torch.Tensor) -> torch.Tensor:
+    x = x * 1
+    x[[0, slice(0, 2)]] = x[0, :2]
+    return x
+
+
+LISTS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "slices": lambda x: x[[slice(None), slice(0, 2), slice(0, x.shape[2], 2)]],
+    "a new axis": lambda x: x[[None, slice(1, None)]],
+    "dots": lambda x: x[[..., 0]],
+    "numbers": lambda x: x[[0, 0]],
+    "numbers of numpy": lambda x: x[[*numpy.zeros(2, int)]],
+    "a number and a slice": lambda x: x[[0, slice(None)]],
+    "lists": lambda x: x[[[0], [1], [2, 3]]],
+    "tuples": lambda x: x[[(0, 0), (1, 2)]],
+    "tensors": lambda x: x[[torch.tensor([0]), torch.tensor([1, 2])]],
+    "32 lists": lambda x: x[[[0]] * 32],
+    "nothing": lambda x: x[[]],
+    "a range": lambda x: x[:, range(2)],
+    "a view of a list": lambda x: (v := x * 1, v[[slice(None), 0]].mul_(x.mean()), v)[2],
+    "written": written_at_a_list,
+    "put": lambda x: (x * 1).index_put_([torch.tensor([0]), torch.tensor([3])], x.sum()),
+    "put by name": lambda x: torch.index_put(
+        x, indices=[torch.tensor([0]), torch.tensor([3])], values=x.sum()
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Using a non-tuple sequence")
+@pytest.mark.parametrize("function", LISTS.values(), ids=LISTS)
+def test_a_list_of_which_an_item_is_no_number_is_an_index_per_axis(
+    function: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    net = symcnn.from_torch(Forward(function), "N 4 H W")
+    for n, h, w in ((1, 6, 6), (2, 7, 5), (3, 4, 8)):
+        assert net.shape_at(N=n, H=h, W=w) == tuple(function(torch.rand(n, 4, h, w)).shape)
+
+
+def test_a_symbolic_tensor_takes_a_list_of_slices_for_an_index_per_axis() -> None:
+    assert str(symcnn.tensor("N 4 H W")[[slice(None), slice(0, 2)]].shape) == "(N, 2, H, W)"
 
 
 def test_the_judge_knows_it_of_an_index_that_may_be_empty() -> None:

@@ -119,3 +119,34 @@ def test_what_is_passed_on_a_thousand_times_is_written_to_in_linear_time() -> No
     net = symcnn.from_torch(Forward(function), "1 2 H W")
     assert len(net.nodes) == 2001
     assert time.process_time() - start < 15  # a minute, were all of them written to
+
+
+def parts_of_zeros(x: torch.Tensor) -> torch.Tensor:
+    z = torch.zeros(x.shape, dtype=torch.complex64)
+    z.real, z.imag = x, -x.mean()
+    return z
+
+
+def parts_of_a_spectrum(x: torch.Tensor) -> torch.Tensor:
+    z = torch.fft.rfft(x, dim=1)
+    z.imag *= -1
+    z.real = x[:, :, :1]
+    return z
+
+
+@pytest.mark.parametrize("function", [parts_of_zeros, parts_of_a_spectrum])
+def test_the_parts_of_a_complex_tensor_are_assigned(function: Function) -> None:
+    x = torch.rand(1, 2, 6, 5)
+    net = symcnn.from_torch(Forward(function), "1 2 H W")
+    assert net.shape_at(H=6, W=5) == tuple(function(x).shape)
+    assert net.receptive_field().size[0] == net.inputs[0].shape[2]
+
+
+def test_a_part_takes_only_what_broadcasts_to_it() -> None:
+    def function(x: torch.Tensor) -> torch.Tensor:
+        z = torch.zeros(1, 2, 4, 5, dtype=torch.complex64)
+        z.imag = x
+        return z
+
+    net = symcnn.from_torch(Forward(function), "1 2 H W")
+    assert str(net.valid_inputs()) == "(H == 1 or H == 4) and (W == 1 or W == 5)"

@@ -15,6 +15,8 @@ from dataclasses import dataclass, fields
 from functools import lru_cache, partial
 from html import escape
 from inspect import Signature, signature
+from numbers import Number
+from types import EllipsisType, NoneType
 from typing import Any, NamedTuple, TypeVar, Union
 
 from symcnn.algebra.axis import Axes
@@ -30,6 +32,22 @@ from symcnn.trace.dtype import Stated, named
 from symcnn.trace.where import NOWHERE
 
 Dims = tuple[Int, ...]
+
+
+def as_index(index: object) -> object:
+    """An index as a tuple where torch takes it for one, as numpy once did: a list of fewer than 32
+    items of which not every one is a number.
+    """
+    if not isinstance(index, list) or len(index) >= 32:
+        return index
+    return tuple(index) if any(map(_is_part, index)) else index
+
+
+def _is_part(item: object) -> bool:
+    """Whether it is no number, and so an index of an axis of its own."""
+    if isinstance(item, (slice, EllipsisType, NoneType)):
+        return True
+    return hasattr(type(item), "__getitem__") and not isinstance(item, Number)
 
 
 class Shape(tuple[Any, ...]):
@@ -131,7 +149,7 @@ class SymbolicTensor:
         return f"SymbolicTensor({self.name + ': ' if self.name else ''}{shape})"
 
     def __getitem__(self, index: Any) -> Any:
-        return OPS["getitem"](self, index)
+        return OPS["getitem"](self, as_index(index))
 
     def __iter__(self) -> Iterator[Any]:
         return iter(OPS["unbind"](self, 0))

@@ -11,7 +11,8 @@ import torch
 
 from symcnn.frontends.torch.sizes import SIZES, Real
 from symcnn.frontends.torch.tensors import Masked, TracedTensor
-from symcnn.trace.graph import Constant, Parameter, SymbolicTensor
+from symcnn.ops.index import getitem, setitem
+from symcnn.trace.graph import OPS, Constant, Parameter, SymbolicTensor, as_index
 
 #: Arguments that rules take as they are.
 PLAIN = frozenset((int, str, float, bool, type(None)))
@@ -70,7 +71,7 @@ def is_tensor(value: object) -> bool:
 
 
 #: What takes an index.
-INDEXED = frozenset({"getitem", "__getitem__", "setitem", "__setitem__"})
+INDEXED = frozenset(name for name, rule in OPS.items() if rule in (getitem, setitem))
 
 
 #: What takes numbers in a tensor, behind the first one, of so many axes at least.
@@ -106,10 +107,12 @@ _INTERPOLATE = signature(torch.nn.functional.interpolate)
 
 
 def as_places(given: object) -> object:
-    """An index with arrays of numpy, and masks whose values are there, as lists."""
+    """An index with ranges, arrays of numpy, and masks whose values are there, as lists."""
     index: Any = given
     if isinstance(index, tuple):
         return tuple(map(as_places, index))
+    if isinstance(index, range):
+        return list(index)
     array = type(index).__module__ == "numpy" and hasattr(index, "tolist")
     if array or (type(index) is torch.Tensor and index.dtype is torch.bool and index.dim() == 1):
         return index if not array and index.is_meta else index.tolist()
@@ -126,8 +129,9 @@ def as_taken(
 
     as_list: makes a list of a tensor of numbers.
     """
-    if name in INDEXED and len(args) > 1:
-        return (args[0], as_places(args[1]), *args[2:]), kwargs
+    if name in INDEXED:
+        named = {k: as_places(as_index(v)) if k == "index" else v for k, v in kwargs.items()}
+        return (*args[:1], *map(as_places, args[1:2]), *args[2:]), named
     if name in LISTED:
         least = LISTED[name]
         listed = {k: v if k == "input" else as_list(v, least) for k, v in kwargs.items()}

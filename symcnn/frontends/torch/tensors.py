@@ -225,6 +225,26 @@ class TracedTensor(torch.Tensor):
         return self
 
     @property
+    def real(self) -> torch.Tensor:
+        """Real parts, which share its memory; torch tells nobody of ``x.real = y``."""
+        made: torch.Tensor = self._tracer.method("real", self)
+        return made
+
+    @real.setter
+    def real(self, values: torch.Tensor) -> None:
+        self.real.copy_(values)
+
+    @property
+    def imag(self) -> torch.Tensor:
+        """Imaginary parts, likewise."""
+        made: torch.Tensor = self._tracer.method("imag", self)
+        return made
+
+    @imag.setter
+    def imag(self, values: torch.Tensor) -> None:
+        self.imag.copy_(values)
+
+    @property
     def T(self) -> torch.Tensor:  # noqa: N802
         """The axes in reverse order."""
         return self.permute(*range(self.ndim - 1, -1, -1))

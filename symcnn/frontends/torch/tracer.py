@@ -81,6 +81,7 @@ from symcnn.trace.graph import (
     Node,
     Parameter,
     SymbolicTensor,
+    as_index,
     tensors_in,
     tree_map,
 )
@@ -370,6 +371,8 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
     def _run(self, name: str, args: Any, kwargs: Any, *, inplace: bool = False) -> Any:
         """Run the rule called `name`."""
         operation, left = OPS[name], self.left
+        if name in INDEXED:
+            args = (*args[:1], *map(as_index, args[1:2]), *args[2:])
         if name in INDEXED and len(args) == 3:  # an assignment
             operation, args = assignment(operation, args)
         try:
@@ -502,7 +505,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         if sized:
             args = (*args[:1], *tree_map(self.plain, list(args[1:])))
             kwargs = tree_map(self.plain, kwargs)
-        elif name in INDEXED:
+        elif name in INDEXED and len(args) > 1:
             args = (args[0], *tree_map(self.plain, [args[1]]), *args[2:])
         self.tape.autocast = self._autocast() if torch.is_autocast_enabled(self.kind) else None
         ours = tuple([a if type(a) in PLAIN else self.unwrap(a) for a in args])

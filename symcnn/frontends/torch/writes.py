@@ -221,6 +221,8 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return tracer.method("empty", sizes, dtype=dtype)
         if func is _DETACH and self.state is _OUTSIDE and not is_plain(args[0]):
             return args[0].detach()  # as ``Variable(x)`` asks for
+        if func is _COPY and self.state is _OUTSIDE and not is_plain(args[1]):
+            return args[0].copy_(args[1])  # as ``z.real = x`` asks for
         if self.state is _BUSY or current_tape() is not self.tape:
             return func(*args, **kwargs)
         facts = _facts(func)
@@ -299,6 +301,7 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
 _drawing = threading.Lock()
 _ADD = torch.Tensor.add_
 _EMPTY = torch.ops.aten.empty.memory_format
+_COPY = torch.ops.aten.copy_.default
 _DETACH = torch.ops.aten.detach.default
 _LIFT = torch.ops.aten.lift_fresh.default
 
