@@ -293,3 +293,12 @@ def test_a_row_of_float_scales_is_as_long_in_words_as_the_row(scale: float) -> N
         assert eval(str(row), {"H": 37}) == value == eval(str(to_sympy(row)), {"H": 37})
         assert row.subs({"H": 37}) == value
         assert from_sympy(to_sympy(row)) == row
+
+
+def test_a_polynomial_that_always_divides_has_no_floor() -> None:
+    h, w = sz.Size.symbol("H"), sz.Size.symbol("W")
+    assert str(h * (h + 1) // 2) == "H**2/2 + H/2"
+    assert str((h - 1) * h * (h + 1) // 6) == "H**3/6 - H/6"
+    assert str(h * w * (h + w) // 2) == "H**2*W/2 + H*W**2/2"
+    assert str(h * w // 2) == "(H*W)//2"
+    assert sz.ceildiv(h * (h - 1) // 2, 1) == h * (h - 1) // 2

@@ -312,3 +312,34 @@ def test_numbers_beside_a_tensor_of_which_nothing_is_told(name: str, places: int
 
     net = symcnn.from_torch(Held(torch.arange(places), run), "N 4")
     assert net.output_shape == (1, places)
+
+
+OF_TRIANGLES: dict[str, Callable[[torch.Tensor, int], torch.Tensor]] = {
+    "tril_indices": lambda x, k: torch.tril_indices(x.shape[0], x.shape[1], k),
+    "triu_indices": lambda x, k: torch.triu_indices(x.shape[0], x.shape[1], k),
+    "triu_indices by a size": lambda x, k: torch.triu_indices(
+        x.shape[0], x.shape[1], x.shape[0] - 2 * k
+    ),
+    "diagonal": lambda x, k: x.diagonal(k),
+    "diag by a size": lambda x, k: torch.diag(x, x.shape[0] - k),
+    "diag by a size below": lambda x, k: torch.diag(x, k - x.shape[1]),
+    "diag_embed by a size": lambda x, k: torch.diag_embed(x, x.shape[0] + k),
+}
+
+
+@pytest.mark.parametrize("name", OF_TRIANGLES)
+@pytest.mark.parametrize("offset", [-3, -1, 0, 1, 4])
+def test_a_triangle_and_a_diagonal_have_a_formula(name: str, offset: int) -> None:
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        return OF_TRIANGLES[name](x, offset)
+
+    net = symcnn.from_torch(Forward(forward), "H W")
+    assert net.complete
+    for h in range(1, 7):
+        for w in range(1, 7):
+            assert net.shape_at(H=h, W=w) == tuple(forward(torch.zeros(h, w)).shape), (h, w)
+
+
+def test_the_pairs_of_a_row_are_a_polynomial() -> None:
+    net = symcnn.from_torch(Forward(lambda x: torch.triu_indices(x.shape[0], x.shape[0], 1)), "T C")
+    assert str(net.output_shape[1]) == "T**2/2 - T/2"

@@ -194,6 +194,8 @@ def _floordiv(num: Int, den: int) -> Int:
         return num // den
     if den == 1 and _integer_valued(num):
         return _halves(num)
+    if _always_divides(den, num):
+        return num * Fraction(1, den)
 
     # q + floor(e/n): take out whole multiples, towards zero so that no sign is made up
     whole: dict[Monomial, Coeff] = {}
@@ -230,6 +232,35 @@ def _floordiv(num: Int, den: int) -> Int:
         rest = {mono: -c for mono, c in rest.items()}
 
     return _nested(_with_const(rest, const), den) * sign + polynomial(whole)
+
+
+#: At more places than that a polynomial is not looked at.
+_PLACES = 64
+
+
+def _always_divides(den: int, num: Size) -> bool:
+    """Whether the quotient is whole whatever the sizes, as ``n*(n + 1)/2`` is.
+
+    A polynomial of degree d is whole everywhere if it is whole at d + 1 places in a row (Polya).
+    """
+    degrees: dict[Any, int] = {}
+    for mono in num.terms:
+        for atom, power in mono:
+            degrees[atom] = max(power, degrees.get(atom, 0))
+    nonlinear = any(len(mono) > 1 or mono[0][1] > 1 for mono in num.terms if mono)
+    if not nonlinear or math.prod(d + 1 for d in degrees.values()) > _PLACES:
+        return False
+    if not _integer_valued(num):
+        return False
+    for place in product(*(range(d + 1) for d in degrees.values())):
+        at = dict(zip(degrees, place, strict=True))
+        value = sum(
+            c * math.prod(at[atom] ** power for atom, power in mono)
+            for mono, c in num.terms.items()
+        )
+        if value % den:
+            return False
+    return True
 
 
 def _halves(expr: Any) -> Int:

@@ -12,7 +12,7 @@ from functools import partial
 from math import ceil, isfinite
 from typing import Any, Union
 
-from symcnn.algebra.size import Int, Size, ceildiv
+from symcnn.algebra.size import Int, Size, ceildiv, maximum
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
 from symcnn.ops import dtypes, values, work
 from symcnn.ops.operation import torch_rules as any_rules
@@ -224,7 +224,34 @@ def _nesting(data: object) -> tuple[Int, ...]:
     return ()
 
 
-@rule("tril_indices", "triu_indices", saves="", dtype="int64")
-def tril_indices(row: int, col: int, offset: int = 0, **kwargs: object) -> Result:
-    """Places in a triangle: rows and columns of as many as there are."""
-    raise UnsupportedOperation("the indices of a triangle of symbolic size have no rule")
+def _triangle(rows: Int) -> Int:
+    """1 + 2 + ... + rows; 0 of none."""
+    count = maximum(rows, 0)
+    twice = count * (count + 1)
+    return twice // 2 if isinstance(twice, int) else twice * Fraction(1, 2)
+
+
+def _lower(row: Int, col: Int, offset: Int) -> Int:
+    """How many places of a matrix lie on a diagonal or below it.
+
+    Row r has r + 1 + offset of them, at least none and at most all: that is a triangle of as many
+    rows as the last has, without the rows before the first, and without what is beyond the columns.
+    """
+    beyond = _triangle(row + offset - col) - _triangle(offset - col)
+    return _triangle(row + offset) - _triangle(offset) - beyond
+
+
+@rule("tril_indices", saves="", dtype="int64")
+def tril_indices(row: Int, col: Int, offset: Int = 0, **kwargs: object) -> Result:
+    """The places of a matrix on a diagonal or below it: their rows and columns."""
+    return _places(_lower(row, col, offset))
+
+
+@rule("triu_indices", saves="", dtype="int64")
+def triu_indices(row: Int, col: Int, offset: Int = 0, **kwargs: object) -> Result:
+    """The same on a diagonal or above it: all that are not below it."""
+    return _places(row * col - _lower(row, col, offset - 1))
+
+
+def _places(count: Int) -> Result:
+    return Result(((2, count),), empties=empties((count,)))

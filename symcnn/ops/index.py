@@ -653,15 +653,15 @@ def tril(input: SymbolicTensor, diagonal: Int = 0) -> Result:
 
 
 @rule("diagonal", saves=views.diagonal)
-def diagonal(input: SymbolicTensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Result:
+def diagonal(input: SymbolicTensor, offset: Int = 0, dim1: int = 0, dim2: int = 1) -> Result:
     """A diagonal of a plane, as the last axis; the plane's axes go."""
     return _diagonal(input, offset, dim1, dim2)
 
 
-def _diagonal(x: SymbolicTensor, offset: int, dim1: int, dim2: int) -> Result:
+def _diagonal(x: SymbolicTensor, offset: Int, dim1: int, dim2: int) -> Result:
     a, b = normal_dims((dim1, dim2), x.ndim, "diagonal")
     rows, columns = x.dims[a], x.dims[b]
-    length = minimum(rows, columns - offset) if offset >= 0 else minimum(rows + offset, columns)
+    length = minimum(rows - maximum(-offset, 0), columns - maximum(offset, 0))
     if entails(Condition(length, ">=", 0)) is not True:
         length = maximum(length, 0)
     keep = [i for i in range(x.ndim) if i not in (a, b)]
@@ -674,23 +674,23 @@ rule("diagonal_copy", saves="")(diagonal.rule)
 
 
 @rule("diag_embed", saves="")
-def diag_embed(input: SymbolicTensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Result:
+def diag_embed(input: SymbolicTensor, offset: Int = 0, dim1: int = -2, dim2: int = -1) -> Result:
     """The last axis as the diagonal of a new plane."""
     return _embedded(input, offset, dim1, dim2)
 
 
-def _embedded(x: SymbolicTensor, offset: int, dim1: int, dim2: int) -> Result:
+def _embedded(x: SymbolicTensor, offset: Int, dim1: int, dim2: int) -> Result:
     if not x.ndim:
         raise ShapeMismatch("diag_embed takes a tensor of at least one axis")
     places = normal_dims((dim1, dim2), x.ndim + 1, "diag_embed")
     dims = list(x.dims[:-1])
     for place in sorted(places):
-        dims.insert(place, x.dims[-1] + abs(offset))
+        dims.insert(place, x.dims[-1] + maximum(offset, -offset))
     return of_everything(dims)
 
 
 @rule("diag", saves="")
-def diag(input: SymbolicTensor, diagonal: int = 0) -> Result:
+def diag(input: SymbolicTensor, diagonal: Int = 0) -> Result:
     """A vector as the diagonal of a matrix, or the diagonal of a matrix as a vector."""
     require_rank(input, (1, 2), "diag")
     if input.ndim == 1:

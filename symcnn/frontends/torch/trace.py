@@ -668,11 +668,13 @@ def _too_long(module: torch.nn.Module, tape: Tape, error: Endless) -> Undecidabl
 
 def _line(error: BaseException) -> str:
     """file:line of the model that an error came through, python's own code left out."""
-    found, step = "", (error.__cause__ or error).__traceback__
-    while step is not None:
-        file = step.tb_frame.f_code.co_filename
-        found = found if is_left_alone(file) else f"{file}:{step.tb_lineno}"
-        step = step.tb_next
+    found = ""
+    for raised in (error, error.__cause__):  # from the outermost frame to the innermost
+        step = None if raised is None else raised.__traceback__
+        while step is not None:
+            file = step.tb_frame.f_code.co_filename
+            found = found if is_left_alone(file) else f"{file}:{step.tb_lineno}"
+            step = step.tb_next
     return found
 
 
