@@ -253,6 +253,66 @@ def test_what_agrees_nowhere_is_not_asked_for_more() -> None:
     assert not symcnn.agree(one, other).reads
 
 
+class Attends(nn.Module):
+    """Attention to a map of a quarter of the rows, by torch's layer or by products."""
+
+    def __init__(self, padding: int, by_hand: bool) -> None:
+        super().__init__()
+        self.embed = nn.Conv2d(3, 8, 2 * padding + 1, 4, padding)
+        self.fewer, self.out = nn.Conv2d(8, 8, 4, 4), nn.Conv2d(8, 3, 3, padding=1)
+        self.mix, self.by_hand = nn.MultiheadAttention(8, 2, batch_first=True), by_hand
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.embed(x)
+        q, k = (y.flatten(2).transpose(1, 2) for y in (x, self.fewer(x)))
+        y = (q @ k.transpose(1, 2)).softmax(-1) @ k if self.by_hand else self.mix(q, k, k)[0]
+        return self.out(x + y.transpose(1, 2).reshape(x.shape))
+
+
+class Stages(nn.Module):
+    """Stages, and what each of them makes."""
+
+    def __init__(self, *stages: nn.Module) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(stages)
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        made = []
+        for stage in self.stages:
+            x = stage(x)
+            made.append(x)
+        return made
+
+
+def test_beside_a_whole_axis_what_lies_in_the_image_is_compared() -> None:
+    """One hull starts at min(4*i - 5, 0), the other at -1: both read from place 0."""
+    one, other = (symcnn.from_torch(Attends(1, by_hand), "N 3 H W") for by_hand in (False, True))
+    found = symcnn.agree(one, other)
+    assert found
+    assert found.shift == (0, 0)
+
+
+def test_stages_are_compared_from_outputs_that_read_alike() -> None:
+    """Of three stages there is no short formula in the input, of each in the one before."""
+    one, other = (
+        symcnn.from_torch(Stages(*(Attends(1, by_hand) for _ in range(3))), "N 3 H W")
+        for by_hand in (False, True)
+    )
+    assert symcnn.agree(one, other)
+
+
+def test_a_stage_that_reads_other_places_of_the_one_before_is_not_said_to_agree() -> None:
+    """All of the image, as the other one; but from other places of what the first stages make."""
+    one, other = (
+        symcnn.from_torch(
+            Stages(*(Attends(padding, by_hand) for padding in (1, 1, last))), "N 3 H W"
+        )
+        for by_hand, last in ((False, 1), (True, 2))
+    )
+    with pytest.raises(symcnn.Undecidable):
+        symcnn.agree(one, other)
+
+
 class Halves(nn.Module):
     """Rows apart, and back between each other, as wavelets do."""
 

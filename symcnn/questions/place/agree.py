@@ -11,6 +11,7 @@ compared too (see `symcnn.questions.place.paths`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import lcm
 from typing import Any
@@ -210,6 +211,7 @@ def _reads(
     outputs = list(zip(a.output_tensors, b.output_tensors, strict=True))
     equal = [ways.get(one) == other_ways.get(other) for one, other in outputs]
     for n in range(len(a.input_tensors)):
+        alike: list[tuple[SymbolicTensor, SymbolicTensor]] = []
         for (one, other), same in zip(outputs, equal, strict=True):
             ours, theirs = _field(a, one, n), _field(b, other, n)
             if ours is None or theirs is None:
@@ -217,21 +219,62 @@ def _reads(
                     found = found - found
                 continue
             if not axes:
-                pairs = zip(ours._fields, theirs._fields, strict=True)
                 axes = tuple(x.name for x in ours._fields)
-                gaps = [0 if same else x.plain[0] - y.plain[0] for x, y in pairs]
+                gaps = [0] * len(axes) if same else _gaps(ours, theirs)
                 shift = tuple(public(_shown(gap)) for gap in gaps)
             if not same:
-                found = _read_alike(ours, theirs, found)
+                found = _read_alike_after(alike, ours, theirs, found)
+            alike.append((one, other))
         if found and not all(equal):
             found = _behind_alike(a, b, n, found)
     return found, shift, axes
 
 
+def _gaps(ours: ReceptiveField, theirs: ReceptiveField) -> list[Int]:
+    """Per axis, how much further right the first one starts to read."""
+    pairs = zip(ours._fields, theirs._fields, strict=True)
+    ends = (_compared(x, y, ours.folded or theirs.folded) for x, y in pairs)
+    return [one - other for ((one, _), (other, _)) in ends]
+
+
+def _read_alike_after(
+    alike: Sequence[tuple[SymbolicTensor, SymbolicTensor]],
+    ours: ReceptiveField,
+    theirs: ReceptiveField,
+    sizes: InputSet,
+) -> InputSet:
+    """`_read_alike`; where that has no formula, of what lies behind outputs that read `alike`.
+
+    What reads the same of two tensors through which all goes, and which read the same of the
+    input, reads the same of the input; and stages have shorter formulas than networks.
+    """
+    try:
+        return _read_alike(ours, theirs, sizes)
+    except Undecidable:
+        a, b = ours._net, theirs._net
+        for one, other in reversed(alike):
+            if _cuts(a, one, ours._output) and _cuts(b, other, theirs._output):
+                late = field_between(a, ours._output, one), field_between(b, theirs._output, other)
+                if sizes <= _read_alike(*late, sizes):
+                    return sizes
+        raise
+
+
+def _cuts(net: Trace, t: SymbolicTensor, output: SymbolicTensor) -> bool:
+    """Whether an output reads the inputs of its network through another tensor alone."""
+    through, around = {t}, {*net.input_tensors} - {t}
+    for node in net.nodes:
+        for found in (through, around):
+            if found & {*node.inputs}:
+                found |= {*node.outputs} - {t}
+    return output in through - {t} - around
+
+
 def _read_alike(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet) -> InputSet:
     """Of sizes, those at which two tensors of the same shape read the same places."""
+    folded = ours.folded or theirs.folded
     for x, y in zip(ours._fields, theirs._fields, strict=True) if sizes else ():
-        sizes = sizes - _apart(x, y, ours._output, sizes)
+        sizes = sizes - _apart(x, y, ours._output, sizes, folded)
     return _equal_reads(ours, theirs, sizes) if sizes else sizes
 
 
@@ -243,10 +286,16 @@ def _behind_alike(a: Trace, b: Trace, n: int, sizes: InputSet) -> InputSet:
     for ours, theirs in zip(*fields, strict=True):
         if ours is not None and theirs is not None and _apart_still(ours) and _apart_still(theirs):
             sizes = _read_alike(ours, theirs, sizes)
-    passes = [next(f._pass for f in each if f is not None) for each in fields if any(each)]
+    passes = [
+        (next(f._pass for f in each if f is not None), net.output_tensors)
+        for each, net in zip(fields, (a, b), strict=True)
+        if any(each)
+    ]
     if len(passes) < 2 or not sizes:
         return sizes
-    first, second = ({way(found, t): t for t in whole_reads(found)} for found in passes)
+    first, second = (
+        {way(found, t): t for t in whole_reads(found, outputs)} for found, outputs in passes
+    )
     ours_left = [t for key, t in first.items() if key not in second]
     theirs_left = [t for key, t in second.items() if key not in first]
     if len(ours_left) != len(theirs_left):
@@ -300,11 +349,10 @@ def _field(
         return None
 
 
-def _apart(x: Any, y: Any, output: SymbolicTensor, sizes: InputSet) -> InputSet:
+def _apart(x: Any, y: Any, output: SymbolicTensor, sizes: InputSet, folded: bool) -> InputSet:
     """The sizes at which some output reads from or to another place along an axis."""
-    nowhere = sizes - sizes
-    result = nowhere
-    for ours, theirs in zip(x.plain, y.plain, strict=True):
+    result = sizes - sizes
+    for ours, theirs in zip(*_compared(x, y, folded), strict=True):
         gap = ours - theirs
         if isinstance(gap, int):
             if gap:
@@ -320,6 +368,17 @@ def _apart(x: Any, y: Any, output: SymbolicTensor, sizes: InputSet) -> InputSet:
             differ = Condition(gap * sign, ">=", 1)
             result = result | _projected(sizes, indices, [*inside, differ])
     return result
+
+
+def _compared(x: Any, y: Any, folded: bool) -> tuple[tuple[Int, Int], tuple[Int, Int]]:
+    """First and last place of both that are to be equal. Of windows padding counts; of all else
+    the image: beside a whole axis one hull may begin in the padding, another at the border.
+    """
+    if folded or type(x.reach) is type(y.reach) is AffineRange:
+        return x.plain, y.plain
+    (first, last), (start, stop) = x.plain, y.plain
+    end = x.x - 1
+    return (most(first, 0), least(last, end)), (most(start, 0), least(stop, end))
 
 
 def _projected(sizes: InputSet, indices: list[str], conditions: list[Requirement]) -> InputSet:
@@ -469,7 +528,8 @@ def _equal_reads(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet) 
                 gone = late if length >= far else [Condition(axis, "==", length)]
                 sizes = sizes - sizes.where(*gone)
     if any(span is None for span in spans) and sizes:
-        extents = (*ours.size, *theirs.size)  # a formula where all of an axis is read
+        # a formula where all of an axis is read, none where it hangs on the place
+        extents = [extent for field in (ours, theirs) for extent in field.row()["size"]]
         size = max((extent for extent in extents if isinstance(extent, int)), default=1)
         near = by_name(sizes.shown, sizes.nearest(*(2 * size + 1 for _ in sizes.shown)))
         equal = [Condition(Size.symbol(n), "==", v) for n, v in near.items()]

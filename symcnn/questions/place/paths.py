@@ -12,7 +12,7 @@ Two laws let whole networks be compared:
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 from symcnn.algebra.axis import Adaptive
@@ -20,7 +20,7 @@ from symcnn.ops.registry import same_axes
 from symcnn.questions.field.passed import Pass
 from symcnn.questions.field.reach import AffineRange, IndexRange, ReadRange
 from symcnn.questions.field.readings import used
-from symcnn.trace.graph import SymbolicTensor
+from symcnn.trace.graph import SymbolicTensor, ancestors
 from symcnn.trace.trace import Trace
 
 
@@ -50,13 +50,17 @@ class Paths:
         return frozenset([self.numbers.setdefault(way, len(self.numbers))])
 
 
-def whole_reads(found: Pass) -> list[SymbolicTensor]:
-    """Tensors of which a layer mixes a whole axis, or pools it by its size, the first on a path."""
+def whole_reads(found: Pass, outputs: Sequence[SymbolicTensor]) -> list[SymbolicTensor]:
+    """Tensors of which a layer mixes a whole axis, or pools it by its size, the first on a path to
+    outputs.
+    """
     result: dict[SymbolicTensor, None] = {}
     pooled: set[SymbolicTensor] = set()
-    for node in found.nodes:
+    nodes = ancestors(outputs)
+    asked = {*outputs}.union(*(node.inputs for node in nodes))
+    for node in nodes:
         for k, out in enumerate(node.outputs):
-            if out is found.source or out not in found.reaches:
+            if out is found.source or out not in asked or out not in found.reaches:
                 continue
             for t, axes in used(node, k, found.reaches, found.gates, found.statistics):
                 if t in pooled:
