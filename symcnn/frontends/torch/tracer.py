@@ -483,7 +483,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
             if number is not None:
                 traced._number = self._again(number)
             return traced
-        several = tuple(TracedTensor.of(r, self) for r in made)
+        several: Any = tuple(None if r is None else TracedTensor.of(r, self) for r in made)
         for part, number in zip(several, () if numbers is None else numbers, strict=False):
             part._number = self._again(number)
         tupled = getattr(torch.return_types, name, None)  # max(dim=...) has .values and .indices
