@@ -868,3 +868,24 @@ def test_a_module_called_with_other_weights_is_that_module() -> None:
 
     (node,) = symcnn.from_torch(Called(), "N 2 L").nodes
     assert [p.name for p in node.parameters] == ["b.weight", "b.bias"]
+
+
+class Weightless(nn.Module):
+    """Attention whose weights nobody needs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heads = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y, weights = self.heads(x, x, x, need_weights=False)
+        return x if weights is not None else y[:, :4]
+
+
+def test_weights_of_attention_that_nobody_needs_are_none() -> None:
+    assert str(symcnn.from_torch(Weightless(), "N T 8").output_shape) == "(N, Min(4, T), 8)"
+
+
+def test_an_encoder_of_torch_keeps_the_length() -> None:
+    net = symcnn.from_torch(nn.TransformerEncoderLayer(8, 2, batch_first=True), "N T 8")
+    assert str(net.output_shape) == "(N, T, 8)"
