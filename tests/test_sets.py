@@ -699,3 +699,24 @@ def test_a_notebook_names_the_batch_that_not_every_size_goes_with() -> None:
     assert tied._formula_() == tied.as_sympy()
     assert {str(s) for s in tied._formula_().free_symbols} == {"N", "H"}
     assert {str(s) for s in free._formula_().free_symbols} == {"H"}
+
+
+def test_floors_that_are_equal_on_what_other_requirements_leave_are_one() -> None:
+    """Patches of a mask viewed as those of a map that is rounded another way (GCA matting)."""
+    even = [Condition(x, "==", 32 * (x // 32)) for x in (h, w)]
+    share = (9 * (h // 16) * (w // 16)) // (((h + 7) // 16) * ((w + 7) // 16))
+    patches = share * ((h + 7) // 16) * ((w + 7) // 16)
+    view = Condition(9 * (h // 16) * (w // 16), "==", patches)
+    rows = Condition(patches, "==", 9 * (patches // 9))
+    assert two(*even, view, rows) == two(*even)
+
+
+def test_a_quotient_stands_in_lowest_terms_where_its_factors_are_positive() -> None:
+    """Rows agree, so that only columns are left in the quotient of a view."""
+    share = (9 * (h // 16) * (w // 16)) // (((h + 7) // 16) * ((w + 7) // 16))
+    rows = Condition(h // 16, "==", (h + 7) // 16)
+    view = Condition(9 * (h // 16) * (w // 16), "==", share * ((h + 7) // 16) * ((w + 7) // 16))
+    found = two(Condition(h, ">=", 16), Condition(w, ">=", 9), rows, view)
+    for x, y in itertools.product(range(16, 70), range(9, 200)):
+        b, d = y // 16, (y + 7) // 16
+        assert ((x, y) in found) == (x // 16 == (x + 7) // 16 and 9 * b % d == 0)

@@ -2,19 +2,28 @@
 
 The law: *what is equal for all sizes is written once.* The strictest of bounds that differ in a
 constant holds for all of them; divisions one after the other are one division; a size that is fixed
-is its number. Nothing here makes a set.
+is its number; floors that are equal at all sizes that are left are one, and a quotient stands in
+lowest terms. Nothing here makes a set.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from symcnn.algebra import size as sz
+from symcnn.algebra.factor import factors
 from symcnn.algebra.size import Int, Size
-from symcnn.sets.condition import Condition, Requirement, substituted
-from symcnn.sets.products import is_linear
+from symcnn.algebra.substitute import replaced
+from symcnn.sets.condition import (
+    AnyOf,
+    Condition,
+    Requirement,
+    substituted,
+)
+from symcnn.sets.products import Facts, is_linear
 
 
 def with_numbers(requirement: Requirement, fixed: Mapping[str, int]) -> Requirement:
@@ -63,6 +72,58 @@ def _with_equal(
     return Condition(found, requirement.relation, 0, requirement.why)
 
 
+def with_fewer_floors(requirement: Requirement, known: Facts) -> Requirement:
+    """The same with one floor for several that are equal at all sizes that are known to be left,
+    and quotients without the positive factors that both sides share.
+
+    >>> class Even:
+    ...     least = {"H": 2, "W": 1}
+    ...     def entails(self, condition): return True
+    >>> H, W = Size.symbol("H"), Size.symbol("W")
+    >>> print(with_fewer_floors(Condition((H // 2)*W, "==", ((H + 1) // 2)*(W // 3)), Even()))
+    W*((H + 1)//2) == ((H + 1)//2)*(W//3)
+    """
+    if isinstance(requirement, AnyOf):
+        options = (with_fewer_floors(option, known) for option in requirement.options)
+        return replace(requirement, options=tuple(o for o in options if isinstance(o, Condition)))
+    if not isinstance(requirement, Condition):
+        return requirement
+    lhs, rhs = requirement.lhs, requirement.rhs
+    for fewer in (_one_of_equals, _lowest):
+        for atom, by in fewer([*sz.every_atom(lhs, rhs)], known):
+            lhs, rhs = replaced(lhs, atom, by), replaced(rhs, atom, by)
+    return Condition(lhs, requirement.relation, rhs, requirement.why)
+
+
+def _one_of_equals(atoms: Sequence[sz.Atom], known: Facts) -> Iterator[tuple[sz.Atom, Int]]:
+    """Floors that differ by a constant under the line, as the first that they are equal to."""
+    kept: dict[tuple[Int, Int], list[Size]] = {}
+    for atom in atoms:
+        if isinstance(atom, sz.Floor) and isinstance(atom.num, Size) and type(atom.den) is int:
+            others = kept.setdefault((atom.num - atom.num.const, atom.den), [])
+            floor = atom.size()
+            same = (o for o in others if known.entails(Condition(floor, "==", o)))
+            if (other := next(same, None)) is None:
+                others.append(floor)
+            else:
+                yield atom, other
+
+
+def _lowest(atoms: Sequence[sz.Atom], known: Facts) -> Iterator[tuple[sz.Atom, Int]]:
+    """Quotients of sizes in lowest terms: ``(c*x)//(c*y)`` is ``x//y``."""
+    for atom in atoms:
+        if isinstance(atom, sz.Floor) and isinstance(atom.den, Size):
+            with suppress(ValueError):
+                (above, a), (below, b) = factors(atom.num), factors(atom.den)
+                num, den = [*above], [*below]
+                for f in above:
+                    if f in den and known.entails(Condition(f, ">=", 1)):
+                        num.remove(f)
+                        den.remove(f)
+                if len(den) < len(below):
+                    yield atom, sz.floordiv(sz.prod(num) * a, sz.prod(den) * b)
+
+
 def strictest_of(requirements: Iterable[Requirement]) -> list[tuple[Requirement, Requirement]]:
     """(requirement as given, as simplified) without repetitions; of inequalities that differ only
     in the constant, the strictest.
@@ -92,3 +153,16 @@ def _stripped(gap: Int) -> Int:
             break
         gap = floor.num + floor.den * int(gap.const)
     return gap
+
+
+def tied(names: Sequence[str], ties: Iterable[Iterable[str]]) -> list[tuple[str, ...]]:
+    """The names in groups, as the ties join them.
+
+    >>> tied("abcd", ["ca", "d"])
+    [('a', 'c'), ('b',), ('d',)]
+    """
+    group = {name: {name} for name in names}
+    for tie in ties:
+        union = set[str]().union(*(group[n] for n in tie if n in group))
+        group.update(dict.fromkeys(union, union))
+    return [*dict.fromkeys(tuple(n for n in names if n in group[name]) for name in names)]

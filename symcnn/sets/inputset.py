@@ -24,10 +24,11 @@ from symcnn.errors import BadSpec, NoSolution, SymcnnError, Undecidable
 from symcnn.lazy import cached_property
 from symcnn.sets import order
 from symcnn.sets.condition import Condition, Requirement, subexpressions
+from symcnn.sets.fewer import tied
 from symcnn.sets.isl import question
 from symcnn.sets.member import Member
 from symcnn.sets.paths import Paths
-from symcnn.sets.presburger import Sizes, meeting, region, tied
+from symcnn.sets.presburger import Sizes, meeting, region
 from symcnn.sets.region import Point, Region, positive
 from symcnn.sets.runs import Run
 from symcnn.sets.text import factors, in_few_words, nowhere, products

@@ -40,7 +40,13 @@ from symcnn.sets.condition import (
     substituted,
 )
 from symcnn.sets.downset import FAR, Bound, grows, reached
-from symcnn.sets.fewer import strictest_of, with_equal_numbers, with_numbers
+from symcnn.sets.fewer import (
+    strictest_of,
+    tied,
+    with_equal_numbers,
+    with_fewer_floors,
+    with_numbers,
+)
 from symcnn.sets.isl import (
     MANY,
     MODULI,
@@ -450,9 +456,12 @@ def _group(
                 found = found.intersect(meeting(requirement, known))
             except Undecidable as error:
                 left.append((requirement, error))
-        if len(left) == len(hard):
+        if len(left) < len(hard):
+            hard = [requirement for requirement, _ in left]
+        elif (fewer := [with_fewer_floors(r, known) for r in hard]) != hard:
+            hard = fewer
+        else:
             raise left[0][1]
-        hard = [requirement for requirement, _ in left]
     return found
 
 
@@ -661,19 +670,6 @@ def _parts_of(requirements: Iterable[Requirement]) -> Iterator[sz.Part]:
     """The symbols that are declared odd, or multiples: their sets say so."""
     sides = (side for requirement in requirements for side in subexpressions(requirement))
     return (atom for atom in sz.every_atom(*sides) if isinstance(atom, sz.Part))
-
-
-def tied(names: Sequence[str], ties: Iterable[Iterable[str]]) -> list[tuple[str, ...]]:
-    """The names in groups, as the ties join them.
-
-    >>> tied("abcd", ["ca", "d"])
-    [('a', 'c'), ('b',), ('d',)]
-    """
-    group = {name: {name} for name in names}
-    for tie in ties:
-        union = set[str]().union(*(group[n] for n in tie if n in group))
-        group.update(dict.fromkeys(union, union))
-    return [*dict.fromkeys(tuple(n for n in names if n in group[name]) for name in names)]
 
 
 def _with_fixed(requirements: list[Requirement]) -> list[Requirement]:

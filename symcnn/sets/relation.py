@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from symcnn.sets.fewer import tied
 from symcnn.sets.inputset import InputSet
 from symcnn.sets.isl import parts, question
-from symcnn.sets.presburger import tied
 from symcnn.sets.region import Region
 from symcnn.sets.words import constraints, solved
 
