@@ -371,3 +371,26 @@ def test_chains_of_resizes_read_what_torch_reads(seed: int) -> None:
     module = make_positive(tnn.Sequential(*layers))
     at = symcnn.from_torch(module, "N 1 L").receptive_field().at(L=99)
     assert (at.table() == support(module, (1, 1, 99), 0)).all()
+
+
+@pytest.mark.parametrize(
+    "joined",
+    [
+        lambda x: torch.cat([x, x, x], -1),
+        lambda x: torch.cat([x, x * 2, x], -1),
+        lambda x: torch.cat([x, x[..., :2], x], -1),
+        lambda x: torch.cat([torch.empty(0), x, x], -1),
+        lambda x: torch.cat([x] * x.shape[2], -1),
+        lambda x: torch.stack([x, x], -2).flatten(-2),
+    ],
+)
+def test_a_tensor_that_is_joined_to_itself_is_read_at_every_place(
+    joined: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    at = traced(joined).receptive_field().at(H=4, W=5)
+    image = torch.zeros(1, 3, 4, 5, requires_grad=True)
+    output = joined(image)
+    for column in range(output.shape[-1]):
+        (gradient,) = torch.autograd.grad(output[..., column].sum(), image, retain_graph=True)
+        read = gradient.abs().sum((0, 1, 2)).nonzero().flatten().tolist()
+        assert at.interval(column, axis=1) == (read[0], read[-1])

@@ -251,3 +251,58 @@ def test_a_part_of_a_size_that_layers_made_is_one_for_all_sizes(part: float) -> 
     assert net.complete
     for length in (*range(17, 400), 120_009):
         assert net.shape_at(N=1, L=length) == tuple(model(torch.zeros(1, 3, length)).shape)
+
+
+REPEATED: dict[str, Callable[..., Any]] = {
+    "stack": lambda x: torch.stack([x[0]] * x.shape[-1]),
+    "stack, in front of the last axis": lambda x: torch.stack(x.shape[-1] * [x], dim=-2),
+    "cat": lambda x: torch.cat([x] * x.shape[-1], axis=1),  # type: ignore[call-arg]
+    "cat of fewer": lambda x: torch.cat([x] * (x.shape[-1] - 9)),
+    "tensors without sizes": lambda x: torch.stack([torch.ones(2)] * x.shape[-1]),
+    "numbers": lambda x: torch.tensor([1] * x.shape[-1]),
+    "floats": lambda x: torch.tensor([x.shape[-1]] * x.shape[-1], dtype=torch.float16),
+}
+
+
+@pytest.mark.parametrize("name", REPEATED)
+def test_a_list_repeated_as_often_as_a_size_is_joined_at_every_size(name: str) -> None:
+    """monai's VoxelMorph stacks a grid as often as there are images."""
+    model, net = trace(lambda self, x: REPEATED[name](x))
+    for length in range(6, 16):
+        refused = length < 10 and name == "cat of fewer"
+        if refused:
+            with pytest.raises((RuntimeError, ValueError)):
+                model(torch.zeros(1, 3, length))
+            with pytest.raises(symcnn.InvalidInput):
+                net.shape_at(N=1, L=length)
+            continue
+        made = model(torch.zeros(1, 3, length))
+        assert net.shape_at(N=1, L=length) == tuple(made.shape)
+        assert net.output_tensors[0].dtype == str(made.dtype)[6:]
+    assert not net.guards or name == "cat of fewer"
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda self, x: torch.cat([x, *[x] * x.shape[-1]]),
+        lambda self, x: torch.cat([x] + [x] * x.shape[-1]),
+        lambda self, x: torch.cat([x] * x.shape[-1] + [x]),
+        lambda self, x: torch.cat([x, x] * x.shape[-1]),
+        lambda self, x: torch.zeros(size=[2] * (x.shape[-1] // 4000)),
+        lambda self, x: x[[0] * x.shape[-1]],
+        lambda self, x: sum(y for y in [x] * x.shape[-1]),
+        lambda self, x: x.new_zeros(len([x] * x.shape[-1])),
+    ],
+)
+def test_whoever_looks_into_a_repeated_list_counts_its_places(
+    forward: Callable[..., Any],
+) -> None:
+    class Model(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            made: torch.Tensor = forward(self, x)
+            return made
+
+    net = symcnn.from_torch(Model(), "2 3 L", example={"L": 8000})
+    assert net.shape_at(L=8000) == tuple(Model()(torch.zeros(2, 3, 8000, device="meta")).shape)
+    assert net.guards[0].fixes

@@ -544,15 +544,15 @@ def join(tensors: Sequence[SymbolicTensor], dim: int = 0) -> Result:
                 if not entails(equal):
                     requires.append(equal)
                 dims[i] = min(size, dims[i], key=lambda s: (isinstance(s, Size), len(str(s))))
-    pieces: dict[int, Axes | None] = {}  # of no elements nothing is read
+    pieces: list[Axes | None] = []  # of no elements nothing is read
     before: Int = 0
-    for t in tensors:
-        length = t.dims[axis]
+    for t in every:  # one may stand there twice
+        length = t.dims[axis] if t.ndim == first.ndim else 0
         shifted = leading_axes(first.ndim)
         shifted[axis] = (axis, Window(1, 1, before, dims[axis] - before - length))
-        pieces[id(t)] = None if 0 in t.dims else tuple(shifted)
+        pieces.append(None if 0 in t.dims else tuple(shifted))
         before = before + length
-    first_axes, *rest = (pieces.get(id(t)) for t in every)
+    first_axes, *rest = pieces
     others = tuple(zip(every[1:], rest, strict=True))
     return Result((tuple(dims),), first_axes, requires=tuple(requires), others=others)
 

@@ -58,6 +58,7 @@ from symcnn.frontends.torch.quotients import (
     reduced,
     sizes_of,
 )
+from symcnn.frontends.torch.repeated import Repeated
 from symcnn.frontends.torch.stairs import of_whole
 from symcnn.frontends.torch.texts import Text, is_raised, of_the_number, written
 from symcnn.sets.condition import Condition
@@ -184,6 +185,8 @@ class Dim(_Ordered, torch.SymInt):
     def __mul__(self, other: Any) -> Any:
         if isinstance(other, float):
             return self._real() * other
+        if type(other) is list:
+            return Repeated(other, self)
         return self._binary(other, lambda a, b: a * b)
 
     __radd__ = __add__

@@ -58,12 +58,13 @@ from symcnn.frontends.torch.operations import (
     is_product,
     operations,
 )
+from symcnn.frontends.torch.repeated import Repeated, of_repeated
 from symcnn.frontends.torch.script import Script
 from symcnn.frontends.torch.sizes import Dim, formula_of
 from symcnn.frontends.torch.tensors import Masked, TracedTensor, as_subclass, assignment, new
 from symcnn.frontends.torch.values import Values
 from symcnn.frontends.torch.weights import Weights
-from symcnn.frontends.torch.where import caller, custom_function, stack, transform, transformed
+from symcnn.frontends.torch.where import caller, custom_function, without_rule
 from symcnn.frontends.torch.writes import TENSORS, Writes
 from symcnn.lazy import cached_property
 from symcnn.ops.dtypes import WHOLES, result_type
@@ -163,6 +164,9 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if Repeated in map(type, args) or (kwargs and Repeated in map(type, kwargs.values())):
+            with self:
+                return of_repeated(func, args, kwargs)
         self.calls, self.called = self.calls + 1, func
         if self.writes.busy or current_tape() is not self.tape:  # another trace runs in this one
             return func(*args, **kwargs)
@@ -611,7 +615,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         if isinstance(value, torch.Tensor):
             return self.leaf(value)
         if isinstance(value, (tuple, list)):
-            return tuple([self.unwrap(v) for v in value])
+            return (list if isinstance(value, list) else tuple)([self.unwrap(v) for v in value])
         if kind is slice:
             return slice(*map(self.unwrap, (value.start, value.stop, value.step)))
         return as_sizes(value)
@@ -653,19 +657,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
 
     def unsupported(self, op: str, func: object = None) -> Exception:
         """The error for an operation without a rule, or a module without python."""
-        place = self.place() or "the network's own forward"
-        if name := transform(stack()):
-            return self.leaving(transformed(place, name, f", at {caller()}"))
-        if isinstance(func, torch.ScriptMethod):
-            said = f"{place} is scripted or traced: it has no python forward to run"
-            cure = "put the module that it was made of in its place"
-            return self.leaving(UnsupportedOperation(f"{said}, at {caller()}", cure=cure))
-        said, target = f"torch's {op}", f'"{op}"'
-        if isinstance(packet := getattr(func, "overloadpacket", func), torch._ops.OpOverloadPacket):
-            said, target = packet._qualified_op_name, f"torch.ops.{packet}"
-        cure = f"write one with @symcnn.rule({target}); see CONTRIBUTING"
-        error = UnsupportedOperation(f"{place}: {said} has no rule, at {caller()}", cure=cure)
-        return self.leaving(error)
+        return self.leaving(without_rule(self.place(), op, func))
 
     def _sided(self, value: Any) -> Any:
         if type(value) is Size:

@@ -124,6 +124,23 @@ def frames(error: BaseException) -> list[FrameType]:
     return found
 
 
+def without_rule(place: str, op: str, function: object) -> UnsupportedOperation:
+    """The error for an operation without a rule, or a module without python."""
+    place = place or "the network's own forward"
+    if name := transform(stack()):
+        return transformed(place, name, f", at {caller()}")
+    if isinstance(function, torch.ScriptMethod):
+        said = f"{place} is scripted or traced: it has no python forward to run"
+        cure = "put the module that it was made of in its place"
+        return UnsupportedOperation(f"{said}, at {caller()}", cure=cure)
+    said, target = f"torch's {op}", f'"{op}"'
+    packet = getattr(function, "overloadpacket", function)
+    if isinstance(packet, torch._ops.OpOverloadPacket):
+        said, target = packet._qualified_op_name, f"torch.ops.{packet}"
+    cure = f"write one with @symcnn.rule({target}); see CONTRIBUTING"
+    return UnsupportedOperation(f"{place}: {said} has no rule, at {caller()}", cure=cure)
+
+
 def transformed(place: str, transform: str, at: str) -> UnsupportedOperation:
     """The refusal of one."""
     return UnsupportedOperation(
