@@ -394,3 +394,12 @@ def test_a_tensor_that_is_joined_to_itself_is_read_at_every_place(
         (gradient,) = torch.autograd.grad(output[..., column].sum(), image, retain_graph=True)
         read = gradient.abs().sum((0, 1, 2)).nonzero().flatten().tolist()
         assert at.interval(column, axis=1) == (read[0], read[-1])
+
+
+def test_a_field_of_coupled_axes_is_said_in_words() -> None:
+    at = traced(lambda x: torch.cat([x, x.transpose(2, 3)], 2)).receptive_field().at(H=6, W=6)
+    assert str(at).splitlines()[1] == "H: outputs see 1 to 1 indices, 1.0 on average"
+    assert at.sizes(0).shape == (12, 6)
+    assert at.density() == 1
+    assert "FieldAt" in repr(at)
+    assert "<table" in at._repr_html_()

@@ -145,8 +145,11 @@ class FieldAt(Shown):
         return max((int(evaluate(d, self.values)) for d in places), default=1)
 
     def sizes(self, axis: int = 0) -> np.ndarray:
-        """The size of the hull for every output index: a numpy array; 0 where nothing is read."""
-        table = self.table(axis)
+        """The size of the hull for every output index, along each output axis that it depends on: a
+        numpy array; 0 where nothing is read.
+        """
+        along, table = self.tables(axis)
+        table = table if along else table[None]
         first = table.argmax(-1)
         last = table.shape[-1] - 1 - table[..., ::-1].argmax(-1)
         found: np.ndarray = (last - first + 1) * table.any(-1)
@@ -175,7 +178,7 @@ class FieldAt(Shown):
     def density(self, axis: int = 0) -> float:
         """Which share of the hull is really read, over all outputs: below 1 for dilation holes."""
         hulls = int(self.sizes(axis).sum())
-        return float(self.table(axis).sum()) / hulls if hulls else 0.0
+        return float(self.tables(axis)[1].sum()) / hulls if hulls else 0.0
 
     def unread(self, axis: int = 0) -> list[int]:
         """The input indices that no output reads."""
