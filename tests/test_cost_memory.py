@@ -288,6 +288,10 @@ TRANSFORMS = {
     "istft, 1-d": lambda x: back(x.flatten()),
     "responses": lambda x: nn.functional.local_response_norm(x, 3),
     "responses of rows": lambda x: nn.functional.local_response_norm(x.flatten(2), 2),
+    "inner products": lambda x: torch.linalg.vecdot(x, x.relu(), dim=1),
+    "inner products of views": lambda x: torch.linalg.vecdot(x.mT, x[:, :1].mT.sin()),
+    "inner products of spectra": lambda x: torch.linalg.vecdot(torch.fft.fft(x), x.sin() * 1j),
+    "blocks": lambda x: torch.kron(x.relu(), x[0].sigmoid()),
 }  # fmt: skip
 
 

@@ -58,6 +58,8 @@ FORWARDS: dict[str, Any] = {
     "slice until": lambda x: x[:, :, : x.shape[2] - 4],
     "slice half": lambda x: x[:, :, : x.shape[2] // 2],
     "slice both axes": lambda x: x[:, :, 3:, 2:-1],
+    "windows of nothing": lambda x: x.unfold(2, x.shape[2] // 4, 2),
+    "sums of windows of nothing": lambda x: x.unfold(3, 0, 2).sum(-1),
     "slice nothing": lambda x: x[:, :, :0],
     "narrow": lambda x: x.narrow(2, 0, x.shape[2] // 4),
     "narrow rest": lambda x: x.narrow(2, 3, x.shape[2] - 3),

@@ -248,6 +248,11 @@ VIEWED = {
         "",
     ),
     "of tokens": (lambda m, x, n, c, h, w: x.flatten(2).mT.view(n, h, w, c), ""),
+    "of inner products": (lambda m, x, n, c, h, w: torch.linalg.vecdot(x.mT, x.mT).view(-1), ""),
+    "of a part of a signal or more": (
+        lambda m, x, n, c, h, w: torch.fft.rfft(m.conv.weight, n=w).view(-1),
+        "",
+    ),
     "of a copy": (lambda m, x, n, c, h, w: x.permute(0, 2, 3, 1).contiguous().view(n, -1), ""),
     "of what is open, in order": (
         lambda m, x, n, c, h, w: torch.einsum("nchw->nhwc", x).contiguous().view(n, -1),

@@ -261,15 +261,25 @@ def cholesky_solve(input: SymbolicTensor, input2: SymbolicTensor, **kwargs: obje
     return _solution("cholesky_solve", input, input2, 1)
 
 
-@rule("linalg_vecdot", autocast=dtypes.LOW, takes="float complex", same_dtype="x y")
+@rule(
+    "linalg_vecdot",
+    autocast=dtypes.LOW,
+    takes="float complex",
+    same_dtype="x y",
+    saves=products.inner,
+)
 def vecdot(x: SymbolicTensor, y: SymbolicTensor, *, dim: int = -1, **kwargs: object) -> Result:
     """Inner products along an axis."""
     both = broadcast(x, y)
     axis = normal_dim(dim, len(both.shapes[0]), "vecdot")
-    return of_everything(both.shapes[0][:axis] + both.shapes[0][axis + 1 :], both.requires)
+
+    (dims,), axes = both.shapes, both.axes or ()
+    others = tuple((t, at and (*at[:axis], *at[axis + 1 :])) for t, at in both.others)
+    rest = (*axes[:axis], *axes[axis + 1 :])
+    return replace(both, shapes=((*dims[:axis], *dims[axis + 1 :]),), axes=rest, others=others)
 
 
-@rule("kron", dtype=dtypes.of_tensors)
+@rule("kron", dtype=dtypes.of_tensors, saves=products.blocks)
 def kron(input: SymbolicTensor, other: SymbolicTensor) -> Result:
     """All products of two tensors, as blocks: sizes multiply, from the last axis on."""
     rank = max(input.ndim, other.ndim)

@@ -33,7 +33,7 @@ from symcnn.ops.registry import (
 from symcnn.ops.storage import maps, products, views
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor
-from symcnn.trace.tape import decided
+from symcnn.trace.tape import decided, empties
 
 Dims = tuple[Int, ...]
 #: The tensor read in several steps: axes and sizes of each.
@@ -183,15 +183,17 @@ def windows_of(input: SymbolicTensor, dimension: int, size: Int, step: Int) -> R
     axis = normal_dim(dimension, input.ndim, "unfold")
     if not input.ndim:
         return of_everything((size,), (Condition(1, ">=", size), *needs))
-    window: AxisMap = Window(size, step)
-    (count,), requires = map_axes((input.dims[axis],), (window,), "the window must fit")
+    window = Window(size, step)
+    length = input.dims[axis]
+    count = window.size(length)
+    needs.append(Condition(length, ">=", size, "the window must fit"))
     axes: Axes = (*leading_axes(input.ndim), (None, Whole(size)))
     axes = (*axes[:axis], (axis, window), *axes[axis + 1 :])
     dims = (*input.dims[:axis], count, *input.dims[axis + 1 :], size)
     taps: Any = [*leading_axes(input.ndim), ((axis,), Tap(1, size))]
     taps[axis] = ((axis,), Tap(step, count))
-    requires += needs
-    return Result((dims,), axes, requires=tuple(requires), steps=((tuple(taps), dims),))
+    some = empties((size,))
+    return Result((dims,), axes, requires=(*needs,), steps=((tuple(taps), dims),), empties=some)
 
 
 # Pixels and channels --------------------------------------------------------------------------

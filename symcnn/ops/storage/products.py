@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from symcnn.algebra.size import Int, maximum, prod
 from symcnn.ops.equation import factors_of, labels_of
-from symcnn.ops.registry import normal_dims, ntuple
+from symcnn.ops.registry import normal_dim, normal_dims, ntuple
 from symcnn.ops.storage.layouts import (
     LAST,
     Dims,
@@ -20,6 +20,7 @@ from symcnn.ops.storage.layouts import (
     pointwise_strides,
 )
 from symcnn.ops.storage.memory import SINGLE, Memory, extra_kwarg, first_of
+from symcnn.trace.dtype import BYTES
 from symcnn.trace.graph import Node, SymbolicTensor
 
 
@@ -114,6 +115,30 @@ def factors(m: Memory, node: Node) -> None:
     one, other = node.inputs[-2:]
     m.save(one if m.needs(other) else None, other if m.needs(one) else None)
     m.place(m.fresh(node.outputs[0].dims))
+
+
+def inner(m: Memory, node: Node) -> None:
+    """The same of sums along an axis of products, which are made on the way, and so is the first
+    factor conjugated.
+    """
+    factors(m, node)
+    one, other = node.inputs
+    rank = max(one.ndim, other.ndim)
+    if rank > 1:
+        made = node.outputs[0]
+        axis = normal_dim(node.arguments["dim"], rank, node.op) - rank
+        sizes = [t.dims[axis] for t in (one, other) if t.ndim >= -axis]
+        every = prod(made.dims) * next((s for s in sizes if s != 1), 1)
+        is_complex = made.dtype.startswith("complex")  # the conjugate is gone when sums are made
+        count = maximum(every, 2 * every - prod(made.dims)) if is_complex else every
+        m.fresh((count,), BYTES.get(made.dtype))
+
+
+def blocks(m: Memory, node: Node) -> None:
+    """The same of a product point by point, that lies as its factors do."""
+    if not all(m.of(t).contiguous for t in node.inputs):
+        raise UnknownError("of what lies in another order")
+    factors(m, node)
 
 
 def weight_norm(m: Memory, node: Node) -> None:

@@ -10,7 +10,13 @@ from collections.abc import Sequence
 
 from symcnn.algebra.size import Int, maximum, prod, sharp_lower
 from symcnn.ops.registry import normal_dim
-from symcnn.ops.storage.layouts import BY_SIZES, Layout, UnknownError, copied_strides
+from symcnn.ops.storage.layouts import (
+    BY_SIZES,
+    KeptUnknownError,
+    Layout,
+    UnknownError,
+    copied_strides,
+)
 from symcnn.ops.storage.memory import Memory, first_of
 from symcnn.trace.dtype import BYTES
 from symcnn.trace.graph import Node
@@ -21,6 +27,7 @@ def transform(m: Memory, node: Node) -> None:
     x, made = first_of(node), node.outputs[0]
     kind = node.op.removeprefix("fft_")
     axes, sizes = _transformed(node)
+    unsure = ""
     back = kind.startswith(("irfft", "hfft"))
     one = len(axes) == 1 and not kind.endswith(("2", "n"))
     is_complex = x.dtype.startswith("complex")
@@ -34,7 +41,12 @@ def transform(m: Memory, node: Node) -> None:
     if sizes is not None:
         if back:
             sizes = [*sizes[:-1], sizes[-1] if sizes[-1] == -1 else sizes[-1] // 2 + 1]
-        base = _resized(m, base, axes, sizes)
+        try:
+            base = _resized(m, base, axes, sizes)
+        except UnknownError as error:
+            if not base.contiguous:
+                raise
+            unsure = str(error)  # a part or a copy: in plain order either
     if from_real and not is_complex:
         m.save(base)
     if kind.startswith("hfft"):  # conjugated, after all axes but one are transformed
@@ -57,6 +69,8 @@ def transform(m: Memory, node: Node) -> None:
     longer = [i for i, size in enumerate(made.dims) if size != 1]
     order += [i for i in longer if i not in order]
     m.place(m.fresh(made.dims, None, [i for i in order if i in longer]))
+    if unsure:
+        raise KeptUnknownError(unsure)
 
 
 def _transformed(node: Node) -> tuple[list[int], list[Int] | None]:
