@@ -314,6 +314,23 @@ def test_questions_of_one_answer_share_a_budget() -> None:
     assert 41 in input_set(["H"], wanted)
 
 
+class Folds(nn.Module):
+    def forward(self, x: Any) -> Any:
+        x = x[:, :, 1:] if x.shape[2] % 3 == 0 else x
+        x = x.reshape(x.shape[0], 3, x.shape[2], -1, 2)
+        return x.flatten(3).unflatten(2, (-1, 2))
+
+
+def test_a_trace_pays_for_what_an_earlier_one_found_out() -> None:
+    spent = []
+    for _ in range(2):
+        with isl.shared("two traces") as purse:
+            symcnn.from_torch(Folds(), "N 3 H W")
+        spent.append(purse.whole - purse.left)
+    first, again = spent
+    assert 0 < first < 1.1 * again
+
+
 def test_a_set_that_takes_too_many_steps_to_shorten_is_said_as_it_is() -> None:
     h, w = Size.symbol("H"), Size.symbol("W")
     rows = Condition((h // 16) * (w // 16) % 14, "==", 0)

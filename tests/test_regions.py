@@ -220,6 +220,16 @@ def test_windows_inside_windows_are_asked_for_at_their_own_scale(stages: int, wo
     assert time.process_time() - start < 2
 
 
+def test_few_sizes_that_meet_a_requirement_are_kept_in_runs() -> None:
+    sizes = input_set("L", [Condition(5000, ">=", length)])
+    assert sizes.roster({"L"}) is not None
+    above = sizes.meeting(Condition(length + minimum(16 - length, 0), "==", 16))
+    assert above._set.n_basic_set() == 1
+    assert str(above) == "16 <= L <= 5000"
+    halves = sizes.meeting(Condition(length * length % 4, "==", 0))
+    assert str(halves) == "L % 2 == 0 and 2 <= L <= 5000"
+
+
 def test_a_table_of_positions_is_cut_to_as_many_as_there_are() -> None:
     import torch
 

@@ -7,6 +7,9 @@ of steps for all: the questions of several threads take turns.
 **Questions that lead to one answer share a budget**: those of a trace, `shared`, so that a thousand
 small questions are as bounded as a large one.
 
+**What is remembered costs what it cost**: a shared budget pays once for an answer that was found
+under an earlier one, so that no answer depends on what the process was asked before.
+
 **A call of isl has a slice of the budget**, since python runs nothing, Ctrl-C neither, before it
 returns: `breathe` stands between the calls, and begins a new slice when a good part of the last one
 is taken. A slice of the budget that is given by default takes less than a second.
@@ -64,13 +67,32 @@ class Purse:
         self.what, self.whole = what, SHARED * _most.get()
         self.left = self.whole
 
+        self._paid: set[Price] = set()
+
     def require(self) -> None:
         """Raises Undecidable if nothing is left."""
         if self.left <= 0:
             raise too_much(self.what, self.whole)
 
+    def pay(self, price: Price, *, taken: bool = False) -> None:
+        """For a remembered answer, once; `taken`: its steps are taken off, as they were made."""
+        if price not in self._paid:
+            self._paid.add(price)
+            if not taken:
+                self.left -= price.steps
+                for part in price.parts:
+                    self.pay(part)
+
+
+class Price:
+    """The steps that an answer took, apart from those of remembered answers that led to it."""
+
+    def __init__(self) -> None:
+        self.steps, self.parts = 0, list[Price]()
+
 
 _purse: ContextVar[Purse | None] = ContextVar("purse", default=None)
+_price: ContextVar[Price | None] = ContextVar("price", default=None)
 
 
 @lru_cache(maxsize=1)
@@ -170,9 +192,13 @@ class _Meter:
 
     def stop(self) -> None:
         """Outside of questions nothing is counted."""
-        if (purse := _purse.get()) is not None:
+        purse, price = _purse.get(), _price.get()
+        if purse is not None or price is not None:
             self.settle()
+        if purse is not None:
             purse.left -= self.whole - self.left
+        if price is not None:
+            price.steps += self.whole - self.left
         isl().DEFAULT_CONTEXT.set_max_operations(self.outside)
         isl().DEFAULT_CONTEXT.reset_operations()
 
@@ -215,6 +241,54 @@ def question(ask: Callable[P, R]) -> Callable[P, R]:
             finally:
                 _meter.stop()
                 _asking.reset(token)
+
+    return answer
+
+
+def priced(maxsize: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """`lru_cache` of what asks questions: what it remembers costs each shared budget once what it
+    cost.
+    """
+
+    def remember(ask: Callable[P, R]) -> Callable[P, R]:
+        @lru_cache(maxsize)
+        def found(*args: P.args, **kwargs: P.kwargs) -> tuple[R, Price]:
+            token = _price.set(price := Price())
+            try:
+                answer = ask(*args, **kwargs)
+            finally:
+                _price.reset(token)
+            if (purse := _purse.get()) is not None:
+                purse.pay(price, taken=True)
+            return answer, price
+
+        @wraps(ask)
+        def answer(*args: P.args, **kwargs: P.kwargs) -> R:
+            answer, price = found(*args, **kwargs)
+            if (outer := _price.get()) is not None:
+                outer.parts.append(price)
+            if (purse := _purse.get()) is not None:
+                purse.pay(price)
+            return answer
+
+        return answer
+
+    return remember
+
+
+def once(made: Callable[P, R]) -> Callable[P, R]:
+    """What is made of the same sets is made once under a shared budget, and once without any:
+    forwards ask the same again and again, and isl's python package keeps 32 bytes of every set that
+    a call is given, for ever.
+    """
+
+    @lru_cache(maxsize=1024)
+    def found(purse: Purse | None, *args: P.args, **kwargs: P.kwargs) -> R:
+        return made(*args, **kwargs)
+
+    @wraps(made)
+    def answer(*args: P.args, **kwargs: P.kwargs) -> R:
+        return found(_purse.get(), *args, **kwargs)
 
     return answer
 

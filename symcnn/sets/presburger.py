@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import lru_cache, reduce
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from symcnn.algebra import size as sz
@@ -55,6 +55,7 @@ from symcnn.sets.isl import (
     ends,
     fold,
     isl,
+    once,
     overdraw,
     parsed,
     require_few,
@@ -367,7 +368,7 @@ class Sizes:
 # Requirements together -------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=1024)
+@once
 def region(names: tuple[str, ...], requirements: tuple[Requirement, ...]) -> tuple[Region, ...]:
     """The positive sizes at which all requirements hold, as a product: a region for each group of
     sizes that they tie together.

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache, reduce
+from functools import reduce
 from heapq import heappop, heappush
+from itertools import product
 from math import prod
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from symcnn.errors import Undecidable
 from symcnn.lazy import cached_property
@@ -39,6 +40,7 @@ from symcnn.sets.isl import (
     is_subset,
     isl,
     nonempty,
+    once,
     ordered,
     points,
     question,
@@ -46,7 +48,7 @@ from symcnn.sets.isl import (
     without,
 )
 from symcnn.sets.remainders import collapsed
-from symcnn.sets.runs import Run, runs_of
+from symcnn.sets.runs import Run, finite_runs, runs_of
 
 if TYPE_CHECKING:
     import islpy
@@ -64,17 +66,6 @@ class _Part(NamedTuple):
     isl: islpy.Set
     members: Sequence[Mapping[str, int]]
     whole: bool
-
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def _once(made: Callable[P, R]) -> Callable[P, R]:
-    """What is made of the same regions is made once: forwards ask the same again and again, and
-    isl's python package keeps 32 bytes of every set that a call is given, for ever.
-    """
-    return cast("Callable[P, R]", lru_cache(maxsize=1024)(made))
 
 
 class Region:
@@ -212,18 +203,22 @@ class Region:
         """The members that meet requirements; None where the members are not few, or one of these
         divides by 0 there.
         """
-        kept = empty(len(self.names))
-        for part in self._parts or ():
+        if self._parts is None:
+            return None
+        kept: list[_Part] = []
+        for part in self._parts:
             try:
                 inside = [m for m in part.members if all(r.holds(m) for r in requirements)]
             except ZeroDivisionError:
                 return None
             if part.whole and len(inside) == len(part.members):
-                kept = kept.union(part.isl)
+                kept.append(part)
             elif inside:
-                boxes = [{n: (x, x) for n, x in member.items()} for member in inside]
-                kept = kept.union(isl().Set(_text(self.names, boxes)))
-        return None if self._parts is None else Region(self.names, {frozenset(): kept})
+                kept += _blocks(self.names, inside)
+        whole = reduce(lambda a, b: a.union(b.isl), kept, empty(len(self.names)))
+        found = Region(self.names, {frozenset(): whole})
+        vars(found)["_parts"] = kept
+        return found
 
     def ends(self) -> tuple[int, int | None]:
         """The least and the greatest member of a region of one size that is not empty."""
@@ -237,7 +232,7 @@ class Region:
 
     # algebra
 
-    @_once
+    @once
     def intersect(self, other: Region) -> Region:
         """What is in both."""
         return Region.of(
@@ -249,12 +244,12 @@ class Region:
             ),
         )
 
-    @_once
+    @once
     def union(self, other: Region) -> Region:
         """What is in one of the two."""
         return Region.of(self.names, ((s, b) for r in (self, other) for b, s in r.cases.items()))
 
-    @_once
+    @once
     def subtract(self, other: Region) -> Region:
         """What is in this one only: outside the isl set of each case of the other, or against one
         of its bounds.
@@ -278,7 +273,7 @@ class Region:
             return is_subset(self.isl, other.isl)
         return self.subtract(other).is_empty()
 
-    @_once
+    @once
     def is_equal(self, other: Region) -> bool:
         """Whether both have the same members."""
         return self.is_subset(other) and other.is_subset(self)
@@ -296,7 +291,7 @@ class Region:
         """The projection on `names`, in their order."""
         return self if self.names == tuple(names) else self._projected(tuple(names))
 
-    @_once
+    @once
     def _projected(self, names: tuple[str, ...]) -> Region:
         cases = [
             (ordered(s, self.names, names), bounds)
@@ -314,14 +309,14 @@ class Region:
         return _product(tuple(names), tuple(factors))
 
 
-@_once
+@once
 @question
 def positive(name: str) -> Region:
     """All positive values of a size."""
     return Region((name,), {frozenset(): isl().Set("{ [x] : x >= 1 }")})
 
 
-@_once
+@once
 def _product(names: tuple[str, ...], factors: tuple[Region, ...]) -> Region:
     have: list[str] = []
     cases: list[tuple[Any, _Bounds]] = [(isl().Set("{ [] }"), frozenset())]
@@ -333,6 +328,28 @@ def _product(names: tuple[str, ...], factors: tuple[Region, ...]) -> Region:
         ]
         have += factor.names
     return Region.of(have, cases).over(names)
+
+
+def _blocks(names: Sequence[str], members: Iterable[Mapping[str, int]]) -> Iterator[_Part]:
+    """Members as disjoint products of runs, each a part of its own."""
+    rows = [tuple(Run(member[name], member[name]) for name in names) for member in members]
+    for axis in reversed(range(len(names))):
+        lines: dict[tuple[Run, ...], list[int]] = {}
+        for row in rows:
+            lines.setdefault((*row[:axis], *row[axis + 1 :]), []).append(row[axis].first)
+        rows = [
+            (*others[:axis], run, *others[axis:])
+            for others, numbers in lines.items()
+            for run in finite_runs(sorted(numbers))
+        ]
+    dims = [f"x{i}" for i in range(len(names))]
+    for row in rows:
+        spans = (
+            f"{run.first} <= {x} <= {run.last} and ({x} - {run.first}) mod {run.step} = 0"
+            for x, run in zip(dims, row, strict=True)
+        )
+        isl_set = isl().Set(f"{{ [{', '.join(dims)}] : {' and '.join(spans)} }}")
+        yield _Part(isl_set, [dict(zip(names, m, strict=True)) for m in product(*row)], True)
 
 
 @question
@@ -364,7 +381,7 @@ def _nothing(names: Sequence[str], isl_set: Any, bounds: _Bounds) -> bool:
     return _keep_nowhere(tuple(names), isl_set, bounds)
 
 
-@_once
+@once
 def _keep_nowhere(names: tuple[str, ...], isl_set: Any, bounds: _Bounds) -> bool:
     """Whether bounds hold at no member."""
     hull = _box(names, isl_set)

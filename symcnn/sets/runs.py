@@ -130,7 +130,7 @@ def _counted(raw: Sequence[Run], period: int, residues: set[int], end: int) -> l
     start = 1 + max(missing, default=0)
     rest = sorted(x for x in inside if x < start or x % period not in residues)
     found = [Run(start + (r - start) % period, None, period) for r in residues]
-    return sorted([*found, *_runs_of(rest)], key=lambda run: (run.first, run.step))
+    return sorted([*found, *finite_runs(rest)], key=lambda run: (run.first, run.step))
 
 
 def _periodic(period: int, residues: set[int], start: int) -> Any:
@@ -166,11 +166,11 @@ def _finite(isl_set: islpy.Set) -> list[Run]:
     raw = [run for part in parts(isl_set) for run in _raw(part)]
     if sum(run.count or 0 for run in raw) > _FEW:
         return _joined(raw)
-    return _runs_of(sorted({x for run in raw for x in run}))
+    return finite_runs(sorted({x for run in raw for x in run}))
 
 
-def _runs_of(numbers: Sequence[int]) -> list[Run]:
-    """A finite set of numbers, in order."""
+def finite_runs(numbers: Sequence[int]) -> list[Run]:
+    """Numbers in order, a finite set, as disjoint runs."""
     if not numbers:
         return []
     low, high = numbers[0], numbers[-1]

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from functools import lru_cache
 
 from symcnn.algebra.size import evaluate, symbols_of
 from symcnn.errors import SymcnnError, Undecidable
@@ -19,6 +18,7 @@ from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.downset import grows
 from symcnn.sets.fewer import with_numbers
 from symcnn.sets.inputset import InputSet, input_set
+from symcnn.sets.isl import priced
 from symcnn.sets.member import lone
 
 
@@ -102,7 +102,7 @@ class _Left:
 _ALL = _Left(None)
 
 
-@lru_cache(maxsize=4096)
+@priced(maxsize=4096)
 def _required(left: _Left, requirement: Requirement) -> _Left:
     """What is left when one thing more is required. Raises Undecidable, which is not remembered."""
     if left.domain.roster(requirement.symbols) is not None:
@@ -110,7 +110,7 @@ def _required(left: _Left, requirement: Requirement) -> _Left:
     return _Left(left.domain & where_met(left.domain, requirement))
 
 
-@lru_cache(maxsize=16384)
+@priced(maxsize=16384)
 def _decided(left: _Left, requirement: Requirement) -> bool | None:
     """What the sizes that are left decide. Raises Undecidable, which is not remembered."""
     domain = left.domain
@@ -151,7 +151,7 @@ def _from_the_least(domain: InputSet, requirement: Requirement) -> bool:
     return False
 
 
-@lru_cache(maxsize=1024)
+@priced(maxsize=1024)
 def sizes_of(requirement: Requirement) -> InputSet:
     """The sizes that meet it. A forward asks the same again and again; so does one run again."""
     return input_set(sorted(requirement.symbols), [requirement])
