@@ -24,7 +24,7 @@ from contextvars import ContextVar
 from functools import lru_cache, wraps
 from itertools import combinations
 from threading import RLock
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 from symcnn.errors import Undecidable
 from symcnn.interrupts import Held
@@ -251,8 +251,7 @@ def priced(maxsize: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """
 
     def remember(ask: Callable[P, R]) -> Callable[P, R]:
-        @lru_cache(maxsize)
-        def found(*args: P.args, **kwargs: P.kwargs) -> tuple[R, Price]:
+        def priced(*args: P.args, **kwargs: P.kwargs) -> tuple[R, Price]:
             token = _price.set(price := Price())
             try:
                 answer = ask(*args, **kwargs)
@@ -261,6 +260,8 @@ def priced(maxsize: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
             if (purse := _purse.get()) is not None:
                 purse.pay(price, taken=True)
             return answer, price
+
+        found = cast("Callable[P, tuple[R, Price]]", lru_cache(maxsize)(priced))
 
         @wraps(ask)
         def answer(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -282,9 +283,10 @@ def once(made: Callable[P, R]) -> Callable[P, R]:
     a call is given, for ever.
     """
 
-    @lru_cache(maxsize=1024)
-    def found(purse: Purse | None, *args: P.args, **kwargs: P.kwargs) -> R:
+    def under(purse: Purse | None, *args: P.args, **kwargs: P.kwargs) -> R:
         return made(*args, **kwargs)
+
+    found = cast("Callable[Concatenate[Purse | None, P], R]", lru_cache(maxsize=1024)(under))
 
     @wraps(made)
     def answer(*args: P.args, **kwargs: P.kwargs) -> R:
