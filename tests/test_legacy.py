@@ -38,6 +38,11 @@ MADE: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "new, of a tensor": lambda x: x.new(torch.ones(4)),
     "new, of data": lambda x: x.data.new(x.shape[2]),
     "new, of a tensor with values": lambda x: torch.ones(2).double().new(x.shape[2], 4),
+    "new, resized": lambda x: x.data.new().resize_((1, 1, *x.shape[2:])).fill_(1.0) + x,
+    "new, resized to sizes": lambda x: x.new().resize_(x.size(0), x.shape[3]),
+    "new, resized as another": lambda x: x.new().resize_as_(x).copy_(x).view(-1),
+    "Tensor of nothing, resized": lambda x: torch.Tensor().resize_(x.size()).copy_(x),
+    "of the same size, resized": lambda x: x.clone().resize_(x.size()),
     "new_tensor, of an array": lambda x: x.new_tensor(np.ones((2, 3), dtype=np.int32)),
 }
 
@@ -60,6 +65,25 @@ def test_tensors_made_the_old_way_have_the_shape_and_dtype_that_torch_gives(name
     assert net.complete
     assert net.shape_at(**SIZES) == tuple(want.shape)
     assert net.output_tensors[0].dtype == str(want.dtype).removeprefix("torch.")
+
+
+def test_what_has_elements_is_not_resized() -> None:
+    class Resizes(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return (x * 2).resize_(1, 3)
+
+    with pytest.raises(symcnn.UnsupportedOperation, match="resize_ of a tensor that has elements"):
+        symcnn.from_torch(Resizes(), "N 3 H W")
+
+
+def test_the_peak_counts_memory_that_is_resized_later() -> None:
+    class Resizes(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = x.new()
+            return y.resize_as_(x).copy_(x)
+
+    report = symcnn.from_torch(Resizes(), "N 3 H W").validate(Resizes(), samples=2)
+    assert report, report
 
 
 def test_new_takes_no_float() -> None:

@@ -232,7 +232,7 @@ def torch_peak(
     def seen(*values: object) -> None:
         for t in tensors_of(values):
             storage = t.untyped_storage()
-            if storage._cdata not in own and storage.nbytes():
+            if storage._cdata not in own:
                 ref = StorageWeakRef(storage)  # type: ignore[no-untyped-call]
                 alive[storage._cdata] = ref, storage.nbytes()
 
@@ -250,7 +250,7 @@ def torch_peak(
             for key in [key for key, (ref, _) in alive.items() if ref.expired()]:
                 del alive[key]
             seen(made)
-            sizes = [size for _, size in alive.values()]
+            sizes = [size for _, size in alive.values() if size]  # one of none may be resized
             worst = max(worst, (sum(sizes), len(sizes), sum(-(-s // 512) * 512 for s in sizes)))
             return made
 

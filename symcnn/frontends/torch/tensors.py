@@ -54,6 +54,9 @@ class Tracer(Questions, Protocol):
     def read(self, numbers: Iterable[object]) -> None:
         """What a tensor holds is asked for."""
 
+    def written(self, target: object, result: object) -> object:
+        """The tensor written to, with what was written to it."""
+
     def unsupported(self, op: str) -> Exception:
         """The error for an operation without a rule."""
 
@@ -426,6 +429,25 @@ def new(
     if isinstance(first, float):
         raise TypeError("new(): data must be a sequence (got float)")
     return tracer.method("new_tensor", like, first, dtype=like.dtype)
+
+
+def resized(tracer: Tracer, target: torch.Tensor, *shape: object, **kwargs: object) -> object:
+    """``x.new().resize_(n, h)``, ``y.resize_as_(x)``: room for elements in what had none."""
+    first = shape[0] if len(shape) == 1 else shape
+    if isinstance(first, torch.Tensor):
+        first = first.shape
+    sizes = tuple(first) if isinstance(first, (tuple, list)) else shape
+    if 0 not in target.shape and tuple(target.shape) != sizes:
+        raise tracer.unsupported("resize_ of a tensor that has elements")
+    return tracer.written(target, tracer.method("new_empty", target, sizes))
+
+
+#: What torch makes of a tensor where the old ways to make one are called.
+MADE: dict[object, Callable[..., object]] = {
+    torch.Tensor.new: new,
+    torch.Tensor.resize_: resized,
+    torch.Tensor.resize_as_: resized,
+}
 
 
 def operators() -> Iterator[tuple[str, list[str]]]:

@@ -61,7 +61,7 @@ from symcnn.frontends.torch.operations import (
 from symcnn.frontends.torch.repeated import Repeated, of_repeated
 from symcnn.frontends.torch.script import Script
 from symcnn.frontends.torch.sizes import Dim, formula_of
-from symcnn.frontends.torch.tensors import Masked, TracedTensor, as_subclass, assignment, new
+from symcnn.frontends.torch.tensors import MADE, Masked, TracedTensor, as_subclass, assignment
 from symcnn.frontends.torch.values import Values
 from symcnn.frontends.torch.weights import Weights
 from symcnn.frontends.torch.where import caller, custom_function, without_rule
@@ -234,8 +234,8 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
                 return None
             if called == "as_subclass":
                 return as_subclass(*args, **kwargs)
-            if func is torch.Tensor.new:
-                return new(self, *args, **kwargs)
+            if func in MADE:
+                return MADE[func](self, *args, **kwargs)
             if called in vars(TracedTensor) and func in homonyms(called):
                 return getattr(TracedTensor, called)(*args, **kwargs)
             if called == "_parse_to":  # ``module.to(x)``: to its device, in its dtype
