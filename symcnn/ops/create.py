@@ -12,7 +12,7 @@ from functools import partial
 from math import ceil, isfinite
 from typing import Any, Union
 
-from symcnn.algebra.size import Int, Size, ceildiv, maximum
+from symcnn.algebra.size import Int, Size, ceildiv, denominator, maximum
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
 from symcnn.ops import dtypes, values, work
 from symcnn.ops.operation import torch_rules as any_rules
@@ -104,11 +104,17 @@ def randperm(n: Int, **kwargs: object) -> Result:
     return made(n)
 
 
+#: Floats with so small a part of 2 divide sizes exactly.
+_EXACT = 1024
+
+
 @rule("arange", saves="", dtype=dtypes.arange, value=values.row, sizes=True)
 def arange(
     start: Bound | None = None, end: Bound | None = None, step: Bound = 1, **kwargs: object
 ) -> Result:
-    """Equally spaced numbers from `start` to before `end`."""
+    """Equally spaced numbers from `start` to before `end`, which must not lie behind it: torch
+    refuses to count from 0.5 to 0.
+    """
     start, end = (start, end) if end is not None else (0, start)
     if end is None:
         raise ShapeMismatch("arange needs an end")
@@ -124,9 +130,17 @@ def arange(
         first, last = (Fraction(v) if isinstance(v, float) else v for v in (first, last))
     gap = last - first
     if isinstance(gap, Size) or isinstance(step, Size):
-        if isinstance(step, float) and not step.is_integer():
-            raise UnsupportedOperation(f"arange over sizes by step={step}", cure="use whole steps")
-        return made(ceildiv(gap, int(step) if isinstance(step, float) else step))
+        by: Any = step
+        if isinstance(step, float):
+            exact = Fraction(step)
+            if exact.denominator > _EXACT:
+                raise UnsupportedOperation(f"arange over sizes by step={step}", cure="whole steps")
+            gap, by = gap * exact.denominator, exact.numerator
+        length = ceildiv(gap, by)
+        if isinstance(by, Size) or not isinstance(gap, Size):
+            return made(length)
+        ahead = (gap if by > 0 else -gap) * denominator(gap)
+        return of_everything((length,), at_least("end - start", (ahead,), 0), empties((length,)))
     if type(gap) is float and not isfinite(gap):
         raise ShapeMismatch(f"arange from {start} to {end} has no end")
     length = ceil(gap / step)
