@@ -330,6 +330,39 @@ def test_the_field_of_a_part_takes_the_sizes_that_the_part_takes() -> None:
         net.receptive_field().at(H=20, W=30)
 
 
+# Gaps -------------------------------------------------------------------------------------------
+
+
+def test_a_path_that_reads_nothing_at_a_column_adds_no_rows_there() -> None:
+    """Rows two further down join but in column 0, where they are padding; that one is taken."""
+    net = traced(lambda x: (x + F.pad(x[:, :, 2:, 1:], (1, 0, 0, 2)))[..., :1])
+    rows = net.receptive_field().at(H=5, W=4).table()
+    assert (rows == np.eye(5, dtype=bool)).all()
+
+
+def test_rows_that_a_path_reads_at_other_columns_count_for_the_row() -> None:
+    net = traced(lambda x: x + F.pad(x[:, :, 2:, 1:], (1, 0, 0, 2)))
+    rows = net.receptive_field().at(H=5, W=4).table()
+    assert (rows == np.eye(5, dtype=bool) | np.eye(5, k=2, dtype=bool)).all()
+
+
+def test_a_place_that_one_path_does_not_read_by_its_row_and_the_other_by_its_column() -> None:
+    """Padded and added to itself turned: place (0, 0) is padding both ways."""
+    net = traced(lambda x: (y := F.pad(x, (1, 0, 1, 0))) + y.transpose(2, 3))
+    at = net.receptive_field().at(H=4, W=4)
+    for axis in range(2):
+        along, table = at.tables(axis)
+        assert along == (2, 3)
+        assert not table[0].any()
+        assert not table[:, 0].any()
+        assert (table[1:, 1:].sum(-1) == 2 - np.eye(4)).all()
+
+
+@pytest.mark.parametrize(("seed", "case"), [(41, 265), (43, 69)])
+def test_gaps_of_folds_and_strides_are_those_of_gradients(seed: int, case: int) -> None:
+    assert judge_cases("field", seed, [case]).mismatches == []
+
+
 # Random networks --------------------------------------------------------------------------------
 
 
@@ -341,7 +374,7 @@ def test_fields_of_networks_that_mix_places_are_the_support_of_gradients() -> No
 
 
 def test_a_field_that_is_too_small_is_a_mismatch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("symcnn.questions.field.field_at.united", lambda tables: tables[0])
+    monkeypatch.setattr("symcnn.questions.field.field_at.boxes", lambda paths: paths[:1])
     found = judge(Mixing((Block("beside", inner=(Block("roll", (3,)),)),), ((12, 12),)))
     assert "gradients" in found.mismatches[0]
 

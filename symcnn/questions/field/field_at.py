@@ -2,8 +2,9 @@
 
 The same pass as that of the formulas (`symcnn.questions.field.reach`), with sets in place of
 intervals: boolean tables, one per axis of the input, that layers gather, views reshape and
-operands unite (`symcnn.questions.field.tables`).
-Borders, dilation holes, folds and gaps need no law of their own here.
+operands unite (`symcnn.questions.field.tables`). Where a path reads nothing along one axis it reads
+nothing at all, so what operands read is a union of boxes, one for each kind of gaps.
+Borders, dilation holes and folds need no law of their own here.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from symcnn.algebra.expr import Expr
 from symcnn.algebra.size import evaluate
 from symcnn.errors import BadSpec, InvalidInput, Undecidable
+from symcnn.ops.registry import same_axes
 from symcnn.questions.field.reach import over_channels
 from symcnn.questions.field.readings import used
-from symcnn.questions.field.tables import Table, narrowest, pulled, united
+from symcnn.questions.field.tables import Box, Table, boxes, joined, narrowest, projected, pulled
 from symcnn.questions.inputs.domain import shape_at
 from symcnn.shown import Shown, block, table
 from symcnn.trace.graph import Blocks, Node, Parameter, SymbolicTensor
@@ -222,11 +224,11 @@ def _smallest(net: Trace, name: str) -> int:
         return 1
 
 
-#: What a tensor carries: a table per axis of the source.
-State = list[Table]
+#: What a tensor carries: what it reads is in any of these.
+State = Sequence[Box]
 
 
-def tables(rf: Field, values: Mapping[str, int]) -> State:
+def tables(rf: Field, values: Mapping[str, int]) -> list[Table]:
     """The tables of the output of a receptive field."""
     import numpy as np
 
@@ -237,19 +239,19 @@ def tables(rf: Field, values: Mapping[str, int]) -> State:
         Table(((a, 0),), np.eye(x, dtype=bool), own=frozenset({(a, 0)}))
         for a, x in zip(found.axes, shape, strict=True)
     ]
-    walk = _Walk(values, [np.zeros(x, dtype=bool) for x in shape], found)
-    walk.carried[source] = start
+    walk = _Walk(values, found)
+    walk.carried[source] = [start]
     kept = {rf.output, source}
     walk.run(nodes, kept)
-    return walk.carried[rf.output]
+    read = walk.carried[rf.output] or [[Table((), np.zeros(x, dtype=bool)) for x in shape]]
+    return [projected(read, k) for k in range(len(shape))]
 
 
 class _Walk:
     """The tables of all tensors among some nodes, forgotten when nobody asks for them any more."""
 
-    def __init__(self, values: Mapping[str, int], nothing: list[Any], found: Pass) -> None:
-        self.values, self.nothing, self.found = values, nothing, found
-        self.join = narrowest if found.smallest else united
+    def __init__(self, values: Mapping[str, int], found: Pass) -> None:
+        self.values, self.found = values, found
         self.carried: dict[SymbolicTensor, State] = {}
         self.families: dict[SymbolicTensor, list[State]] = {}  # of repeats, block by block
         self.reached: set[SymbolicTensor] = set()
@@ -278,7 +280,7 @@ class _Walk:
             return
         self.reached.add(out)
         dims = self._dims(out)
-        slots: list[list[Table]] = [[] for _ in self.nothing]
+        paths: list[Box] = []
         for t, axes in read:
             if t in self.families:
                 raise BadSpec(f"{node.name}: what the blocks of a repeat emit is read by a repeat")
@@ -286,19 +288,18 @@ class _Walk:
             have, state = self._dims(t), self.carried[t]
             for maps, sizes in own or ((axes, dims),):
                 after = tuple(int(evaluate(d, self.values)) for d in sizes)
+                if have == after and maps == same_axes(len(have)):
+                    continue
                 bound = tuple((s, m.at(self.values)) for s, m in maps)
-                state = [pulled(table, bound, have, after) for table in state]
+                state = [
+                    [pulled(table, bound, have, after) for table in joined(box)] for box in state
+                ]
                 have = after
-            if all(table.values.any() for table in state):  # a path that ends in padding, ends
-                for slot, table in zip(slots, state, strict=True):
-                    slot.append(table)
-        if all(slots):
-            self.carried[out] = [self.join(slot) for slot in slots]
-        else:
-            self.carried[out] = self._nothing()
-
-    def _nothing(self) -> State:
-        return [Table((), row) for row in self.nothing]
+            # a path that ends in padding, ends
+            paths += [box for box in state if all(table.values.any() for table in box)]
+        if self.found.smallest and paths:
+            paths = [[narrowest(slot) for slot in zip(*paths, strict=True)]]
+        self.carried[out] = boxes(paths)
 
     def _repeat(self, node: Node, blocks: Blocks) -> None:
         """Block after block, each with its own sizes."""
@@ -309,7 +310,7 @@ class _Walk:
         for i in range(count):
             values = {**self.values, blocks.index: i}
             values |= {name: int(evaluate(v, values)) for name, v in blocks.values.items()}
-            inner = _Walk(values, self.nothing, self.found)
+            inner = _Walk(values, self.found)
             if state is not None:
                 inner.carried[blocks.input] = state
             for t, family in zip(blocks.reads, families, strict=True):
@@ -318,7 +319,7 @@ class _Walk:
             inner.run(blocks.nodes, {*blocks.outputs})
             state = inner.carried.get(blocks.outputs[0])
             for column, t in zip(emitted, blocks.outputs[1:], strict=True):
-                column.append(inner.carried.get(t) or self._nothing())
+                column.append(inner.carried.get(t, []))
         if state is not None:
             self.carried[node.outputs[0]] = state
             self.reached.add(node.outputs[0])

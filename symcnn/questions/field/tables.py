@@ -40,6 +40,18 @@ class Table:
     own: frozenset[tuple[int, int]] = frozenset()
 
     @cached_property
+    def read(self) -> Bools:
+        """Which places read anything: booleans by the indices `along`."""
+        values: Any = self.values
+        found: Bools = values.any(-1)
+        return found
+
+    @cached_property
+    def full(self) -> bool:
+        """Whether every place reads something."""
+        return bool(self.read.all())
+
+    @cached_property
     def axes(self) -> frozenset[int]:
         """The tensor's axes on which it depends."""
         return frozenset(a for a, _ in self.along)
@@ -332,24 +344,121 @@ def united(tables: Sequence[Table]) -> Table:
     """What any of several sets of indices reads, as one table."""
     if len(tables) == 1:
         return tables[0]
+    tables = _in_one_notation(tables)
+    along = _names(tables)
+    digits = {a: s for t in tables for a, s in t.digits.items()}
+    result: Any = False
+    for t in tables:
+        result = result | _spread(t.along, t.values, along)
+    own = frozenset(name for t in tables for name in t.own)
+    return Table(tuple(along), result, digits, own)
+
+
+def _in_one_notation(tables: Sequence[Table]) -> list[Table]:
+    """Tables with every axis in the same notation: by its index, where digits differ."""
     clash = {
         a
         for t in tables
         for a in t.axes
         if len({u.digits.get(a) for u in tables if a in u.axes}) > 1
     }
-    tables = [t.plain(*clash) for t in tables]
-    along = sorted({name for t in tables for name in t.along})
-    digits = {a: s for t in tables for a, s in t.digits.items()}
-    result: Any = False
-    for t in tables:
-        values = t.values
-        for k, name in enumerate(along):
-            if name not in t.along:
-                values = values[(slice(None),) * k + (None,)]
-        result = result | values
-    own = frozenset(name for t in tables for name in t.own)
-    return Table(tuple(along), result, digits, own)
+    return [t.plain(*clash) for t in tables]
+
+
+def _names(tables: Sequence[Table]) -> list[tuple[int, int]]:
+    return sorted({name for t in tables for name in t.along})
+
+
+def _spread(have: Sequence[tuple[int, int]], values: Any, along: Sequence[tuple[int, int]]) -> Any:
+    """An array by some indices, with room for the others."""
+    for k, name in enumerate(along):
+        if name not in have:
+            values = values[(slice(None),) * k + (None,)]
+    return values
+
+
+# Boxes ------------------------------------------------------------------------------------------
+
+#: Of one path, or of several that read nothing at the same places: a table per axis of the input.
+#: A place reads what its rows have in common, so nothing where one of them is empty.
+Box: TypeAlias = Sequence[Table]
+
+#: With gaps of more kinds than this all paths are one box: what is read is as said, or less.
+_KINDS = 64
+
+
+def boxes(paths: Sequence[Box]) -> Sequence[Box]:
+    """What any of several paths reads, as few boxes: of paths with gaps at the same places each
+    axis is united by itself.
+    """
+    if len(paths) == 1:
+        return paths
+    alike: dict[tuple[object, ...], list[Box]] = {}
+    for box in paths:
+        alike.setdefault(tuple(map(_gaps, box)), []).append(box)
+    if len(alike) > _KINDS:
+        alike = {(): [*paths]}
+    return [[united(slot) for slot in zip(*each, strict=True)] for each in alike.values()]
+
+
+def _gaps(table: Table) -> object:
+    """At which places a table reads nothing; None if at none."""
+    if table.full:
+        return None
+    return table.along, tuple(sorted(table.digits.items())), table.read.tobytes()
+
+
+def joined(box: Box) -> Box:
+    """A box whose tables read nothing at a place where another one, by an index that both hang
+    on, reads nothing: what layers and joins take of one axis is so of all.
+    """
+    if all(t.full for t in box):
+        return box
+    tables = _in_one_notation(box)
+    found = []
+    for table in tables:
+        left = [t for t in tables if t is not table and not t.full]
+        while gap := next((t for t in left if {*t.along} & {*table.along}), None):
+            left = [t for t in left if t is not gap]
+            table = _where_read(table, gap)
+        found.append(table)
+    return found
+
+
+def projected(paths: Sequence[Box], axis: int) -> Table:
+    """What places read of one axis, by any of some boxes. They are told apart by the indices on
+    which that depends; by another one a box reads nothing only if it does at any of its places.
+    """
+    alike = iter(_in_one_notation([t for box in paths for t in box]))
+    paths = [[next(alike) for _ in box] for box in paths]
+    along = _names([box[axis] for box in paths])
+    found = []
+    for box in map(joined, paths):
+        table = own = box[axis]
+        for gap in box:
+            if not (gap.full or {*gap.along} & {*own.along}):  # those are joined
+                table = _where_read(table, _of_places(gap, along))
+        found.append(_of_places(table, along))
+    return united(found)
+
+
+def _where_read(table: Table, gap: Table) -> Table:
+    """A table that reads nothing where another one does."""
+    names = _names([table, gap])
+    values: Any = _spread(table.along, table.values, names)
+    values = values & _spread(gap.along, gap.read, names)[..., None]
+    return Table(tuple(names), values, {**table.digits, **gap.digits}, table.own)
+
+
+def _of_places(table: Table, along: Sequence[tuple[int, int]]) -> Table:
+    """What any of the places reads that some indices do not tell apart."""
+    gone = tuple(k for k, name in enumerate(table.along) if name not in along)
+    if not gone:
+        return table
+    kept = tuple(name for name in table.along if name in along)
+    digits = {a: s for a, s in table.digits.items() if any(a == b for b, _ in kept)}
+    values: Any = table.values.any(gone)
+    return Table(kept, values, digits, table.own & {*kept})
 
 
 def narrowest(tables: Sequence[Table]) -> Table:
