@@ -427,6 +427,19 @@ def test_scripting_and_grad_questions_have_answers() -> None:
     assert trace(forward).output_shape == (N, 3, H, W)
 
 
+def test_hooks_on_gradients_change_no_size() -> None:
+    """As networks that draw their own Grad-CAM register them."""
+
+    def forward(self: Any, x: Any) -> Any:
+        x = self.conv(x)
+        x.register_hook(lambda gradient: gradient).remove()
+        x.retain_grad()
+        assert not any((x.is_inference(), x.is_pinned(), x.is_shared(), x.is_neg()))
+        return x
+
+    assert trace(forward, conv=nn.Conv2d(3, 3, 3)).output_shape == (N, 3, H - 2, W - 2)
+
+
 @pytest.mark.parametrize("wrap", ["weight_norm", "spectral_norm"])
 def test_parametrised_weights_count_as_torch_counts_them(wrap: str) -> None:
     conv = getattr(nn.utils.parametrizations, wrap)(nn.Conv2d(3, 8, 3)).eval()

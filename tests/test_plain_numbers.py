@@ -79,6 +79,10 @@ EXACT: dict[str, Callable[..., Any]] = {
     "halves": lambda x, h, w: x[..., : int(np.ceil(h / 2))],
     "product": lambda x, h, w: x.reshape(x.shape[0], 3, int(np.prod([h, w]))),
     "median": lambda x, h, w: x[..., : int(statistics.median([h, w]))],
+    "isfinite": lambda x, h, w: x[..., : h if math.isfinite(h) and not math.isnan(w / 2) else 1],
+    "isinf": lambda x, h, w: x[..., : 1 if math.isinf(h / 2) else w],
+    "copysign": lambda x, h, w: x[..., : int(math.copysign(h - 4, -w)) + 4],
+    "fabs": lambda x, h, w: x[..., : int(math.fabs(h - 4))],
 }
 
 

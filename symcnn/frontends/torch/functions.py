@@ -39,6 +39,19 @@ def _isqrt(*args: Any) -> Any:
     return of_whole(math.isqrt)(args[0]) if root is None else math.trunc(root)
 
 
+def _of_sizes(function: Callable[..., Any], law: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*args: object) -> object:
+        return law(*args) if any(type(a) in SIZES for a in args) else function(*args)
+
+    return call
+
+
+def _signed(number: Any, by: Any) -> Any:
+    """`math.copysign`: a float as large, on the side of 0 on which `by` is."""
+    size = abs(number) * 1.0
+    return size if by >= 0 else -size
+
+
 class Functions(SimpleNamespace):
     """What stands among the constants of code, which are hashed with it."""
 
@@ -46,7 +59,15 @@ class Functions(SimpleNamespace):
 
 
 #: Functions of `math` by their names, and by themselves.
-_MATH = Functions(**{name: _of_math(name) for name in (*FUNCTIONS, "pow")}, isqrt=_isqrt)
+_MATH = Functions(
+    **{name: _of_math(name) for name in (*FUNCTIONS, "pow")},
+    isqrt=_isqrt,
+    isfinite=_of_sizes(math.isfinite, lambda size: True),
+    isinf=_of_sizes(math.isinf, lambda size: False),
+    isnan=_of_sizes(math.isnan, lambda size: False),
+    fabs=_of_sizes(math.fabs, lambda size: abs(size) * 1.0),
+    copysign=_of_sizes(math.copysign, _signed),
+)
 MATHS = {getattr(math, name): function for name, function in vars(_MATH).items()}
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
+from torch.utils.hooks import RemovableHandle
 
 from symcnn.algebra.size import Int, Size
 from symcnn.errors import DataDependent, UnsupportedOperation
@@ -201,6 +203,19 @@ class TracedTensor(torch.Tensor):
     def device(self) -> torch.device:
         """The device of the module's parameters."""
         return self._tracer.device
+
+    def is_inference(self) -> bool:
+        """Whether it is one of those tensors that no trace has."""
+        return False
+
+    is_neg = is_pinned = is_shared = is_inference
+
+    def register_hook(self, hook: Callable[..., object]) -> RemovableHandle:
+        """What a hook does with gradients changes no size, and is not counted."""
+        return RemovableHandle(OrderedDict())
+
+    def retain_grad(self) -> None:
+        """Whether a gradient is kept changes no size either."""
 
     is_sparse = is_quantized = is_nested = is_complex_ = False
     is_cuda = is_mps = is_xpu = is_mkldnn = False
