@@ -277,7 +277,8 @@ def failure(place: str, requirement: Requirement) -> SymcnnError:
         text = requirement.consequence({})
     else:
         text += " holds for no size"
-    error = kind(f"{place}: {requirement.why}: {text}", sides=sides)
+    op = place.rpartition("(")[2].removesuffix(")")
+    error = kind(f"{place}: {requirement.why.removeprefix(f'{op}: ')}: {text}", sides=sides)
     error.requirement = requirement
     return error
 
