@@ -701,3 +701,13 @@ def test_a_module_with_a_weight_that_it_computes_from_two_is_judged() -> None:
     net = symcnn.from_torch(module, "N 1 L")
     for device in ("cpu", "meta"):
         assert net.validate(module, device=device, samples=2)
+
+
+def test_a_module_with_a_method_of_its_own_for_devices_is_judged() -> None:
+    class Placed(torch.nn.Conv2d):
+        def to(self, device: str = "cpu") -> Any:  # type: ignore[override]
+            return super().to(torch.device(device))
+
+    module = Placed(1, 2, 3)
+    net = symcnn.from_torch(module, "N 1 H W")
+    assert net.validate(module, device="meta", samples=2, dtype="float16")

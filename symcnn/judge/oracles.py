@@ -18,6 +18,7 @@ from symcnn.sets.condition import KeepsBatch, Place, Requirement
 from symcnn.sets.inputset import InputSet
 from symcnn.sets.member import as_tuple, by_name
 from symcnn.trace.graph import Shape, fields_of
+from symcnn.trace.objects import attributes_of
 from symcnn.trace.trace import Trace
 
 if TYPE_CHECKING:
@@ -296,7 +297,7 @@ def _in_written_order() -> AbstractContextManager[None]:
 def tensors_of(value: object) -> Iterator[torch.Tensor]:
     """The torch tensors in nested values."""
     for leaf in _leaves(value):
-        if hasattr(leaf, "requires_grad") and hasattr(leaf, "dim"):
+        if _is_tensor(leaf):
             yield leaf
 
 
@@ -312,10 +313,14 @@ def _leaves(value: object) -> Iterator[Any]:
     if isinstance(value, (Mapping, tuple, list)) and not isinstance(value, Shape):
         for inner in value.values() if isinstance(value, Mapping) else value:
             yield from _leaves(inner)
-    elif (parts := fields_of(value)) is not None:
+    elif parts := fields_of(value) or attributes_of(value, _is_tensor):
         yield from _leaves(parts)
     else:
         yield value
+
+
+def _is_tensor(value: object) -> bool:
+    return hasattr(value, "requires_grad") and hasattr(value, "dim")
 
 
 def sample_sizes(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Const, Folded, Scatter, Whole
 from symcnn.algebra.size import Int, prod
@@ -33,7 +33,7 @@ from symcnn.ops.shape import Strides, join, permuted, reshaped
 from symcnn.ops.storage import maps, views
 from symcnn.ops.work import moves as rule
 from symcnn.sets.condition import AnyOf, Condition, Requirement
-from symcnn.trace.graph import Result, SymbolicTensor, tensors_in
+from symcnn.trace.graph import OPS, Result, SymbolicTensor, tensors_in
 from symcnn.trace.tape import empties, may_be_empty
 
 # Expanding and repeating ----------------------------------------------------------------------
@@ -70,13 +70,14 @@ def expand_as(input: SymbolicTensor, other: SymbolicTensor) -> Result:
     return _expanded(input, other.dims)
 
 
-@rule("broadcast_tensors", dtype=dtypes.each, scrambles=True)
-def broadcast_tensors(*tensors: object) -> Result:
+def broadcast_tensors(*tensors: object) -> tuple[SymbolicTensor, ...]:
     """All tensors, expanded to the shape they broadcast to."""
     every = list(tensors_in(*tensors))
-    dims, requires = broadcast_dims(*(t.dims for t in every))
-    axes = aligned(every[0].dims, dims)
-    return Result((dims,) * len(every), axes, requires=tuple(requires), single=False)
+    dims, _ = broadcast_dims(*(t.dims for t in every))
+    return tuple(cast("SymbolicTensor", expand(t, *dims)) for t in every)
+
+
+OPS["broadcast_tensors"] = broadcast_tensors
 
 
 @rule("repeat", saves="", uniform=True, value=values.kept, sizes=True)

@@ -8,14 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from symcnn.algebra.axis import Axes, Whole
+from symcnn.algebra.size import Int
 from symcnn.errors import ShapeMismatch
 from symcnn.ops import work
 from symcnn.ops.operation import torch_rule as any_rule
 from symcnn.ops.operation import torch_rules as any_rules
-from symcnn.ops.registry import elementwise, require_rank
+from symcnn.ops.pointwise import broadcast
+from symcnn.ops.registry import at_least, elementwise, leading_axes, over, require_rank
 from symcnn.ops.storage import pointwise as points
 from symcnn.ops.takes import meant, not_taken
+from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Result, SymbolicTensor
+
+#: What torch draws from on the CPU.
+_DOUBLES = "float32 float64"
 
 rule = partial(any_rule, other=work.made, slides=False)
 rules = partial(any_rules, other=work.made, slides=False)
@@ -41,6 +48,41 @@ def bernoulli(input: SymbolicTensor, p: float | None = None, **kwargs: object) -
     if p is None and input.dtype not in meant("float"):
         raise not_taken(f"bernoulli of {input.dtype}, chances", "float")
     return elementwise(input)
+
+
+_anew = partial(rules, other=work.nothing, saves="")
+_anew("poisson", takes="float")(_drawn)
+_anew("_standard_gamma", saves="input output", takes=_DOUBLES)(_drawn)
+_filled = partial(rules, other=work.nothing, saves=points.keeps_nothing)
+_filled("cauchy log_normal", takes="float")(_drawn)
+_filled("geometric", takes="int float")(_drawn)
+
+
+@rule("_sample_dirichlet", other=work.nothing, saves="", takes=_DOUBLES)
+def sample_dirichlet(input: SymbolicTensor, generator: object = None) -> Result:
+    """Shares of a whole, along the last axis."""
+    return over(input, range(input.ndim)[-1:])
+
+
+@rule("binomial", other=work.nothing, saves="", takes=_DOUBLES, same_dtype="count prob")
+def binomial(count: SymbolicTensor, prob: SymbolicTensor, generator: object = None) -> Result:
+    """How many of so many draws succeed."""
+    return broadcast(count, prob)
+
+
+@rule("multinomial", other=work.nothing, gradient=False, saves="", dtype="int64", takes="float")
+def multinomial(
+    input: SymbolicTensor, num_samples: Int, replacement: bool = False, **kwargs: object
+) -> Result:
+    """Places of a row, or of each of several, by the chances in it."""
+    require_rank(input, (1, 2), "multinomial")
+    *batch, places = input.dims
+    needs = at_least("num_samples", (num_samples,), 1)
+    if not replacement:
+        why = "multinomial: without replacement no place is drawn twice"
+        needs = [*needs, Condition(places, ">=", num_samples, why)]
+    axes: Axes = (*leading_axes(len(batch)), (None, Whole(num_samples)))
+    return Result(((*batch, num_samples),), axes, requires=tuple(needs))
 
 
 def check_probability(p: float) -> None:

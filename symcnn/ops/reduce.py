@@ -105,6 +105,9 @@ rule("nanmean", takes=_FLOATS)(_statistic("nanmean"))
 rule("nansum", dtype=dtypes.counts)(_statistic("nansum"))
 for _name in "all any".split():
     rule(_name, saves="", dtype=dtypes.logical, value=values.logical)(_statistic(_name))
+    rule(f"_is_{_name}_true", saves="", dtype="bool", takes="bool", value=values.logical)(
+        _statistic(_name)
+    )
 for _name in "argmax argmin".split():
     rule(_name, saves="", dtype="int64", takes="int float")(_statistic(_name))
 

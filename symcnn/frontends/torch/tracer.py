@@ -86,6 +86,7 @@ from symcnn.trace.graph import (
     tensors_in,
     tree_map,
 )
+from symcnn.trace.objects import opened
 from symcnn.trace.tape import Attempt, Tape, current_tape
 
 
@@ -679,6 +680,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         self.aliased = True
         if type(value) is TracedTensor:
             return value._value
+        value = opened(value, is_tensor)
         return tree_map(lambda v: self.unwrap(v) if is_tensor(v) else formula_of(v), value)
 
 
