@@ -43,6 +43,10 @@ MADE: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "new, resized as another": lambda x: x.new().resize_as_(x).copy_(x).view(-1),
     "Tensor of nothing, resized": lambda x: torch.Tensor().resize_(x.size()).copy_(x),
     "of the same size, resized": lambda x: x.clone().resize_(x.size()),
+    "tensor, of an array of sizes": lambda x: torch.tensor(np.array([x.shape[2], x.shape[3]])),
+    "tensor, of an array of halves": lambda x: torch.tensor(np.array([x.shape[2] / 2, x.shape[3]])),
+    "from_numpy, of sizes": lambda x: torch.from_numpy(np.array(x.shape[2:])),
+    "an old class, of an array of sizes": lambda x: FloatTensor(np.asarray([[x.shape[3]], [2]])),
     "new_tensor, of an array": lambda x: x.new_tensor(np.ones((2, 3), dtype=np.int32)),
 }
 
@@ -65,6 +69,20 @@ def test_tensors_made_the_old_way_have_the_shape_and_dtype_that_torch_gives(name
     assert net.complete
     assert net.shape_at(**SIZES) == tuple(want.shape)
     assert net.output_tensors[0].dtype == str(want.dtype).removeprefix("torch.")
+
+
+def test_a_grid_of_numpy_holds_at_one_size_and_is_right_at_each() -> None:
+    class Grid(nn.Module):
+        """Columns of a map, as detection heads made them (YOLOv4)."""
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            columns = np.linspace(0, x.size(3) - 1, x.size(3)).repeat(x.size(2), 0)
+            return x.view(x.size(0), 3, -1) + torch.tensor(columns, dtype=torch.float32)
+
+    net = symcnn.from_torch(Grid(), "N 3 H W")
+    assert not net.complete
+    assert net.shape_at(**SIZES) == (2, 3, 35)
+    assert net.shape_at(N=1, H=1, W=4) == (1, 3, 4)
 
 
 def test_what_has_elements_is_not_resized() -> None:

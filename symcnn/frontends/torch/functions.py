@@ -17,6 +17,7 @@ from symcnn.frontends.torch.irrational import FUNCTIONS, called, of_numpy
 from symcnn.frontends.torch.shape import Sizes
 from symcnn.frontends.torch.sizes import SIZES, Dim
 from symcnn.frontends.torch.stairs import of_whole
+from symcnn.frontends.torch.values import of_objects
 
 
 def _of_math(name: str) -> Callable[..., Any]:
@@ -97,7 +98,10 @@ def _legacy(kind: Any) -> Callable[..., Any]:
         first = args[0] if len(args) == 1 else None
         if isinstance(first, Sizes):
             return kind(*first, **kwargs)
-        if kwargs or not isinstance(first, (list, tuple)) or not hold_traced(first):
+        found = of_objects(first)
+        if found is not None:
+            first = found[0]
+        elif kwargs or not isinstance(first, (list, tuple)) or not hold_traced(first):
             return kind(*args, **kwargs)
         default = torch.get_default_dtype()
         return torch.tensor(first, dtype=default if kind is torch.Tensor else kind.dtype)
@@ -105,9 +109,16 @@ def _legacy(kind: Any) -> Callable[..., Any]:
     return call
 
 
+def _from_numpy(array: object) -> torch.Tensor:
+    """`torch.from_numpy`, also of an array in which sizes stand."""
+    found = of_objects(array)
+    return torch.from_numpy(array) if found is None else torch.tensor(found[0], dtype=found[1])
+
+
 #: The old classes of tensors by their names, and by themselves.
 _TORCH = Functions(
     Tensor=_legacy(torch.Tensor),
+    from_numpy=_from_numpy,
     **{k: _legacy(v) for k, v in vars(torch).items() if type(v) is type(torch.FloatTensor)},
 )
 LEGACY = {getattr(torch, name): function for name, function in vars(_TORCH).items()}

@@ -96,6 +96,19 @@ def _as_dtype(number: Any, made: SymbolicTensor, small: bool) -> Any:
     return np.full(made.dims, number, dtype=object) if made.dims else number
 
 
+#: What makes a tensor of an array of numpy.
+_FROM_ARRAYS = frozenset((torch.tensor, torch.as_tensor, torch.asarray))
+
+
+def of_objects(value: object) -> tuple[object, torch.dtype] | None:
+    """An array of numpy in which sizes stand, as nested lists, and the dtype of such numbers."""
+    if type(value).__name__ != "ndarray" or str(value.dtype) != "object":  # type: ignore[attr-defined]
+        return None
+    numbers: Sequence[object] = _numbers(value)
+    whole = all(type(n) in (int, bool, Dim) for n in numbers)
+    return value.tolist(), torch.int64 if whole else torch.float64  # type: ignore[attr-defined]
+
+
 class Values:
     """The part of a trace that knows what small tensors hold."""
 
@@ -103,9 +116,12 @@ class Values:
     tape: Tape
     leaves: dict[int, SymbolicTensor]
     _guard: Callable[..., None]  # records a requirement
+    dispatch: Callable[..., Any]  # runs a function
 
     def _of_values(self, func: Any, args: Any, kwargs: Any) -> Any:
         """A function of tensors with values, run. What it freezes or trains is that once read."""
+        if func in _FROM_ARRAYS and args and (found := of_objects(args[-1])) is not None:
+            return self.dispatch(torch.tensor, found[:1], {"dtype": found[1], **kwargs})
         leaf = self.leaves.get(id(args[0])) if func in _SWITCHES else None
         if type(leaf) is Parameter and not any(leaf in node.inputs for node in self.tape.nodes):
             leaf.trainable = bool((*args[1:], *kwargs.values(), True)[0])
