@@ -313,3 +313,13 @@ def test_two_counts_in_an_index_are_refused_by_name_with_a_cure(second: Forward)
         return written(x, over_rows(x)[:, None] & (x[0, 0, 0] >= 0))
 
     assert net(cure).shape_at(N=1, H=4, W=5) == tuple(cure(torch.zeros(1, 3, 4, 5)).shape)
+
+
+def test_whole_numbers_picked_by_a_mask_are_written_where_the_same_mask_picks() -> None:
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        places, mask = x.argmax(1), x[:, 0] > 0
+        other = places.clone()
+        other[mask] = places[mask]
+        return other
+
+    assert str(net(forward).output_shape) == "(N, H, W)"

@@ -48,8 +48,8 @@ def _failing_line(attempt: Attempt, net: Trace, module: Any) -> Iterator[str]:
         elif not isinstance(t, Constant):
             yield _origin(t, net)
     if made and not made.endswith("()"):
-        of_torch = type(layer).__module__.startswith("torch.nn.")
-        yield f"{attempt.module} is {'nn.' if of_torch else ''}{made}"
+        named = type(layer).__module__.startswith(("torch.nn.", "symcnn.nn."))
+        yield f"{attempt.module} is {'nn.' if named else ''}{made}"
 
 
 def _origin(t: SymbolicTensor, net: Trace) -> str:

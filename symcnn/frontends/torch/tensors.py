@@ -106,7 +106,8 @@ class TracedTensor(torch.Tensor):
     @staticmethod
     def of(value: SymbolicTensor, tracer: Tracer) -> TracedTensor:
         """The tensor that stands for `value` in this trace."""
-        under = EMPTY if value.dims or value.dtype not in WHOLES else _COUNT
+        whole = value.dtype in WHOLES and type(value) is not Masked and not value.dims
+        under = _COUNT if whole else EMPTY
         traced: TracedTensor = torch.Tensor._make_subclass(TracedTensor, under)
         traced._value, traced._tracer = value, tracer
         return traced
