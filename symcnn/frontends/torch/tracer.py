@@ -60,7 +60,7 @@ from symcnn.frontends.torch.operations import (
 )
 from symcnn.frontends.torch.repeated import Repeated, of_repeated
 from symcnn.frontends.torch.script import Script
-from symcnn.frontends.torch.sizes import Dim, formula_of
+from symcnn.frontends.torch.sizes import SIZES, Dim, formula_of
 from symcnn.frontends.torch.tensors import MADE, Masked, TracedTensor, as_subclass, assignment
 from symcnn.frontends.torch.values import Values
 from symcnn.frontends.torch.weights import Weights
@@ -680,7 +680,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         self.aliased = True
         if type(value) is TracedTensor:
             return value._value
-        value = opened(value, is_tensor)
+        value = opened(value, lambda v: is_tensor(v) or type(v) in SIZES)
         return tree_map(lambda v: self.unwrap(v) if is_tensor(v) else formula_of(v), value)
 
 
