@@ -260,6 +260,7 @@ REPEATED: dict[str, Callable[..., Any]] = {
     "cat of fewer": lambda x: torch.cat([x] * (x.shape[-1] - 9)),
     "tensors without sizes": lambda x: torch.stack([torch.ones(2)] * x.shape[-1]),
     "numbers": lambda x: torch.tensor([1] * x.shape[-1]),
+    "numbers of an old class": lambda x: torch.LongTensor([2] * x.shape[-1]),
     "floats": lambda x: torch.tensor([x.shape[-1]] * x.shape[-1], dtype=torch.float16),
 }
 

@@ -14,6 +14,7 @@ import torch
 
 from symcnn.frontends.torch.arguments import hold_traced
 from symcnn.frontends.torch.irrational import FUNCTIONS, called, of_numpy
+from symcnn.frontends.torch.repeated import Repeated
 from symcnn.frontends.torch.shape import Sizes
 from symcnn.frontends.torch.sizes import SIZES, Dim
 from symcnn.frontends.torch.stairs import of_whole
@@ -91,6 +92,10 @@ _NUMPY = Functions(
 )
 
 
+def _lists_sizes(value: object) -> bool:
+    return isinstance(value, (list, tuple)) and hold_traced(value)
+
+
 def _legacy(kind: Any) -> Callable[..., Any]:
     """``torch.FloatTensor``: of a list in which sizes stand, what `torch.tensor` makes of it."""
 
@@ -101,7 +106,7 @@ def _legacy(kind: Any) -> Callable[..., Any]:
         found = of_objects(first)
         if found is not None:
             first = found[0]
-        elif kwargs or not isinstance(first, (list, tuple)) or not hold_traced(first):
+        elif type(first) is not Repeated and not _lists_sizes(first):
             return kind(*args, **kwargs)
         default = torch.get_default_dtype()
         return torch.tensor(first, dtype=default if kind is torch.Tensor else kind.dtype)
