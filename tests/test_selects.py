@@ -391,3 +391,24 @@ def test_what_is_changed_in_place_is_changed_under_all_its_names(forward: Any) -
     for length in range(3, 20):
         theirs = tuple(forward(torch.zeros(1, 1, length)).shape)
         assert net.shape_at(N=1, L=length) == theirs
+
+
+class PadInBranch(nn.Module):
+    """The pad of short rows, chosen in a branch and read behind it, in another one."""
+
+    def forward(self, x: torch.Tensor, mode: str = "reflect") -> torch.Tensor:
+        length = x.shape[-1]
+        if mode == "reflect":
+            extra = 0
+            if length <= 1:
+                extra = 1 - length + 1
+                x = F.pad(x, (0, extra))
+            padded = F.pad(x, (1, 1), mode)
+            return padded[..., : padded.shape[-1] - extra]
+        return x
+
+
+def test_a_number_that_an_inner_branch_changes_is_read_behind_it() -> None:
+    net = symcnn.from_torch(PadInBranch(), "1 2 L")
+    for size in range(1, 6):
+        assert net.shape_at(L=size) == (1, 2, size + 2)

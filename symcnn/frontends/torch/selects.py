@@ -562,9 +562,10 @@ class _Put(ast.NodeTransformer):
 
 
 def _passing(nodes: list[ast.AST]) -> frozenset[str]:
-    """Names that are read only in the branch that has just given them a value."""
+    """Names that are read only in the branch that has just given them a value, and only there."""
     own: set[int] = set()
     given: set[str] = set()
+    again: set[str] = set()
     for node in nodes:
         if isinstance(node, ast.If):
             for body in (node.body, node.orelse):
@@ -572,13 +573,15 @@ def _passing(nodes: list[ast.AST]) -> frozenset[str]:
                 for statement in body:
                     names = [n for n in ast.walk(statement) if isinstance(n, ast.Name)]
                     own |= {id(n) for n in names if n.id in here}
+                    if any(isinstance(n, ast.If) for n in ast.walk(statement)):
+                        again |= {n.id for n in names if isinstance(n.ctx, ast.Store)} & here
                     if isinstance(statement, ast.Assign) and isinstance(
                         statement.targets[0], ast.Name
                     ):
                         here.add(statement.targets[0].id)
                 given |= here
     loads = [n for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)]
-    return frozenset(given - {n.id for n in loads if id(n) not in own})
+    return frozenset(given - again - {n.id for n in loads if id(n) not in own})
 
 
 def _truths(tree: ast.FunctionDef, nodes: list[ast.AST], keys: frozenset[str]) -> frozenset[str]:
