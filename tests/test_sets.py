@@ -1,6 +1,7 @@
 """Exact sets: solved by isl, checked by trying every small size, said in plain words."""
 
 import itertools
+import time
 import pickle
 from fractions import Fraction
 from typing import Any
@@ -75,6 +76,14 @@ def test_runs_of_one_axis_cover_it_once(moduli: list[Any]) -> None:
     found = one(*(Condition((h * m + r) % 6, ">=", 3) for m, r in moduli))
     covered = [x for x in range(1, 80) for run in found.runs() if x in run]
     assert covered == [x for x in range(1, 80) if x in found]
+
+
+def test_runs_that_begin_far_from_0_are_joined_as_those_that_begin_at_1() -> None:
+    gap = Condition(2048 * ((h - 16) // 2048), ">=", h - 2055)
+    near, far = (one(Condition(h % 8, "==", 0), Condition(h, ">=", n), gap) for n in (16, 65552))
+    start = time.process_time()
+    assert [run.moved(65536) for run in near.runs()] == far.runs()
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ _LONGEST = 1 << 12
 #: So many numbers are looked at one by one for a pattern.
 _FEW = 1 << 11
 
-#: Runs that have all begun by this number are joined number by number.
+#: Runs that all begin within so many numbers are joined number by number.
 _NEAR = 1 << 14
 
 
@@ -104,9 +104,10 @@ def runs_of(isl_set: islpy.Set, most: int = 16 * _LONGEST) -> list[Run]:
             x % period for run in endless for x in range(run.first, run.first + period, run.step)
         }
         period, residues = _least_period(period, residues)
+        start = max(1, min(run.first for run in raw) - period)  # no number below is missed last
         end = 1 + max(run.first if run.last is None else run.last for run in raw)
-        if end <= _NEAR:  # in numbers: of many parts, isl takes one off another without end
-            return _counted(raw, period, residues, end)
+        if end - start <= _NEAR:  # in numbers: of many parts, isl takes one off another without end
+            return _counted(raw, period, residues, start, end)
         whole = _periodic(period, residues, 1)
         missing = without(whole, isl_set)
         start = 1 if missing.is_empty() else (ends(missing, 0)[1] or 0) + 1
@@ -118,16 +119,18 @@ def runs_of(isl_set: islpy.Set, most: int = 16 * _LONGEST) -> list[Run]:
     return sorted([*found, *_finite(rest)], key=lambda run: (run.first, run.step))
 
 
-def _counted(raw: Sequence[Run], period: int, residues: set[int], end: int) -> list[Run]:
-    """The same of runs that are all endless, and have begun, from `end` on."""
+def _counted(
+    raw: Sequence[Run], period: int, residues: set[int], start: int, end: int
+) -> list[Run]:
+    """The same of runs that are all endless, and have begun, from `end` on, none before `start`."""
     lasts = [end - 1 if run.last is None else run.last for run in raw]
     inside = {
         x
         for run, last in zip(raw, lasts, strict=True)
         for x in range(run.first, last + 1, run.step)
     }
-    missing = (x for x in range(1, end) if x % period in residues and x not in inside)
-    start = 1 + max(missing, default=0)
+    missing = (x for x in range(start, end) if x % period in residues and x not in inside)
+    start = 1 + max(missing, default=start - 1)
     rest = sorted(x for x in inside if x < start or x % period not in residues)
     found = [Run(start + (r - start) % period, None, period) for r in residues]
     return sorted([*found, *finite_runs(rest)], key=lambda run: (run.first, run.step))
