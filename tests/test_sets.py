@@ -1,8 +1,8 @@
 """Exact sets: solved by isl, checked by trying every small size, said in plain words."""
 
 import itertools
-import time
 import pickle
+import time
 from fractions import Fraction
 from typing import Any
 
