@@ -27,7 +27,7 @@ from symcnn.ops.registry import (
 from symcnn.ops.storage import losses
 from symcnn.ops.takes import meant, not_taken, require_part
 from symcnn.sets.condition import AnyOf, Condition, Requirement
-from symcnn.trace.graph import Result, SymbolicTensor
+from symcnn.trace.graph import Node, Result, SymbolicTensor
 
 
 class Options(TypedDict, total=False):
@@ -271,7 +271,14 @@ rule(
 )
 
 
-@rule("linear_cross_entropy", takes="float", same_dtype="input linear_weight linear_bias")
+def _uncast(node: Node) -> str:
+    """Which tensors of a linear cross entropy are alike: in chunks, halves are cast to the rest."""
+    chunks = node.arguments.get("options") is not None
+    halves = node.inputs[0].dtype in {"float16", "bfloat16"}
+    return "" if chunks and halves else "input linear_weight linear_bias"
+
+
+@rule("linear_cross_entropy", takes="float", same_dtype=_uncast)
 def linear_cross_entropy(
     input: SymbolicTensor,
     linear_weight: SymbolicTensor,

@@ -24,6 +24,9 @@ from symcnn.trace.graph import Result, SymbolicTensor
 #: What torch draws from on the CPU.
 _DOUBLES = "float32 float64"
 
+#: From so many places torch draws.
+_MOST = 1 << 24
+
 rule = partial(any_rule, other=work.made, slides=False)
 rules = partial(any_rules, other=work.made, slides=False)
 
@@ -54,8 +57,29 @@ _anew = partial(rules, other=work.nothing, saves="")
 _anew("poisson", takes="float")(_drawn)
 _anew("_standard_gamma", saves="input output", takes=_DOUBLES)(_drawn)
 _filled = partial(rules, other=work.nothing, saves=points.keeps_nothing)
-_filled("cauchy log_normal", takes="float")(_drawn)
-_filled("geometric", takes="int float")(_drawn)
+
+
+def _spread(name: str) -> Callable[..., Result]:
+    def drawn(
+        input: SymbolicTensor, centre: float = 0, spread: float = 1, **kwargs: float
+    ) -> Result:
+        if not kwargs.get("sigma", kwargs.get("std", spread)) > 0:
+            raise ShapeMismatch(f"{name}: numbers that do not spread", cure="spread them by over 0")
+        return elementwise(input)
+
+    return drawn
+
+
+for _name in "cauchy log_normal".split():
+    _filled(_name, takes="float")(_spread(_name))
+
+
+@rule("geometric", other=work.nothing, saves=points.keeps_nothing, takes="int float")
+def geometric(input: SymbolicTensor, p: float, **kwargs: object) -> Result:
+    """How many trials it takes, each with the same chance."""
+    if not 0 < p < 1:
+        raise ShapeMismatch(f"geometric: p={p}", cure="a chance lies between 0 and 1")
+    return elementwise(input)
 
 
 @rule("_sample_dirichlet", other=work.nothing, saves="", takes=_DOUBLES)
@@ -78,9 +102,10 @@ def multinomial(
     require_rank(input, (1, 2), "multinomial")
     *batch, places = input.dims
     needs = at_least("num_samples", (num_samples,), 1)
+    needs.append(Condition(_MOST, ">=", places, "multinomial: so many places may be drawn from"))
     if not replacement:
         why = "multinomial: without replacement no place is drawn twice"
-        needs = [*needs, Condition(places, ">=", num_samples, why)]
+        needs.append(Condition(places, ">=", num_samples, why))
     axes: Axes = (*leading_axes(len(batch)), (None, Whole(num_samples)))
     return Result(((*batch, num_samples),), axes, requires=tuple(needs))
 

@@ -147,6 +147,12 @@ _MORE: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "slogdet": (torch.slogdet, (torch.rand(2, 3, 3),)),
     "inverse": (torch.inverse, (torch.rand(2, 3, 3),)),
     "xlog1py": (torch.special.xlog1py, (_x, _y)),
+    "poisson": (torch.poisson, (_x,)),
+    "_standard_gamma": (torch._standard_gamma, (_x,)),
+    "_sample_dirichlet": (torch._sample_dirichlet, (_x,)),
+    "binomial": (torch.binomial, (_x, _y)),
+    "_is_all_true": (torch._is_all_true, (_x > 0,)),
+    "_is_any_true": (torch._is_any_true, (_x > 0,)),
     **{
         name: (getattr(torch.special, name), (_x,))
         for name in "entr erfcx expit i0e i1 i1e log_ndtr ndtr ndtri".split()

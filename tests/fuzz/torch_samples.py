@@ -78,7 +78,7 @@ NOT_ABOUT_SHAPES = re.compile(
     r"|must be Tensor, not|invalid combination of arguments"  # numbers for tensors
     r"|single memory location|written-to tensor"  # overlap in memory
     r"|index \d+ is out of bounds|cannot be converted to type"  # values
-    r"|singular|positive-definite"
+    r"|singular|positive-definite|probability tensor|multinomial distribution"
     r"|Long tensor out"
     r"|up to 64 dims",  # how torch stores sets of axes
 )
