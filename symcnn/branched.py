@@ -33,7 +33,7 @@ from symcnn.questions.cost.cost import measure, total_flops, total_macs
 from symcnn.questions.explain import explain
 from symcnn.questions.explain.derivation import Derivation
 from symcnn.questions.field.receptive_field import receptive_field
-from symcnn.questions.inputs.diagnose import Diagnosis, Failure, at_branch
+from symcnn.questions.inputs.diagnose import Diagnosis, at_branch, refused
 from symcnn.questions.inputs.domain import Reason, assignment, nearest_in, reasons, taken_at
 from symcnn.questions.inputs.refit import joined, refits
 from symcnn.questions.inputs.solve import in_range, solve
@@ -394,8 +394,7 @@ class Branched(Network):
                 needs = [r for r in negation(last.requirement) if not r.holds(values)]
                 why = refusal.said or error.cause
                 return at_branch(self, replace(last, requirement=needs[0], otherwise=why), values)
-            failure = Failure("", "branch", "", "", error.cause)
-            return Diagnosis(values, failure, (nearest_in(self.valid_inputs, values),), ())
+            return refused(self, values, error)
         return net.diagnose(**values)
 
     def fix(self, output: Target = None, **sizes: int) -> list[Any]:

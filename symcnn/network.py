@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from symcnn.algebra.expr import Expr
 from symcnn.algebra.size import symbols_of
-from symcnn.errors import BadSpec
+from symcnn.errors import BadSpec, InvalidInput
 from symcnn.ops.registry import OneOrMore
 from symcnn.questions.place.asked import Places
 from symcnn.questions.spec.asked import Specs
@@ -298,11 +299,14 @@ class Network(Places, Specs, Pages, Pictures):
         >>> print(net.diagnose(H=30, W=30).ways[-1])
         change the network: self[2] = nn.Linear(1568, 10)
         """
-        from symcnn.questions.inputs.diagnose import diagnose
+        from symcnn.questions.inputs.diagnose import diagnose, refused
 
         values = self.complete_sizes({"N": 1} | sizes if "N" in self.symbols else sizes)
-        net = self.branch_at(**values)
-        return diagnose(net, values if net is self else {})
+        try:
+            net = self.branch_at(**values)
+        except InvalidInput as error:
+            return refused(self, values, error)
+        return diagnose(self, values) if net is self else replace(diagnose(net, {}), sizes=values)
 
     def fix(self, output: Target = None, **sizes: int) -> list[Any]:
         """What every Linear and view constant should be, as a formula and, given sizes, a number.

@@ -374,3 +374,22 @@ def test_the_nearest_valid_size_is_asked_with_the_batch_as_everything_is() -> No
     assert net.nearest_valid(N=2, H=3, W=9).pad == net.nearest_valid(3, 9).pad
     with pytest.raises(symcnn.BadSpec, match="no size is called M"):
         net.nearest_valid(M=2, H=3, W=9)
+
+
+class EachImage(torch.nn.Module):
+    """A loop over images: it holds for as many as the example has."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([image[..., 7] for image in x.split(1, 0)])
+
+
+def test_sizes_that_no_run_followed_are_diagnosed_too() -> None:
+    net = symcnn.from_torch(EachImage(), "N 3 H W")
+    assert not net.complete
+    refused = net.diagnose(N=5, H=4, W=4)
+    assert not refused.ok
+    assert "N=5, H=4, W=4 is refused: getitem: an index must lie within the axis" in str(refused)
+    assert refused.ways[0].startswith("pad to 4x8")
+    valid = net.diagnose(N=5, H=4, W=9)
+    assert valid.ok
+    assert str(valid).startswith("N=5, H=4, W=9 is valid")

@@ -27,7 +27,7 @@ from symcnn.trace.graph import Node, Parameter, SymbolicTensor
 from symcnn.trace.tape import Guard
 from symcnn.trace.trace import Trace
 
-__all__ = ["Diagnosis", "Failure", "Trap", "at_branch", "diagnose"]
+__all__ = ["Diagnosis", "Failure", "Trap", "at_branch", "diagnose", "refused"]
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,11 @@ class Failure(Shown):
 
     def __str__(self) -> str:
         op = f" ({self.op})" if self.op not in self.node else ""
-        lines = [f"fails at {self.node}{op}: {self.why.removeprefix(f'{self.op}: ')}"]
+        at = f"fails at {self.node}{op}" if self.node else "is refused"
+        lines = [f"{at}: {self.why.removeprefix(f'{self.op}: ')}"]
         if self.needs:
             lines.append(f"  needs {self.needs}; {self.found}")
-        else:
+        elif self.found:
             lines.append(f"  {self.found}")
         if self.says:
             lines.append(f"  torch says: {self.says}")
@@ -108,6 +109,13 @@ def at_branch(net: Trace, guard: Guard, sizes: Mapping[str, int]) -> Diagnosis:
     """What happens at sizes that do not take the side of a branch which `guard` names."""
     needs, why = guard.requirement, guard.otherwise or "the trace took the other branch there"
     failure = Failure(guard.where, "branch", said(needs), needs.consequence(sizes), why)
+    return Diagnosis(sizes, failure, tuple(_sizes_that_work(net, sizes)), ())
+
+
+def refused(net: Trace, sizes: Mapping[str, int], error: SymcnnError) -> Diagnosis:
+    """What happens at sizes that no run followed, and at which the forward raises `error`."""
+    cause = error.__cause__ if isinstance(error.__cause__, SymcnnError) else error
+    failure = Failure("", "", "", "", cause.cause)
     return Diagnosis(sizes, failure, tuple(_sizes_that_work(net, sizes)), ())
 
 
