@@ -343,3 +343,13 @@ def test_a_triangle_and_a_diagonal_have_a_formula(name: str, offset: int) -> Non
 def test_the_pairs_of_a_row_are_a_polynomial() -> None:
     net = symcnn.from_torch(Forward(lambda x: torch.triu_indices(x.shape[0], x.shape[0], 1)), "T C")
     assert str(net.output_shape[1]) == "T**2/2 - T/2"
+
+
+def test_a_slice_between_places_that_a_tensor_holds_depends_on_values() -> None:
+    class Glimpse(nn.Module):
+        def forward(self, x: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+            start = place.long()[0]
+            return x[0, :, start : start + 8]
+
+    with pytest.raises(symcnn.DataDependent, match="how long it is depends on the values"):
+        symcnn.from_torch(Glimpse(), "N 3 L", "N")

@@ -729,3 +729,11 @@ def test_a_quotient_stands_in_lowest_terms_where_its_factors_are_positive() -> N
     for x, y in itertools.product(range(16, 70), range(9, 200)):
         b, d = y // 16, (y + 7) // 16
         assert ((x, y) in found) == (x // 16 == (x + 7) // 16 and 9 * b % d == 0)
+
+
+def test_what_falls_and_never_reaches_a_limit_bounds_nothing() -> None:
+    """A residual cropped to what a convolution leaves, which is never cut (VideoPose3D)."""
+    cut = maximum(h - 6, 0)
+    found = one(Condition(cut, "==", h - 6))
+    assert str(found) == "H >= 6"
+    assert 2**80 in found

@@ -47,7 +47,7 @@ from symcnn.ops.registry import (
 )
 from symcnn.ops.storage import maps, views
 from symcnn.ops.storage import pointwise as points
-from symcnn.ops.takes import require_number, require_part, require_same_dtype
+from symcnn.ops.takes import require_number, require_part, require_same_dtype, require_sizes
 from symcnn.ops.work import moves as rule
 from symcnn.sets.condition import Condition, Place, Requirement, Within
 from symcnn.trace.graph import Node, Result, SymbolicTensor, tensors_in
@@ -214,6 +214,7 @@ def _slice(size: Int, item: slice) -> tuple[Int, AxisMap]:
     step = 1 if item.step is None else item.step
     if not isinstance(step, (int, Size)) or (isinstance(step, int) and step < 1):
         raise ShapeMismatch(f"a slice step of {step}", cure="torch takes positive steps only")
+    require_sizes("a slice between numbers", item.start, item.stop)
     start = 0 if item.start is None else _from_front(item.start, size)
     stop = size if item.stop is None else _bound(item.stop, size)
     length = ceildiv(stop - start, step)

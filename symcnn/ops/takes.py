@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from symcnn.errors import ShapeMismatch
+from symcnn.errors import DataDependent, ShapeMismatch
 from symcnn.ops import dtypes
 from symcnn.ops.dtypes import CASTABLE, Law, kind_of
 from symcnn.trace.dtype import BYTES, Stated
@@ -115,6 +115,15 @@ def require_part(given: str, t: SymbolicTensor, words: str) -> None:
     """Raises ShapeMismatch for a tensor of a dtype that its part does not have."""
     if t.dtype not in meant(words) and not _infers_dtype(t, words):
         raise not_taken(given, words, leaf=_leaf([t]))
+
+
+def require_sizes(given: str, *values: object) -> None:
+    """Raises DataDependent for what a tensor holds, where a size is meant."""
+    if any(isinstance(value, SymbolicTensor) for value in values):
+        raise DataDependent(
+            f"{given} that a tensor holds: how long it is depends on the values",
+            cure="let it begin and end at sizes, or gather as many places as there are",
+        )
 
 
 def require_same_dtype(op: str, found: Iterable[str]) -> None:

@@ -149,7 +149,8 @@ class Writer:
                 edge = reached(expr, 0, name, self.low)
                 return f"{x} >= {edge}" if edge <= FAR else "false"
             if grows(-expr):
-                return f"{x} < {reached(-expr, 1, name, self.low)}"
+                edge = reached(-expr, 1, name, self.low)
+                return f"{x} < {edge}" if edge <= FAR else "true"
         return None
 
     def zero(self, expr: Int) -> str:
