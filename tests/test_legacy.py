@@ -123,3 +123,14 @@ def test_no_gradient_passes_a_variable() -> None:
             return self.second(Variable(self.first(x).sigmoid()))
 
     agree(Cut(), "N 3 H W", N=2, H=4, W=3)
+
+
+def test_what_onnx_calls_resize_is_another_operation_than_torchs() -> None:
+    """With the operations of ONNX in the process, too."""
+    import symcnn.frontends.onnx.convolve
+
+    assert symcnn.frontends.onnx.convolve
+    net = symcnn.from_torch(Makes("new, resized"), "N 3 H W")
+    assert net.shape_at(N=2, H=9, W=12) == tuple(
+        MADE["new, resized"](torch.zeros(2, 3, 9, 12)).shape
+    )

@@ -262,7 +262,7 @@ def roi_align(step: Step) -> Outputs:
 # Resizing -------------------------------------------------------------------------------------
 
 
-@rule("resize")
+@rule("resize_axes")
 def _resize(input: SymbolicTensor, maps: Sequence[AxisMap]) -> Result:
     """Any axes stretched, one map each."""
     sizes, requires = map_axes(input.dims, maps, "the output must not be empty")
@@ -307,7 +307,7 @@ def resize(step: Step) -> Outputs:
         maps[axis] = own if kind else Whole(own.size(x.dims[axis]))
     for axis, target in targets.items():
         maps[axis] = Const(target, kind, align) if kind else Whole(target)
-    return OPS["resize"](x, maps)
+    return OPS["resize_axes"](x, maps)
 
 
 _HOW = "coordinate_transformation_mode"
