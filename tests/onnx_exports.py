@@ -27,7 +27,7 @@ from symcnn.errors import SymcnnError
 from symcnn.questions.spec.parts import compares
 
 from .conftest import ROOT
-from .test_example_networks_torch import SOURCES
+from .corpus.examples import SOURCES
 
 PAGE = ROOT / "docs/onnx.md"
 #: Above so many parameters onnxruntime is not run.

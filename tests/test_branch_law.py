@@ -14,16 +14,7 @@ from torch import nn
 import symcnn
 from symcnn.errors import InvalidInput
 
-
-class Forward(nn.Module):
-    def __init__(self, forward: Any, **modules: Any) -> None:
-        super().__init__()
-        for name, module in modules.items():
-            setattr(self, name, module)
-        self.function = forward
-
-    def forward(self, *inputs: Any) -> torch.Tensor:
-        return self.function(self, *inputs)
+from .corpus.forwards import Forward
 
 
 def pad_if_odd(self: Any, x: Any) -> Any:

@@ -22,22 +22,9 @@ from symcnn.ops.storage import refusal
 from symcnn.testing.oracles import tensors_of, torch_saved
 
 from .conftest import formula
-from .test_cost_backward import NETWORKS_DRAWN, Derived, Einsum, Heads, Skip, networks
-from .test_networks import MODES, NETWORKS
-
-
-def agree(module: Any, *specs: Any, input_grad: Any = False, net: Any = None, **sizes: Any) -> None:
-    net = net or symcnn.from_torch(module, *specs)
-    ours = net.cost(input_grad=input_grad).at(**sizes).saved
-    assert ours == torch_saved(net, module, sizes, input_grad=input_grad)
-
-
-def near(net: Any, *goal: Any) -> dict[str, Any]:
-    """Valid sizes near a goal, for two images."""
-    domain = net.valid_inputs()
-    found = domain.nearest(*goal[: len(domain.shown)]) if domain.shown else ()
-    found = found if isinstance(found, tuple) else (found,)
-    return {**dict.fromkeys(net.symbols, 2), **dict(zip(domain.shown, found, strict=True))}
+from .corpus.examples import MODES, NETWORKS
+from .corpus.memory import agree, near
+from .corpus.weights import NETWORKS_DRAWN, Derived, Einsum, Heads, Skip, networks
 
 
 @pytest.mark.parametrize(("name", "train"), MODES)

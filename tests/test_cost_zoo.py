@@ -14,7 +14,7 @@ from symcnn import InvalidInput, UnsupportedOperation
 from symcnn.testing.oracles import sample_sizes, torch_flops, torch_saved
 
 from .conftest import load_example
-from .test_cost_memory import near
+from .corpus.memory import near
 
 pytest.importorskip("transformers")
 

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import symcnn
-from tests.test_branch_law import Forward
+
+from .corpus.forwards import Forward
 
 F: Any = functional
 _WIDTH = 5

@@ -12,32 +12,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from .conftest import ROOT, load_example
+from .corpus.examples import SOURCES
 
 FIGURES = json.loads((ROOT / "tests/facts/networks.json").read_text())
-
-SOURCES = {
-    "alexnet": "alexnet.py:alexnet",
-    "vgg16": "vgg.py:vgg16",
-    "resnet18": "resnet.py:resnet18",
-    "resnet34": "resnet.py:resnet34",
-    "resnet50": "resnet.py:resnet50",
-    "resnet101": "resnet.py:resnet101",
-    "resnet152": "resnet.py:resnet152",
-    "densenet121": "densenet.py:densenet121",
-    "squeezenet1_0": "squeezenet.py:squeezenet1_0",
-    "mobilenet_v2": "mobilenet.py:mobilenet_v2",
-    "googlenet": "googlenet.py:googlenet",
-    "inception_v3": "inception.py:inception_v3",
-    "unet": "unet.py:unet",
-    "unet_valid": "unet.py:unet_valid",
-    "article_a": "article_a.py:article_a",
-    "article_a_fixed": "article_a.py:article_a_fixed",
-    "article_a_halving": "article_a.py:article_a_halving",
-    "article_a_halving_fixed": "article_a.py:article_a_halving_fixed",
-    "article_b": "article_b.py:Net",
-    "article_c": "article_c.py:Net",
-    "article_d": "article_d.py:Net",
-}
 
 
 @cache

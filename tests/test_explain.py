@@ -16,7 +16,7 @@ from symcnn.notation.latex import Notation, document
 from symcnn.questions.explain import Line, Step, Tree, explain
 
 from .conftest import load_example, sure
-from .test_latex import compiled
+from .corpus.latex import compiled
 
 H = Size.symbol("H")
 

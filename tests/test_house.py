@@ -10,6 +10,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -73,6 +74,17 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         for name in ground:
             del left[name]
     assert left == {}  # what imports a circle stands here too
+
+
+def test_no_test_imports_another() -> None:
+    """What several share stands in tests/corpus."""
+    found = set()
+    for path in Path(__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                names = {node.module or "", *(a.name for a in node.names)}
+                found |= {path.name for n in names if n.rpartition(".")[2].startswith("test_")}
+    assert found == set()
 
 
 @pytest.mark.parametrize("name", FILES)

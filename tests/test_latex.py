@@ -28,9 +28,8 @@ from symcnn.notation.latex import Notation, document, escape, formula
 from symcnn.words.code import LANGUAGES, to_code
 from symcnn.words.table import TIMES, architecture
 
-from .conftest import sure
+from .corpus.latex import compiled
 from .fuzz.expressions import expressions
-from .tools.derivations import pdflatex
 
 n, s = symcnn.symbols("n s")
 k = symcnn.odd("k")
@@ -159,24 +158,6 @@ def test_a_notebook_shows_the_output_shape() -> None:
 
 
 # pdflatex ------------------------------------------------------------------------------------
-
-
-def latex_has(file: Any) -> bool:
-    """Whether LaTeX is installed, with this package."""
-    asked = shutil.which("kpsewhich") and subprocess.run(
-        ["kpsewhich", file], capture_output=True, check=False
-    )
-    return bool(asked and asked.stdout)
-
-
-def compiled(tmp_path: Any, text: Any) -> int:
-    """The pages of a document, or a skip."""
-    if not shutil.which("pdflatex") or not all(map(latex_has, ("booktabs.sty", "siunitx.sty"))):
-        pytest.skip("no LaTeX here: apt-get install texlive-latex-extra texlive-science")
-    run = pdflatex(text, tmp_path)
-    assert run.returncode == 0, run.stdout[-3000:]
-    assert "Overfull" not in run.stdout
-    return int(sure(re.search(r"Output written on .*\((\d+) page", run.stdout))[1])
 
 
 @pytest.mark.parametrize("siunitx", [False, True])

@@ -11,7 +11,7 @@ from torch.autograd import Variable
 
 import symcnn
 
-from .test_cost_memory import agree
+from .corpus.memory import agree
 
 SIZES = {"N": 2, "H": 5, "W": 7}
 

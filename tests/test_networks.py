@@ -13,36 +13,9 @@ from hypothesis import settings
 import symcnn
 from symcnn import H, InvalidInput, W
 
+from .corpus.examples import NETWORKS
+
 FACTS = json.loads((Path(__file__).parent / "facts" / "networks.json").read_text())
-NETWORKS = {
-    "article_a": ("article_a:article_a", 3),
-    "article_a_fixed": ("article_a:article_a_fixed", 3),
-    "article_a_halving": ("article_a:article_a_halving", 3),
-    "article_a_halving_fixed": ("article_a:article_a_halving_fixed", 3),
-    "article_b": ("article_b:Net", 3),
-    "article_c": ("article_c:Net", 1),
-    "article_d": ("article_d:Net", 3),
-    "alexnet": ("alexnet:alexnet", 3),
-    "vgg16": ("vgg:vgg16", 3),
-    "resnet18": ("resnet:resnet18", 3),
-    "resnet34": ("resnet:resnet34", 3),
-    "resnet50": ("resnet:resnet50", 3),
-    "resnet101": ("resnet:resnet101", 3),
-    "resnet152": ("resnet:resnet152", 3),
-    "squeezenet1_0": ("squeezenet:squeezenet1_0", 3),
-    "densenet121": ("densenet:densenet121", 3),
-    "mobilenet_v2": ("mobilenet:mobilenet_v2", 3),
-    "googlenet": ("googlenet:googlenet", 3),
-    "inception_v3": ("inception:inception_v3", 3),
-    "unet": ("unet:unet", 3),
-    "unet_valid": ("unet:unet_valid", 1),
-}
-#: Training modes that each network is compared in: large ones are only evaluated.
-MODES = [(name, False) for name in NETWORKS] + [
-    (name, True)
-    for name in NETWORKS
-    if name not in ("resnet101", "resnet152", "vgg16", "unet_valid")
-]
 #: So many sizes of each are tried; in the long run, thousands.
 SIZES = max(24, settings().max_examples // 10)
 DEEP = (

@@ -14,7 +14,7 @@ from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import evaluate
 
-from .test_formulas import Residual, UNet
+from .corpus.depth import Residual, UNet
 
 n, i = symcnn.index("n i")
 k = symcnn.odd("k")

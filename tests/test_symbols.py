@@ -15,7 +15,7 @@ from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import evaluate
 
 from .conftest import formula
-from .test_formulas import FAMILIES, Residual, UNet, torch_counts
+from .corpus.depth import FAMILIES, Residual, UNet, torch_counts
 
 n, i = symcnn.index("n i")
 k = symcnn.odd("k")

@@ -1,0 +1,1 @@
+"""Networks and judges that several tests share."""
