@@ -328,6 +328,18 @@ def test_a_view_is_refused_at_the_sizes_at_which_torch_would_have_to_copy(name: 
         assert have == want, (n, h, w)
 
 
+def test_how_every_second_place_of_a_smaller_map_lies_is_decided_for_all_sizes() -> None:
+    def view(m: Any, x: torch.Tensor, *sizes: int) -> torch.Tensor:
+        part = x[:, :, 1:, 1:].contiguous()[:, :, ::2, ::2]
+        found: torch.Tensor = m.conv(part).permute(0, 2, 3, 1).view(sizes[0], -1, 4)
+        return found
+
+    net = symcnn.from_torch(Views(view), "N 3 H W")
+    assert str(net.valid_inputs()) == "H >= 2 and W >= 2"
+    for h, w in itertools.product((2, 3, 4, 7), repeat=2):
+        assert net.shape_at(N=2, H=h, W=w) == Views(view)(torch.zeros(2, 3, h, w)).shape
+
+
 def test_a_view_that_never_is_one_is_refused_at_once_with_its_line_and_the_cure() -> None:
     module = Views(lambda m, x, *sizes: x.permute(0, 2, 3, 1).view(sizes[0], -1))
     with pytest.raises(symcnn.ShapeMismatch, match="would have to copy") as caught:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from symcnn.algebra.size import Int, exact_div, prod, sharp_lower
+from symcnn.algebra.atoms import symbols_of
+from symcnn.algebra.size import Int, Size, evaluate, exact_div, prod, sharp_lower
 
 Dims = Sequence[Int]
+
+#: So far it is looked for a size at which an axis is longer than 1.
+_LONGEST = 64
 
 
 Runs = list[tuple[range, range]]  # axes of the one, axes of the other: as many elements
@@ -142,7 +146,37 @@ def order_of(dims: Dims, *operands: Dims, singles: bool = False) -> list[int]:
     none does, they stay. Source: ``TensorIteratorBase::reorder_dimensions`` and, for copies of one
     tensor, ``infer_dense_strides``, both of ATen; gaps make no difference.
     """
+    try:
+        return _order_of(dims, operands, singles)
+    except UnknownError:
+        least = _least(tuple(dims))
+        if not least:
+            raise
+        dims, *operands_ = ([_above(d, least) for d in given] for given in (dims, *operands))
+        return _order_of(dims, operands_, singles)
 
+
+@lru_cache(maxsize=4096)
+def _least(dims: tuple[Int, ...]) -> dict[str, int]:
+    """Of symbols of which axes are made, how far above 1 they are where these are longer than 1."""
+    found: dict[str, int] = {}
+    for dim in dims:
+        names = symbols_of(dim)
+        if len(names) == 1:
+            (name,) = names
+            tried = (n for n in range(1, _LONGEST) if evaluate(dim, {name: n}) > 1)
+            found[name] = max(found.get(name, 0), next(tried, 1) - 1)
+    return {name: more for name, more in found.items() if more}
+
+
+def _above(size: Int, least: Mapping[str, int]) -> Int:
+    """A size with symbols that begin at 1 in place of those that begin later."""
+    if isinstance(size, int):
+        return size
+    return size.subs({name: Size.symbol(name) + more for name, more in least.items()})
+
+
+def _order_of(dims: Dims, operands: Sequence[Dims], singles: bool) -> list[int]:
     def outer(i: int, j: int) -> int:
         for strides in operands:
             if strides[i] == 0 or strides[j] == 0:
