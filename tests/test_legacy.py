@@ -48,6 +48,24 @@ MADE: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "from_numpy, of sizes": lambda x: torch.from_numpy(np.array(x.shape[2:])),
     "an old class, of an array of sizes": lambda x: FloatTensor(np.asarray([[x.shape[3]], [2]])),
     "new_tensor, of an array": lambda x: x.new_tensor(np.ones((2, 3), dtype=np.int32)),
+    "from_numpy, of an array of sizes": lambda x: torch.from_numpy(np.zeros(x.shape[2:])),
+    "from_numpy, of a size": lambda x: torch.from_numpy(np.ones(x.shape[2], dtype="int32") + 1),
+    "a causal mask": lambda x: torch.from_numpy(
+        np.triu(np.ones((1, x.shape[2], x.shape[3])), k=1).astype("uint8")
+    ).eq(0),
+    "a mask that is turned": lambda x: torch.from_numpy(np.tril(np.full(x.shape[2:], 2)).T[None]),
+    "tensor, of an array less than a number": lambda x: torch.tensor(np.ones(x.shape[2:]) < 0.5),
+    "tensor, of 1 less an array": lambda x: torch.tensor(1 - np.ones(x.shape[2:], np.uint8)),
+    "tensor, of whole numbers that are divided": lambda x: torch.tensor(
+        np.ones(x.shape[1], int) / 2
+    ),
+    "as_tensor, of an array, as another type": lambda x: torch.as_tensor(
+        np.ones(x.shape[2:]), dtype=torch.float16
+    ),
+    "Tensor, of an array of sizes": lambda x: torch.Tensor(np.full(x.shape[2:], 3)),
+    "an old class, of a kind of array": lambda x: torch.zeros(
+        isinstance(np.ones(x.shape[2:]), np.ndarray) + 3
+    ),
 }
 
 
@@ -83,6 +101,33 @@ def test_a_grid_of_numpy_holds_at_one_size_and_is_right_at_each() -> None:
     assert not net.complete
     assert net.shape_at(**SIZES) == (2, 3, 35)
     assert net.shape_at(N=1, H=1, W=4) == (1, 3, 4)
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda m: m.sum(),
+        lambda m: m[0],
+        lambda m: m[:, 1:].T,
+        lambda m: m / m,
+        lambda m: m.astype(int) * 0.5,
+        lambda m: np.where(m > 0, m, -m),
+        lambda m: [row[-1] for row in m],
+        lambda m: np.concatenate([m, m]),
+        lambda m: -m @ m.T,
+    ],
+)
+def test_an_array_that_is_looked_into_holds_at_one_size_and_is_right_at_each(look: Any) -> None:
+    class Looks(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.sum() * torch.tensor(look(np.ones(x.shape[2:])))
+
+    net = symcnn.from_torch(Looks(), "N 3 H W", example={"H": 6, "W": 9})
+    for h, w in ((6, 9), (2, 3)):
+        want = Looks()(torch.zeros(1, 3, h, w))
+        assert net.shape_at(N=1, H=h, W=w) == tuple(want.shape)
+        (made,) = net.given(N=1, H=h, W=w).output_tensors
+        assert made.dtype == str(want.dtype).removeprefix("torch.")
 
 
 def test_what_has_elements_is_not_resized() -> None:

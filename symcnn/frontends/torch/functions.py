@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from symcnn.frontends.torch.arguments import hold_traced
+from symcnn.frontends.torch.arrays import ARRAYS, Array, tensor_of
 from symcnn.frontends.torch.irrational import FUNCTIONS, called, of_numpy
 from symcnn.frontends.torch.repeated import Repeated
 from symcnn.frontends.torch.shape import Sizes
@@ -89,6 +90,7 @@ def _of_numpy(name: str, function: Callable[[Any], Any]) -> Callable[..., Any]:
 _NUMPY = Functions(
     **{name: _of_numpy(name, getattr(math, name)) for name in ("ceil", "floor", "trunc")},
     rint=_of_numpy("rint", round),
+    **ARRAYS,
 )
 
 
@@ -100,13 +102,14 @@ def _legacy(kind: Any) -> Callable[..., Any]:
     """``torch.FloatTensor``: of a list in which sizes stand, what `torch.tensor` makes of it."""
 
     def call(*args: object, **kwargs: object) -> object:
-        first = args[0] if len(args) == 1 else None
+        given = args[0] if len(args) == 1 else None
+        first = tensor_of(given)
         if isinstance(first, Sizes):
             return kind(*first, **kwargs)
         found = of_objects(first)
         if found is not None:
             first = found[0]
-        elif type(first) is not Repeated and not _lists_sizes(first):
+        elif first is given and type(first) is not Repeated and not _lists_sizes(first):
             return kind(*args, **kwargs)
         default = torch.get_default_dtype()
         return torch.tensor(first, dtype=default if kind is torch.Tensor else kind.dtype)
@@ -115,7 +118,9 @@ def _legacy(kind: Any) -> Callable[..., Any]:
 
 
 def _from_numpy(array: object) -> torch.Tensor:
-    """`torch.from_numpy`, also of an array in which sizes stand."""
+    """`torch.from_numpy`, also of an array in which sizes stand, or that has them for a shape."""
+    if type(array) is Array:
+        return array.tensor
     found = of_objects(array)
     return torch.from_numpy(array) if found is None else torch.tensor(found[0], dtype=found[1])
 

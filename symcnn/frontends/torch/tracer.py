@@ -45,6 +45,7 @@ from symcnn.frontends.torch.arguments import (
     named_in,
     with_dtypes,
 )
+from symcnn.frontends.torch.arrays import Array, tensor_of
 from symcnn.frontends.torch.branches import Choice, Comparison, Refused
 from symcnn.frontends.torch.complaint import Complaint
 from symcnn.frontends.torch.forms import NUMPY, Kind, numbers, placed, require_floats
@@ -165,9 +166,10 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if Repeated in map(type, args) or (kwargs and Repeated in map(type, kwargs.values())):
+        if not _LATE.isdisjoint(map(type, (*args, *kwargs.values()))):
             with self:
-                return of_repeated(func, args, kwargs)
+                named = {k: tensor_of(v) for k, v in kwargs.items()}
+                return of_repeated(func, [*map(tensor_of, args)], named)
         self.calls, self.called = self.calls + 1, func
         if self.writes.busy or current_tape() is not self.tape:  # another trace runs in this one
             return func(*args, **kwargs)
@@ -685,6 +687,9 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
 
 
 #: What torch's functions raise.
+#: What is no tensor yet.
+_LATE = frozenset({Array, Repeated})
+
 _TORCHS = (TypeError, ValueError, IndexError, RuntimeError, NotImplementedError)
 
 _ALIAS = torch.ops.aten.alias.default

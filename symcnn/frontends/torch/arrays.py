@@ -1,0 +1,192 @@
+"""Arrays of numpy whose shapes are sizes: the causal mask ``np.triu(np.ones((1, n, n)), k=1)``.
+
+The law: *an array that torch takes is the tensor that torch makes in the same way.* So such an
+array is what it was made by, twice: by torch, for every size, once a tensor is made of it; by
+numpy, at one size, for whoever looks into it otherwise.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from symcnn.frontends.torch.arguments import hold_sizes
+from symcnn.lazy import cached_property
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
+
+
+class Array:
+    """An array that nobody has looked into.
+
+    made: the array, by numpy.
+    laid: the tensor, by torch.
+    """
+
+    def __init__(
+        self, dtype: DTypeLike, made: Callable[[], NDArray[Any]], laid: Callable[[], torch.Tensor]
+    ) -> None:
+        import numpy as np
+
+        self.dtype = np.dtype(dtype)
+        self._made, self._laid = made, laid
+
+    @cached_property
+    def tensor(self) -> torch.Tensor:
+        """What torch makes of it."""
+        return self._laid()
+
+    @cached_property
+    def _looked_into(self) -> NDArray[Any]:
+        return self._made()
+
+    def __array__(self, *args: Any, **kwargs: Any) -> NDArray[Any]:
+        return self._looked_into.__array__(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._looked_into, name)
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        import numpy as np
+
+        return np.ndarray
+
+    @property
+    def T(self) -> Array:  # noqa: N802
+        """The axes turned round."""
+        return self._then(lambda m: m.T, lambda t: t.permute(*reversed(range(t.dim()))), self.dtype)
+
+    def astype(self, dtype: DTypeLike) -> Array:
+        """The same numbers as another type."""
+        import numpy as np
+
+        wanted = np.dtype(dtype)
+        return self._then(lambda m: m.astype(wanted), lambda t: t.to(of_numpy(wanted)), wanted)
+
+    def __getitem__(self, index: Any) -> Any:
+        items = index if type(index) is tuple else (index,)
+        if all(i is None or i is Ellipsis or i == slice(None) for i in items):
+            return self._then(lambda m: m[index], lambda t: t[index], self.dtype)
+        return self._looked_into[index]
+
+    def _then(
+        self,
+        by_numpy: Callable[[Any], Any],
+        by_torch: Callable[[torch.Tensor], torch.Tensor],
+        dtype: DTypeLike,
+    ) -> Array:
+        return Array(dtype, lambda: by_numpy(self._looked_into), lambda: by_torch(self.tensor))
+
+    def _with(self, function: Callable[[Any, Any], Any], number: object, turned: bool) -> Any:
+        """An operator and a number, point by point, of which numpy and torch make the same type."""
+        compares = function in _COMPARISONS
+        whole = type(number) is int and abs(number) < 128 and function is not operator.truediv
+        alike = self.dtype.kind == "f" or (whole and self.dtype.kind in "iu")
+        if type(number) not in (int, float) or not (compares or alike):
+            return (
+                function(number, self._looked_into)
+                if turned
+                else function(self._looked_into, number)
+            )
+        dtype = bool if compares else self.dtype
+        if turned:
+            return self._then(lambda m: function(number, m), lambda t: function(number, t), dtype)
+        return self._then(lambda m: function(m, number), lambda t: function(t, number), dtype)
+
+
+_COMPARISONS = (operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge)
+_ARITHMETIC = (operator.add, operator.sub, operator.mul, operator.truediv)
+
+
+def _point_by_point(function: Callable[[Any, Any], Any], turned: bool) -> Callable[..., Any]:
+    return lambda self, other: self._with(function, other, turned)
+
+
+def _looking(name: str) -> Callable[..., Any]:
+    return lambda self, *args: getattr(self._looked_into, name)(*args)
+
+
+for _function in (*_COMPARISONS, *_ARITHMETIC):
+    setattr(Array, f"__{_function.__name__}__", _point_by_point(_function, False))
+for _function in _ARITHMETIC:
+    setattr(Array, f"__r{_function.__name__}__", _point_by_point(_function, True))
+for _name in (
+    "len iter bool int float index contains setitem neg abs invert matmul rmatmul floordiv "
+    "rfloordiv mod rmod pow rpow and rand or ror xor rxor iadd isub imul itruediv"
+).split():
+    setattr(Array, f"__{_name}__", _looking(f"__{_name}__"))
+
+
+def of_numpy(dtype: DTypeLike) -> torch.dtype:
+    """The dtype of torch for one of numpy. Raises TypeError where there is none."""
+    import numpy as np
+
+    return torch.from_numpy(np.empty(0, dtype)).dtype
+
+
+def tensor_of(value: object) -> object:
+    """The tensor in place of an array of sizes; anything else as it is."""
+    return value.tensor if type(value) is Array else value
+
+
+def _created(name: str) -> Callable[..., Any]:
+    """`numpy.ones` and kin, also of a shape in which sizes stand."""
+
+    def call(shape: Any, *args: Any, **kwargs: Any) -> Any:
+        import numpy as np
+
+        number = args[:1] if name == "full" else ()
+        dtype, own = _dtype(args[len(number) :], kwargs), getattr(np, name)
+        plain = not number or type(number[0]) in (bool, int, float)
+        if dtype is None or not plain or not hold_sizes([shape]):
+            return own(shape, *args, **kwargs)
+        dtype = np.array(number[0]).dtype if number and not (args[1:] or kwargs) else dtype
+        laid = getattr(torch, name)
+        return Array(
+            dtype,
+            lambda: own(shape, *args, **kwargs),
+            lambda: laid(
+                shape if isinstance(shape, (tuple, list)) else (shape,),
+                *number,
+                dtype=of_numpy(dtype),
+            ),
+        )
+
+    return call
+
+
+def _dtype(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """The dtype that numpy is asked for; None where it is asked for more, or torch has none."""
+    import numpy as np
+
+    if len(args) > 1 or not {*kwargs} <= {"dtype"} or (args and kwargs):
+        return None
+    asked = args[0] if args else kwargs.get("dtype")
+    dtype = np.dtype(float if asked is None else asked)
+    return dtype if dtype.kind in "biuf" and dtype.itemsize <= 8 else None
+
+
+def _triangle(name: str) -> Callable[..., Any]:
+    """`numpy.triu` and `numpy.tril`, also of an array of sizes."""
+
+    def call(m: Any, k: Any = 0) -> Any:
+        import numpy as np
+
+        own, laid = getattr(np, name), getattr(torch, name)
+        if type(m) is not Array:
+            return own(m, k)
+        return m._then(lambda a: own(a, k), lambda t: laid(t, k), m.dtype)
+
+    return call
+
+
+#: Functions of numpy by their names.
+ARRAYS = {name: _created(name) for name in ("ones", "zeros", "full")}
+ARRAYS |= {name: _triangle(name) for name in ("triu", "tril")}
