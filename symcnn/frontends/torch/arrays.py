@@ -8,7 +8,7 @@ numpy, at one size, for whoever looks into it otherwise.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +17,7 @@ from symcnn.frontends.torch.arguments import hold_sizes
 from symcnn.lazy import cached_property
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import DTypeLike, NDArray
 
 
@@ -28,7 +29,7 @@ class Array:
     """
 
     def __init__(
-        self, dtype: DTypeLike, made: Callable[[], NDArray[Any]], laid: Callable[[], torch.Tensor]
+        self, dtype: DTypeLike, made: Callable[[], object], laid: Callable[[], torch.Tensor]
     ) -> None:
         import numpy as np
 
@@ -41,13 +42,13 @@ class Array:
         return self._laid()
 
     @cached_property
-    def _looked_into(self) -> NDArray[Any]:
+    def _looked_into(self) -> Any:
         return self._made()
 
-    def __array__(self, *args: Any, **kwargs: Any) -> NDArray[Any]:
+    def __array__(self, *args: object, **kwargs: object) -> object:
         return self._looked_into.__array__(*args, **kwargs)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         if name.startswith("_"):
             raise AttributeError(name)
         return getattr(self._looked_into, name)
@@ -61,28 +62,30 @@ class Array:
     @property
     def T(self) -> Array:  # noqa: N802
         """The axes turned round."""
-        return self._then(lambda m: m.T, lambda t: t.permute(*reversed(range(t.dim()))), self.dtype)
+        return self.then(lambda m: m.T, lambda t: t.permute(*reversed(range(t.dim()))), self.dtype)
 
     def astype(self, dtype: DTypeLike) -> Array:
         """The same numbers as another type."""
         import numpy as np
 
         wanted = np.dtype(dtype)
-        return self._then(lambda m: m.astype(wanted), lambda t: t.to(of_numpy(wanted)), wanted)
+        return self.then(lambda m: m.astype(wanted), lambda t: t.to(of_numpy(wanted)), wanted)
 
-    def __getitem__(self, index: Any) -> Any:
+    def __getitem__(self, index: Any) -> object:
         items = index if type(index) is tuple else (index,)
         if all(i is None or i is Ellipsis or i == slice(None) for i in items):
-            return self._then(lambda m: m[index], lambda t: t[index], self.dtype)
+            return self.then(lambda m: m[index], lambda t: t[index], self.dtype)
         return self._looked_into[index]
 
-    def _then(
+    def then(
         self,
-        by_numpy: Callable[[Any], Any],
+        by_numpy: Callable[[NDArray[np.generic]], object],
         by_torch: Callable[[torch.Tensor], torch.Tensor],
-        dtype: DTypeLike,
+        dtype: DTypeLike = None,
     ) -> Array:
-        return Array(dtype, lambda: by_numpy(self._looked_into), lambda: by_torch(self.tensor))
+        """What a function of both makes of it, of a type of its own or of the same."""
+        kind = self.dtype if dtype is None else dtype
+        return Array(kind, lambda: by_numpy(self._looked_into), lambda: by_torch(self.tensor))
 
     def _with(self, function: Callable[[Any, Any], Any], number: object, turned: bool) -> Any:
         """An operator and a number, point by point, of which numpy and torch make the same type."""
@@ -97,8 +100,8 @@ class Array:
             )
         dtype = bool if compares else self.dtype
         if turned:
-            return self._then(lambda m: function(number, m), lambda t: function(number, t), dtype)
-        return self._then(lambda m: function(m, number), lambda t: function(t, number), dtype)
+            return self.then(lambda m: function(number, m), lambda t: function(number, t), dtype)
+        return self.then(lambda m: function(m, number), lambda t: function(t, number), dtype)
 
 
 _COMPARISONS = (operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge)
@@ -136,33 +139,30 @@ def tensor_of(value: object) -> object:
     return value.tensor if type(value) is Array else value
 
 
-def _created(name: str) -> Callable[..., Any]:
+def _created(laid: Callable[..., torch.Tensor]) -> Callable[..., object]:
     """`numpy.ones` and kin, also of a shape in which sizes stand."""
+    name = laid.__name__
 
-    def call(shape: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(shape: object, *args: object, **kwargs: object) -> object:
         import numpy as np
 
-        number = args[:1] if name == "full" else ()
+        number = args[:1] if laid is torch.full else ()
         dtype, own = _dtype(args[len(number) :], kwargs), getattr(np, name)
         plain = not number or type(number[0]) in (bool, int, float)
         if dtype is None or not plain or not hold_sizes([shape]):
             return own(shape, *args, **kwargs)
         dtype = np.array(number[0]).dtype if number and not (args[1:] or kwargs) else dtype
-        laid = getattr(torch, name)
+        dims = shape if isinstance(shape, (tuple, list)) else (shape,)
         return Array(
             dtype,
             lambda: own(shape, *args, **kwargs),
-            lambda: laid(
-                shape if isinstance(shape, (tuple, list)) else (shape,),
-                *number,
-                dtype=of_numpy(dtype),
-            ),
+            lambda: laid(dims, *number, dtype=of_numpy(dtype)),
         )
 
     return call
 
 
-def _dtype(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+def _dtype(args: Sequence[Any], kwargs: Mapping[str, Any]) -> DTypeLike | None:
     """The dtype that numpy is asked for; None where it is asked for more, or torch has none."""
     import numpy as np
 
@@ -173,20 +173,19 @@ def _dtype(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     return dtype if dtype.kind in "biuf" and dtype.itemsize <= 8 else None
 
 
-def _triangle(name: str) -> Callable[..., Any]:
+def _triangle(laid: Callable[..., torch.Tensor]) -> Callable[..., object]:
     """`numpy.triu` and `numpy.tril`, also of an array of sizes."""
+    name = laid.__name__
 
-    def call(m: Any, k: Any = 0) -> Any:
+    def call(m: object, k: int = 0) -> object:
         import numpy as np
 
-        own, laid = getattr(np, name), getattr(torch, name)
-        if type(m) is not Array:
-            return own(m, k)
-        return m._then(lambda a: own(a, k), lambda t: laid(t, k), m.dtype)
+        own = getattr(np, name)
+        return m.then(lambda a: own(a, k), lambda t: laid(t, k)) if type(m) is Array else own(m, k)
 
     return call
 
 
-#: Functions of numpy by their names.
-ARRAYS = {name: _created(name) for name in ("ones", "zeros", "full")}
-ARRAYS |= {name: _triangle(name) for name in ("triu", "tril")}
+#: Functions of numpy by their names, which are torch's.
+ARRAYS = {f.__name__: _created(f) for f in (torch.ones, torch.zeros, torch.full)}
+ARRAYS |= {f.__name__: _triangle(f) for f in (torch.triu, torch.tril)}
