@@ -902,3 +902,20 @@ def test_weights_of_attention_that_nobody_needs_are_none() -> None:
 def test_an_encoder_of_torch_keeps_the_length() -> None:
     net = symcnn.from_torch(nn.TransformerEncoderLayer(8, 2, batch_first=True), "N T 8")
     assert str(net.output_shape) == "(N, T, 8)"
+
+
+def test_a_refusal_where_a_loop_took_its_length_from_an_example_says_so() -> None:
+    class Looped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.last = nn.Linear(96, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            parts = [x[:, :, i::8] for i in range(x.shape[2] // 8)]
+            found: torch.Tensor = self.last(x + len(parts))
+            return found
+
+    with pytest.raises(symcnn.ShapeMismatch, match=r"where T//8 == 28; not followed: T//8 != 28"):
+        symcnn.from_torch(Looped(), "N 4 T")
+    net = symcnn.from_torch(Looped(), "N 4 T", example={"T": 96})
+    assert net.shape_at(N=2, T=96) == (2, 4, 5)

@@ -7,13 +7,13 @@ these sets are disjoint.* Each of the others is decided by a run of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from symcnn.algebra.size import Int, Size, evaluate, upper
-from symcnn.errors import BadSpec, InvalidInput, NoSolution, Undecidable
+from symcnn.errors import BadSpec, InvalidInput, NoSolution, SymcnnError, Undecidable
 from symcnn.lazy import sympy
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.sets.formula import spoken
@@ -78,6 +78,17 @@ class Unfollowed(Shown):
 
     def __str__(self) -> str:
         return f"{self.condition} ({self.where_in_code}): {self.reason}"
+
+
+def with_rest(error: SymcnnError, unfollowed: Sequence[Unfollowed]) -> SymcnnError:
+    """The refusal of all that was followed, with what was not: other sizes may be taken."""
+    for one in unfollowed[:1]:
+        where = f"that is where {one.only}" if one.only else "that is not everywhere"
+        error.cause += (
+            f"\n  {where}; not followed: {one}"
+            "\n  from_torch(..., example={...}) begins at other sizes"
+        )
+    return error
 
 
 def negation(requirement: Requirement) -> list[Requirement]:

@@ -57,7 +57,7 @@ from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.isl import NODE, Purse, allowed_nodes, shared
 from symcnn.trace.assume import Assumptions, sizes_of, where_met
-from symcnn.trace.branches import Refusal, Unfollowed, negation, said
+from symcnn.trace.branches import Refusal, Unfollowed, negation, said, with_rest
 from symcnn.trace.graph import SymbolicTensor, tensor, tensors_in, tree_map
 from symcnn.trace.tape import Endless, Guard, Tape, failure
 from symcnn.trace.where import raised_at
@@ -203,7 +203,7 @@ class _Front:
         followed = [run for run in runs if run.network]
         if not followed:
             refusals = (run.refusal for run in runs if run.refusal is not None)
-            raise self.given_up or next(refusals)  # ours, where the model itself goes on, first
+            raise self.given_up or with_rest(next(refusals), self.unfollowed)  # ours first
         nets = [self._network(run) for run in followed]
         for run in runs:
             if not run.network:
