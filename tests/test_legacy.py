@@ -69,6 +69,22 @@ MADE: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 }
 
 
+def _start(size: Any) -> torch.Tensor:
+    mask = np.ones(size).astype(np.float32)
+    mask[0] = 0
+    return torch.from_numpy(mask)
+
+
+def _cut(x: torch.Tensor) -> torch.Tensor:
+    mask = np.triu(np.ones(x.shape[2:]))
+    mask[:, 1:-1] = 2
+    return x * torch.tensor(mask)
+
+
+MADE["an array with a number written into it"] = lambda x: _start(x.shape[2] * x.shape[3])
+MADE["a triangle with numbers written into it"] = _cut
+
+
 class Makes(nn.Module):
     """What a forward makes of its input."""
 
@@ -128,6 +144,33 @@ def test_an_array_that_is_looked_into_holds_at_one_size_and_is_right_at_each(loo
         assert net.shape_at(N=1, H=h, W=w) == tuple(want.shape)
         (made,) = net.given(N=1, H=h, W=w).output_tensors
         assert made.dtype == str(want.dtype).removeprefix("torch.")
+
+
+def test_an_array_that_torch_took_and_is_written_to_holds_at_one_size() -> None:
+    class Writes(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            mask = np.ones(x.shape[2:])
+            taken = torch.from_numpy(mask.T)
+            mask[0] = 0
+            return x[..., : int(taken.sum())]
+
+    net = symcnn.from_torch(Writes(), "N 3 H W", example={"H": 2, "W": 3})
+    assert not net.complete
+    assert net.shape_at(N=1, H=2, W=4) == (1, 3, 2, 4)
+    assert net.shape_at(N=1, H=1, W=4) == (1, 3, 1, 0)
+
+
+def test_an_array_is_made_of_another_as_that_was_before_a_write() -> None:
+    class Writes(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            mask = np.ones(x.shape[2:])
+            before, view = mask + 1, mask.T
+            turned = mask.T.astype(int)
+            mask[0] = 7
+            return x[..., : int(before[0, 0] + view[0, 0] + turned[0, 0])]
+
+    net = symcnn.from_torch(Writes(), "N 3 H W", example={"H": 4, "W": 20})
+    assert net.shape_at(N=1, H=4, W=20) == (1, 3, 4, 10)
 
 
 def test_what_has_elements_is_not_resized() -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from symcnn.errors import UnsupportedOperation
 from symcnn.frontends.torch.arguments import hold_sizes
 from symcnn.lazy import cached_property
 
@@ -35,10 +36,13 @@ class Array:
 
         self.dtype = np.dtype(dtype)
         self._made, self._laid = made, laid
+        self._family = [self]  # views of the same memory, and what was made of those
 
     @cached_property
     def tensor(self) -> torch.Tensor:
         """What torch makes of it."""
+        if "_looked_into" in vars(self):
+            return torch.from_numpy(self._looked_into)
         return self._laid()
 
     @cached_property
@@ -47,6 +51,41 @@ class Array:
 
     def __array__(self, *args: object, **kwargs: object) -> object:
         return self._looked_into.__array__(*args, **kwargs)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        items = index if type(index) is tuple else (index,)
+        plain = type(value) in (bool, int, float) and all(map(_is_basic, items))
+        if (
+            not plain
+            or len(self._family) > 1
+            or not {"tensor", "_looked_into"}.isdisjoint(vars(self))
+        ):
+            self._written()[index] = value
+            return
+        made, laid = self._made, self._laid
+
+        def by_numpy() -> object:
+            array: Any = made()
+            array[index] = value
+            return array
+
+        def by_torch() -> torch.Tensor:
+            tensor = laid().clone()
+            tensor[index] = value
+            return tensor
+
+        self._made, self._laid = by_numpy, by_torch
+
+    def _written(self) -> Any:
+        """The array, for a write: what was made of it before is looked into first."""
+        if any(a._family is self._family and "tensor" in vars(a) for a in self._family):
+            raise UnsupportedOperation(
+                "an array of numpy is written to after torch took it",
+                cure="write to the tensor, or take the array when it is as it stays",
+            )
+        for other in self._family:
+            _ = other._looked_into
+        return self._looked_into
 
     def __getattr__(self, name: str) -> object:
         if name.startswith("_"):
@@ -62,7 +101,7 @@ class Array:
     @property
     def T(self) -> Array:  # noqa: N802
         """The axes turned round."""
-        return self.then(lambda m: m.T, lambda t: t.permute(*reversed(range(t.dim()))), self.dtype)
+        return self._seen(lambda m: m.T, lambda t: t.permute(*reversed(range(t.dim()))))
 
     def astype(self, dtype: DTypeLike) -> Array:
         """The same numbers as another type."""
@@ -74,7 +113,7 @@ class Array:
     def __getitem__(self, index: Any) -> object:
         items = index if type(index) is tuple else (index,)
         if all(i is None or i is Ellipsis or i == slice(None) for i in items):
-            return self.then(lambda m: m[index], lambda t: t[index], self.dtype)
+            return self._seen(lambda m: m[index], lambda t: t[index])
         return self._looked_into[index]
 
     def then(
@@ -85,7 +124,17 @@ class Array:
     ) -> Array:
         """What a function of both makes of it, of a type of its own or of the same."""
         kind = self.dtype if dtype is None else dtype
-        return Array(kind, lambda: by_numpy(self._looked_into), lambda: by_torch(self.tensor))
+        found = Array(kind, lambda: by_numpy(self._looked_into), lambda: by_torch(self.tensor))
+        self._family.append(found)
+        return found
+
+    def _seen(
+        self, by_numpy: Callable[[Any], object], by_torch: Callable[[torch.Tensor], torch.Tensor]
+    ) -> Array:
+        """A view of it."""
+        found = self.then(by_numpy, by_torch)
+        found._family = self._family
+        return found
 
     def _with(self, function: Callable[[Any, Any], Any], number: object, turned: bool) -> Any:
         """An operator and a number, point by point, of which numpy and torch make the same type."""
@@ -116,15 +165,27 @@ def _looking(name: str) -> Callable[..., Any]:
     return lambda self, *args: getattr(self._looked_into, name)(*args)
 
 
+def _writing(name: str) -> Callable[..., Any]:
+    return lambda self, other: getattr(self._written(), name)(other)
+
+
+def _is_basic(item: object) -> bool:
+    """Whether it is an index, or a slice, of numbers alone."""
+    ends = (item.start, item.stop, item.step) if isinstance(item, slice) else (item,)
+    return item is None or item is Ellipsis or all(type(i) in (int, type(None)) for i in ends)
+
+
 for _function in (*_COMPARISONS, *_ARITHMETIC):
     setattr(Array, f"__{_function.__name__}__", _point_by_point(_function, False))
 for _function in _ARITHMETIC:
     setattr(Array, f"__r{_function.__name__}__", _point_by_point(_function, True))
 for _name in (
-    "len iter bool int float index contains setitem neg abs invert matmul rmatmul floordiv "
-    "rfloordiv mod rmod pow rpow and rand or ror xor rxor iadd isub imul itruediv"
+    "len iter bool int float index contains neg abs invert matmul rmatmul floordiv rfloordiv mod "
+    "rmod pow rpow and rand or ror xor rxor"
 ).split():
     setattr(Array, f"__{_name}__", _looking(f"__{_name}__"))
+for _name in ("iadd", "isub", "imul", "itruediv"):
+    setattr(Array, f"__{_name}__", _writing(f"__{_name}__"))
 
 
 def of_numpy(dtype: DTypeLike) -> torch.dtype:
