@@ -97,6 +97,7 @@ SIZE_STAYS = {
     "a logarithm in values": lambda x: x * math.log(x.shape[2], 2) + np.log2(x.shape[3]),
     "floats of roots": lambda x: x.mul(1 / (1 + math.sqrt(x.shape[2] * x.shape[3]) / 2)),
     "a root that nobody reads": lambda x: (f"{x.shape[2] ** 0.5:.2f}", x)[1],
+    "a size in a format that nobody reads": lambda x: (format(x.shape[2], ".2f"), x)[1],
     "abs": lambda x: F.pad(x, (0, abs(x.shape[2] - x.shape[3]))),
     "the last bit": lambda x: F.pad(x, (0, x.shape[2] & 1, 0, 1 & x.shape[3])),
     "a shift": lambda x: to(x, (x.shape[2] >> 1) + 1, (x.shape[3] << 1)),

@@ -264,6 +264,11 @@ def shown(value: object, conversion: int = 115) -> str:
     return _text(_parts(value, conversion, ""))
 
 
+def as_format(value: object, spec: str = "", /) -> str:
+    """``format(value, spec)``."""
+    return _text(_parts(value, -1, spec)) if holds_sizes(value) else format(value, spec)
+
+
 def holds_sizes(value: object) -> bool:
     """Whether it is a size or a text of sizes, or has them in tuples and lists."""
     if isinstance(value, (tuple, list)) and type(value) in _HOLDERS:
@@ -400,6 +405,7 @@ STAND_INS: Mapping[str, Callable[..., Any]] = {
     JOIN: joined,
     FORMAT: formatted,
     FILL: filled,
+    "format": as_format,
 }
 
 
