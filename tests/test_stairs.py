@@ -49,6 +49,14 @@ STAIRS: dict[str, Callable[..., Any]] = {
         x[..., : 3 * np.ceil(np.log(h)).astype("int").item()] if h > 1 else x
     ),
     "numpy, to the next power": lambda x, h: F.pad(x, (0, int(2 ** np.ceil(np.log2(h))) - h)),
+    "in a tensor, to the next power": lambda x, h: F.pad(
+        x, (0, 2 ** torch.ceil(torch.log2(torch.tensor(h))).int() - h)
+    ),
+    "in a tensor, as a number": lambda x, h: pooled(x, int(torch.log2(torch.tensor(h)).item())),
+    "in a tensor, a comparison": lambda x, h: pooled(x, 1) if torch.tensor(h).log() >= 3 else x,
+    "in a tensor, a power of 2": lambda x, h: F.pad(
+        x, (0, int(torch.exp2(torch.tensor(h).log2().floor())))
+    ),
     "of base 2": lambda x, h: x[..., : math.floor(math.log(h, 2)) + 1],
     "as a quotient": lambda x, h: x[..., : round(math.log(h) / math.log(2)) + 1],
     "of a quotient": lambda x, h: pooled(x, math.ceil(math.log2(h / 32)) if h >= 32 else 0),
@@ -96,6 +104,15 @@ def test_what_numpy_rounds_of_a_size_has_what_its_numbers_have(size: Callable[..
     assert net.complete
     for length in (1, 2, 3, 4, 5, 31, 32, 33, 100):
         assert net.shape_at(N=1, L=length) == (1, 3, size(length) + 1)
+
+
+def test_a_logarithm_in_a_tensor_is_rounded_to_32_bits() -> None:
+    """Of 2**20 + 1 it is 20, and of what python computes 20.000001."""
+    net = symcnn.from_torch(
+        Forward(lambda x, h: x[..., : torch.tensor(h).log2().ceil().long()]), "N 3 L"
+    )
+    assert net.shape_at(N=1, L=2**20 + 1) == (1, 3, 20)
+    assert net.shape_at(N=1, L=2**20 + 9) == (1, 3, 21)
 
 
 def test_a_comparison_with_a_logarithm_is_complete() -> None:

@@ -54,12 +54,14 @@ _floats(
 )(_unary)
 _floats("digamma entr erfc i0 lgamma erf logit", saves=points.keeps_input, takes=_REAL)(_unary)
 _floats("tanhshrink", saves=points.keeps_input, takes=_NUMBERS)(_unary)
-_floats("exp2 sigmoid sqrt tanh special_expit expit", saves=points.keeps_output)(_unary)
+_floats("sigmoid sqrt tanh special_expit expit", saves=points.keeps_output)(_unary)
+_floats("exp2", saves=points.keeps_output, value=values.power_of_2)(_unary)
 _floats("ndtri", takes=_REAL, saves=points.keeps_output)(_unary)
 _floats("deg2rad rad2deg", takes=_REAL, saves=points.keeps_nothing)(_unary)
 _floats("erfcx i0e i1 i1e log_ndtr", takes=_REAL, saves=points.keeps_both)(_unary)
 _single = partial(_floats, autocast=dtypes.SINGLE_ON_CUDA)
-_single("acos asin cosh sinh log log10 log1p log2", saves=points.keeps_input)(_unary)
+_single("acos asin cosh sinh log1p", saves=points.keeps_input)(_unary)
+_single("log log10 log2", saves=points.keeps_input, value=values.grown)(_unary)
 _single("erfinv", saves=points.keeps_input, takes=_REAL)(_unary)
 _single("exp expm1 reciprocal rsqrt tan", saves=points.keeps_output)(_unary)
 _flat = partial(rules, saves=points.keeps_nothing)
@@ -467,6 +469,7 @@ rules(
     takes=_NUMBERS,
     autocast=dtypes.SINGLE_ON_CUDA,
     operators="pow rpow ipow",
+    value=values.power,
 )(_binary)
 rules("float_power", dtype=dtypes.doubles)(_binary)
 _pair = partial(_moves, dtype=dtypes.to_complex, same_dtype="input other")

@@ -44,6 +44,9 @@ class Between:
     ends: tuple[Any, ...]
 
 
+#: A power of 2 is a whole number of 32 bits up to that exponent.
+_BITS = 30
+
 #: What is told of a tensor of any number of elements.
 SEVERAL = frozenset({Everywhere, Between, Positions, Stack})
 
@@ -70,6 +73,7 @@ class Value:
     positions: of numbers that are made of positions, where what it makes is that too.
     makes: what is told of what it makes, of numbers.
     parts: of several that it makes, of arrays and their shape.
+    grows: whether it is a float that only grows with a number: torch computes it.
     """
 
     number: Law | None = None
@@ -79,6 +83,7 @@ class Value:
     positions: ArrayLaw | None = None
     makes: ArrayLaw | None = None
     parts: ArrayLaw | None = None
+    grows: bool = False
 
     def of_numbers(self, args: Arguments, kwargs: Options) -> Held:
         """The value of an operation on 0-d tensors whose values are `args`; None if not known."""
@@ -147,6 +152,17 @@ def exact(function: Callable[..., object]) -> Value:
         return None if kwargs or any(a is None for a in args) else function(*args)
 
     return Value(law)
+
+
+def _power(args: Arguments, kwargs: Options) -> Held:
+    """A power of numbers that every dtype of 32 bits holds."""
+    if kwargs or len(args) != 2 or any(type(a) is not int for a in args):
+        return None
+    base, exponent = args
+    if not 0 <= exponent <= _BITS:
+        return None
+    found = base**exponent
+    return found if base == 2 or abs(found) <= 1 << 24 else None
 
 
 def scaled(function: Callable[..., object]) -> Value:
@@ -634,6 +650,9 @@ clamped = Value(_clamped, ends=_always)
 
 #: A row of numbers, in any order; spread between two; rows along axes of their own.
 row, shuffled, spread = Value(makes=_row), Value(makes=_shuffled), Value(makes=_spread)
+#: Of numbers; the power of 2; a float that grows.
+power, power_of_2 = Value(_power), Value(lambda args, kwargs: _power([2, *args], kwargs))
+grown = Value(grows=True)
 grid, unbound = Value(parts=_grid), Value(parts=_unbound)
 
 #: In their order, and the places where they were; each of one beside each of another.

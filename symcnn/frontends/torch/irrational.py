@@ -19,6 +19,7 @@ from functools import partialmethod
 from typing import Any, Self
 
 import torch
+from torch.utils._python_dispatch import _disable_current_modes
 
 from symcnn.frontends.torch.quotients import computed, occurrences
 from symcnn.frontends.torch.stairs import Stair
@@ -266,6 +267,19 @@ def called(name: str, number: object, *rest: object) -> object:
 
     whole = (lambda x: function(x, *rest)) if rest else function
     return _open(number, whole, _symbolic, FUNCTIONS[name] and not rest)
+
+
+def in_tensor(name: str, given: torch.Tensor, number: object) -> object:
+    """A function of torch of a tensor that holds a size, in the floats of the tensor."""
+    if not _is_positive(number):
+        return None
+    function, dtype = getattr(torch, name), given.dtype
+
+    def compute(x: float) -> float:
+        with torch._C.DisableTorchFunction(), _disable_current_modes():
+            return float(function(torch.tensor(x, dtype=dtype)))
+
+    return _open(number, compute, lambda x: sympy.Function(name)(x), False)
 
 
 def power(number: object, exponent: object) -> object:

@@ -18,7 +18,7 @@ import torch
 
 from symcnn.algebra.size import Size
 from symcnn.frontends.torch.arguments import PLAIN, flat
-from symcnn.frontends.torch.irrational import Irrational
+from symcnn.frontends.torch.irrational import Irrational, in_tensor
 from symcnn.frontends.torch.sizes import SIZES, Dim, Real
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.writes import Writes
@@ -188,6 +188,9 @@ class Values:
         values = [self.value_of(a) for a in args]
         if not values or values[0] is None:
             return None
+        if law.grows:
+            told = type(values[0]) in (Dim, Real)
+            return in_tensor(record.name, *args, *values) if told else None
         words = (torch.dtype, str)
         given = [a if isinstance(a, words) else v for a, v in zip(args, values, strict=True)]
         return law.of_numbers(given, kwargs)
@@ -267,7 +270,8 @@ class Values:
                 else [*map(self._held, value)]
             )
         if isinstance(value, TracedTensor):
-            return None if _span(value) is not None else value._number
+            number = value._number
+            return None if _span(value) is not None or type(number) is Irrational else number
         if isinstance(value, torch.Tensor):
             if not value.ndim:
                 return self.value_of(value)
