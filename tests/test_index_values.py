@@ -153,6 +153,25 @@ TABLES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     ],
     "spread": lambda x: x[:, :, torch.linspace(0, x.shape[3] - 1, 5).long()],
     "in any order": lambda x: x[:, :, torch.randperm(x.shape[3])],
+    "a rounded quotient": lambda x: x.new_zeros(3)[torch.div(rows(x), 2, rounding_mode="floor")],
+    "a rounded float": lambda x: x.new_zeros(3)[(rows(x) / 3).ceil().long()],
+    "a half": lambda x: x.new_zeros(3)[((rows(x) + 0.5) * 0.5).long()],
+    "a square": lambda x: x.new_zeros(17)[rows(x) ** 2 - rows(x).flip(0) * 0],
+    "a product with itself": lambda x: x.new_zeros(21)[rows(x) * (rows(x) + 1)],
+    "a product of axes and one of them": lambda x: x.new_zeros(19)[
+        rows(x)[:, None] * columns(x) + rows(x)[:, None]
+    ],
+    "shifted bits": lambda x: x.new_zeros(9)[(rows(x) << 2) >> 1],
+    "the larger of two": lambda x: x.new_zeros(6)[torch.maximum(rows(x)[:, None], columns(x))],
+    "the smaller of two": lambda x: x.new_zeros(6)[torch.minimum(rows(x)[:, None], columns(x))],
+    "no further than": lambda x: x.new_zeros(4)[
+        torch.max(rows(x)[:, None] - rows(x), torch.tensor(0)).flip(1) // 2
+    ],
+    "copied twice": lambda x: x.new_zeros(6)[
+        F.interpolate(rows(x)[None, None].float(), scale_factor=2)[0, 0].long()
+    ],
+    "places of places": lambda x: x.new_zeros(6)[rows(x)[torch.tensor([0, 2])]],
+    "places of the input": lambda x: x.new_zeros(6)[rows(x)[x[0, 0, :1, 0].long()]],
 }
 
 

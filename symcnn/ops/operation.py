@@ -20,9 +20,10 @@ from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int, prod
 from symcnn.errors import BadSpec, ShapeMismatch, SymcnnError, UnsupportedOperation
 from symcnn.ops.dtypes import CASTABLE, Law, autocasted, can_cast, said
+from symcnn.ops.laws import Value
 from symcnn.ops.registry import Rule, as_sizes, require_shape
 from symcnn.ops.takes import Takes, promotes_by, require_dtypes
-from symcnn.ops.values import Value, whole
+from symcnn.ops.values import whole
 from symcnn.trace.call import NO_KEYWORDS, RECORDS, Call
 from symcnn.trace.graph import OPS, Node, Result, Scope, SymbolicTensor, tensors_in
 from symcnn.trace.tape import ELEMENTS, Attempt, Tape, current_tape, record

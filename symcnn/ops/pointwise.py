@@ -5,7 +5,6 @@ One rule serves each family; the tables below say which of torch's names belong 
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Sequence
 from functools import partial
@@ -65,8 +64,8 @@ _single("log log10 log2", saves=points.keeps_input, value=values.grown)(_unary)
 _single("erfinv", saves=points.keeps_input, takes=_REAL)(_unary)
 _single("exp expm1 reciprocal rsqrt tan", saves=points.keeps_output)(_unary)
 _flat = partial(rules, saves=points.keeps_nothing)
-_flat("ceil", takes="int float", value=values.exact(math.ceil))(_unary)
-_flat("floor", takes="int float", value=values.exact(math.floor))(_unary)
+_flat("ceil", takes="int float", value=values.rounded_up)(_unary)
+_flat("floor", takes="int float", value=values.rounded_down)(_unary)
 _flat("neg", operators="neg", takes=_NUMBERS, value=values.negative)(_unary)
 _flat("negative", takes=_NUMBERS, value=values.negative)(_unary)
 _flat("trunc fix", takes="int float")(_unary)
@@ -394,8 +393,10 @@ for _name in "eq ne lt le gt ge".split():
     )(_binary)
 _asks("logical_and logical_or logical_xor")(_binary)
 _integers = partial(rules, dtype=dtypes.promotes, takes="int")
-_integers("bitwise_left_shift", operators="lshift rlshift ilshift")(_binary)
-_integers("bitwise_right_shift", operators="rshift rrshift irshift")(_binary)
+_integers("bitwise_left_shift", value=values.shifted, operators="lshift rlshift ilshift")(_binary)
+_integers("bitwise_right_shift", value=values.shifted_back, operators="rshift rrshift irshift")(
+    _binary
+)
 _integers("gcd lcm")(_binary)
 rules("fmax fmin", dtype=dtypes.promotes, takes=_REAL)(_binary)
 rules("nextafter", dtype=dtypes.promotes, takes="float")(_binary)

@@ -24,6 +24,9 @@ from symcnn.algebra.size import Int, Size, prod, sharp_lower
 #: axis of one place.
 Steps = tuple[tuple[Int, Int], ...]
 
+#: A static index: a number, a slice, or None for a new axis, each.
+Items = list[Any]
+
 #: So many may lie side by side.
 FEW = 64
 
@@ -187,7 +190,7 @@ class Positions:
     def pick(self, index: object, dims: Sequence[Int]) -> Positions | None:
         """What a static index leaves, of a shape `dims`."""
         start, axes, left = self.start, list[Steps](), [*self.axes]
-        for item in _items(index, len(self.axes)):
+        for item in items_of(index, len(self.axes)):
             if item is None:
                 axes.append(())
                 continue
@@ -385,7 +388,7 @@ class Stack:
         """What a static index leaves, of a shape `dims`."""
         beside, along, sizes = list[Any](), list[Any](), list[Int]()
         axis = 0
-        for item in _items(index, self.parts.ndim):
+        for item in items_of(index, self.parts.ndim):
             one = type(item) is int
             if item is None or self.parts.shape[axis] == 1:
                 beside.append(None if item is None else 0 if one else slice(None))
@@ -402,7 +405,7 @@ class Stack:
         """With other numbers where a static index picks, all of the axes along which each goes."""
         import numpy as np
 
-        items, new = _items(index, self.parts.ndim), Stack.of(value)
+        items, new = items_of(index, self.parts.ndim), Stack.of(value)
         walks = [self._places(axis) != 1 for axis in range(self.parts.ndim)]
         if None in items or any(w and i != slice(None) for w, i in zip(walks, items, strict=True)):
             return None
@@ -447,7 +450,7 @@ class Stack:
         return total
 
 
-def _items(index: object, count: int) -> list[Any]:
+def items_of(index: object, count: int) -> Items:
     """An index as an item per axis, and None per new one."""
     items: list[Any] = [*index] if isinstance(index, tuple) else [index]
     used = sum(item is not None and item is not Ellipsis for item in items)

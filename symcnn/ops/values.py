@@ -14,101 +14,33 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from symcnn.algebra.size import maximum, minimum, sharp_lower
+from symcnn.algebra.size import maximum, minimum, prod, sharp_lower
+from symcnn.ops.corners import (
+    PLACED,
+    Arguments,
+    Between,
+    Corners,
+    of_no_negatives,
+    of_two,
+    over_a_number,
+    upwards,
+)
+from symcnn.ops.laws import (
+    ArrayLaw,
+    Held,
+    Law,
+    Options,
+    Value,
+    are_whole,
+    filled_with,
+    is_unknown,
+)
 from symcnn.ops.positions import Positions, Stack
-
-#: What an operation is called with: numbers (None is no number), arrays of them, and the rest.
-Arguments = Sequence[Any]
-Options = Mapping[str, Any]
-
-#: A number, an array, or None: what is not known.
-Held = Any
-
-
-@dataclass(frozen=True)
-class Everywhere:
-    """The values of a tensor that holds one number at all places, however many there are."""
-
-    number: int
-
-
-@dataclass(frozen=True)
-class Between:
-    """Numbers or sizes that a tensor holds, in any order: its least and largest among them."""
-
-    ends: tuple[Any, ...]
-
-
-#: A power of 2 is a whole number of 32 bits up to that exponent.
-_BITS = 30
-
-#: What is told of a tensor of any number of elements.
-SEVERAL = frozenset({Everywhere, Between, Positions, Stack})
-
-#: Of these the places are known.
-PLACED = (Positions, Stack)
-
-#: The value of an operation on numbers.
-Law = Callable[[Arguments, Options], Held]
-
-#: The values of a tensor of a shape, from arrays, numbers, and what else the operation takes.
-ArrayLaw = Callable[[Arguments, Options, Sequence[int]], Held]
-
-
-@dataclass(frozen=True)
-class Value:
-    """The law of values of an operation.
-
-    number: of numbers; None where one number makes no other.
-    array: of arrays; by default the law of numbers, element by element.
-    everywhere: where all tensors hold one number everywhere, what is made holds; by default by the
-        law of numbers.
-    ends: whether, called so, what it makes of the least and the largest number are the ends of what
-        it makes.
-    positions: of numbers that are made of positions, where what it makes is that too.
-    makes: what is told of what it makes, of numbers.
-    parts: of several that it makes, of arrays and their shape.
-    grows: whether it is a float that only grows with a number: torch computes it.
-    """
-
-    number: Law | None = None
-    array: ArrayLaw | None = None
-    everywhere: Law | None = None
-    ends: Callable[[Arguments], bool] = lambda args: False
-    positions: ArrayLaw | None = None
-    makes: ArrayLaw | None = None
-    parts: ArrayLaw | None = None
-    grows: bool = False
-
-    def of_numbers(self, args: Arguments, kwargs: Options) -> Held:
-        """The value of an operation on 0-d tensors whose values are `args`; None if not known."""
-        return None if self.number is None else self.number(args, kwargs)
-
-    def of_one_number(self, args: Arguments, kwargs: Options) -> Held:
-        """What is everywhere, of tensors that are each one number everywhere; None if not known."""
-        law = self.everywhere or self.number
-        return None if law is None else law(args, kwargs)
-
-    def of_ends(self, args: Arguments, kwargs: Options) -> Between | None:
-        """What lies between what is made, where one argument lies between numbers."""
-        if not self.ends(args) or sum(type(a) is Between for a in args) != 1:
-            return None
-        (ends,) = (a.ends for a in args if type(a) is Between)
-        each = [[end if type(a) is Between else a for a in args] for end in ends]
-        found = tuple(self.of_one_number(end, kwargs) for end in each)
-        return Between(found) if _are_whole(found) else None
-
-    def of_arrays(self, args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
-        """The values of a small tensor of shape `dims`, or None."""
-        found = NotImplemented if self.array is None else self.array(args, kwargs, dims)
-        if found is not NotImplemented:
-            return found
-        return None if self.number is None else _by_element(self.number, args, kwargs)
 
 
 def _always(args: Arguments) -> bool:
@@ -154,11 +86,17 @@ def exact(function: Callable[..., object]) -> Value:
     return Value(law)
 
 
+#: A power of 2 is a whole number of 32 bits up to that exponent.
+_BITS = 30
+
+
 def _power(args: Arguments, kwargs: Options) -> Held:
     """A power of numbers that every dtype of 32 bits holds."""
-    if kwargs or len(args) != 2 or any(type(a) is not int for a in args):
+    if kwargs or len(args) != 2 or not are_whole(args) or type(args[1]) is not int:
         return None
     base, exponent = args
+    if type(base) is not int:  # a size: the product, as of itself
+        return math.prod([base] * exponent) if 1 <= exponent <= 3 else None
     if not 0 <= exponent <= _BITS:
         return None
     found = base**exponent
@@ -174,12 +112,17 @@ def scaled(function: Callable[..., object]) -> Value:
         first, second, *by = args
         return function(first, math.prod(by, start=second))
 
-    return Value(law, ends=_always, positions=lambda args, kwargs, dims: law(args, kwargs))
+    def rises(args: Arguments) -> Sequence[int] | None:
+        return (1, 1 if function(0, 1) == 1 else -1) if len(args) == 2 else None
+
+    return Value(
+        law, ends=_always, rises=rises, positions=lambda args, kwargs, dims: law(args, kwargs)
+    )
 
 
 def _of_whole(function: Callable[..., object], divides: bool = False) -> Law:
     def law(args: Arguments, kwargs: Options) -> Held:
-        if kwargs or not _are_whole(args) or (divides and args[1] == 0):
+        if kwargs or not are_whole(args) or (divides and args[1] == 0):
             return None
         return function(*args)
 
@@ -209,6 +152,33 @@ def _product(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     return Between(tuple(a * b for a in args[0].ends for b in args[1].ends))
 
 
+def _times(args: Arguments, kwargs: Options) -> Held:
+    """Of whole numbers; by a float of few binary digits, with which torch does not round."""
+    if kwargs or any(a is None for a in args):
+        return None
+    for by, other in (args, args[::-1]):
+        if type(by) is float and math.isfinite(by):
+            above, below = by.as_integer_ratio()
+            number = isinstance(other, (int, float)) or hasattr(type(other), "whole")
+            exact = below <= _BINARY and number
+            return other * above / below if exact else None
+    return operator.mul(*args) if are_whole(args) else None
+
+
+#: A float is a quotient by a power of 2; by no larger one it is short.
+_BINARY = 1 << 8
+
+
+def _whole_by(function: Callable[[Any, int], Any]) -> Value:
+    """What is made of whole numbers by a number that is not negative."""
+
+    def law(args: Arguments, kwargs: Options) -> Held:
+        plain = len(args) == 2 and type(args[1]) is int and 0 <= args[1] < _BITS
+        return function(*args) if plain and not kwargs and are_whole(args) else None
+
+    return Value(law, rises=of_no_negatives)
+
+
 def _magnitude(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     """Of numbers on one side of 0, or that leave none out and go over it."""
     ends = args[0].ends
@@ -232,7 +202,7 @@ def _by_a_number(args: Arguments) -> bool:
 def _clamped(args: Arguments, kwargs: Options) -> Held:
     """A whole number between bounds; a bound of None may be a tensor of which nothing is known."""
     given = [*args, *(kwargs[name] for name in ("min", "max")[len(args) - 1 :] if name in kwargs)]
-    if not _are_whole(given) or kwargs.keys() - {"min", "max"}:
+    if not are_whole(given) or kwargs.keys() - {"min", "max"}:
         return None
     value, *bounds = given
     from_above = len(args) == 1 and "min" not in kwargs
@@ -255,10 +225,6 @@ def _remainder(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     return Between((0, minimum(last, by - 1))) if from_0 else None
 
 
-def _are_whole(args: Sequence[Any]) -> bool:
-    return all(isinstance(a, int) for a in args)
-
-
 _ROUNDED: dict[object, Callable[..., Held]] = {"floor": math.floor, "trunc": math.trunc}
 
 
@@ -266,7 +232,7 @@ def _divided(args: Arguments, kwargs: Options) -> Held:
     """A quotient of whole numbers: of floats that are whole too, which torch rounds once."""
     args = [a if (size := getattr(a, "whole", None)) is None else size for a in args]
     rounded = _ROUNDED.get(kwargs.get("rounding_mode"))
-    if rounded is None or not _are_whole(args):
+    if rounded is None or not are_whole(args):
         return _of_whole(operator.truediv, divides=True)(args, kwargs)
     return rounded(args[0] / args[1]) if args[1] != 0 else None
 
@@ -289,23 +255,6 @@ def _smallest(*values: Any) -> Held:
 # Laws of arrays ---------------------------------------------------------------------------------
 
 
-def _by_element(law: Law, args: Arguments, kwargs: Options) -> Held:
-    import numpy as np
-
-    if not any(isinstance(a, np.ndarray) for a in args):
-        return None
-    operands = [a for a in args if not _is_word(a)]
-    if any(_is_unknown(a) for a in operands):
-        return None
-    rest = [a for a in args if _is_word(a)]
-    wide = np.broadcast_arrays(*[np.asarray(a, dtype=object) for a in operands])
-    lanes = zip(*(w.flat for w in wide), strict=True)
-    values = [law([*each, *rest], kwargs) for each in lanes]
-    if any(v is None or type(v) is float for v in values):  # a quotient, which torch rounds sooner
-        return None
-    return _filled(values, wide[0].shape)
-
-
 def _row(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     """Whole numbers at equal steps."""
     named = [kwargs.get(name) for name in ("start", "end", "step")]
@@ -322,7 +271,7 @@ def _spread(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     named = [kwargs.get(name) for name in ("start", "end")]
     ends = tuple([*args, *named[len(args) :]][:2])
     several = type(dims[0]) is int and dims[0] > 1
-    return Between(ends) if several and _are_whole(ends) else None
+    return Between(ends) if several and are_whole(ends) else None
 
 
 def _shuffled(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
@@ -364,7 +313,7 @@ def _grid(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
 
 
 def _literal(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
-    return _filled(args[0] if args else None, dims)
+    return filled_with(args[0] if args else None, dims)
 
 
 def filled(number: int) -> Value:
@@ -387,13 +336,27 @@ def _fill(args: Arguments, kwargs: Options) -> Held:
 
 def _created(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     value = _fill(args, kwargs)
-    return None if _is_unknown(value) else _full(value, dims)
+    return None if is_unknown(value) else _full(value, dims)
 
 
 def _nearest(args: Arguments, kwargs: Options) -> Held:
     """Of places that are copied the number; weights of other modes are rounded."""
     mode = kwargs.get("mode", args[3] if len(args) > 3 else "nearest")
     return args[0] if str(mode).startswith("nearest") else None
+
+
+def _repeated(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+    """Of places that are copied, each at least twice, the first and the last one are there."""
+    if _nearest([0, *args[1:]], kwargs) is None or (found := Corners.of(args[0])) is None:
+        return None
+    axes = []
+    for axis, size in zip(found.order.axes, dims, strict=True):
+        count = prod(n for _, n in axis)
+        low = sharp_lower(size - 2 * count)
+        if len(axis) > 1 or not (size == count or (low is not None and low >= 0)):
+            return None
+        axes.append(tuple((step, size) for step, _ in axis))
+    return replace(found, order=Positions(0, tuple(axes)))
 
 
 def _of_first(law: ArrayLaw) -> ArrayLaw:
@@ -410,6 +373,12 @@ def _expanded(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     import numpy as np
 
     return args[0].expand(dims) if isinstance(args[0], PLACED) else np.broadcast_to(args[0], dims)
+
+
+def _of_whole_numbers(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+    """A cast keeps them; of others it cuts something off."""
+    whole = type(args[0]) is not Corners or are_whole(args[0].ends)
+    return _expanded(args, kwargs, dims) if whole else None
 
 
 def _flipped(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
@@ -445,11 +414,11 @@ def _set_at(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
 
     _, index, value = args
     numbers = [*value.flat] if isinstance(value, np.ndarray) else [value]
-    if not _is_static(index) or not _are_whole(numbers):
+    if not _is_static(index) or not are_whole(numbers):
         return None
     made = args[0].copy()
     if isinstance(made[index], np.ndarray):
-        made[index] = np.broadcast_to(_filled(numbers, np.shape(value)), made[index].shape)
+        made[index] = np.broadcast_to(filled_with(numbers, np.shape(value)), made[index].shape)
     else:
         made[index] = numbers[0]
     return made
@@ -514,7 +483,7 @@ def _reduced(total: Callable[[Sequence[Any]], Any], *, along: bool = False) -> A
             return total([*values.flat])
         lanes = np.moveaxis(values, axis, -1).reshape(-1, values.shape[axis])
         shape = tuple(np.delete(values.shape, axis))
-        return _filled([total([*lane]) for lane in lanes], shape)
+        return filled_with([total([*lane]) for lane in lanes], shape)
 
     return _of_first(law)
 
@@ -574,41 +543,10 @@ def _running(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     return Positions(row.start, tuple(axes))
 
 
-def _filled(values: Any, dims: Sequence[int]) -> Held:
-    """An array of numbers from nested lists, item by item: numpy is not to look into them."""
-    import numpy as np
-
-    flat: list[Any] = []
-    stack = [values]
-    while stack:
-        value = stack.pop()
-        if isinstance(value, (tuple, list)):
-            stack += value[::-1]
-        elif isinstance(value, np.ndarray):
-            stack += [*value.flat][::-1]
-        elif _is_unknown(value):
-            return None
-        else:
-            flat.append(value)
-    found = np.empty(len(flat), dtype=object)
-    for i, value in enumerate(flat):
-        found[i] = value
-    return found.reshape(dims)
-
-
 def _as_array(value: Any) -> Held:
     if type(value).__name__ == "ndarray":
         return value
-    return None if _is_unknown(value) else _filled([value], ())
-
-
-def _is_word(value: Any) -> bool:
-    """Whether it names a dtype or a device."""
-    return type(value).__name__ == "dtype" or isinstance(value, str)
-
-
-def _is_unknown(value: Any) -> bool:
-    return not isinstance(value, (int, float)) and type(value).__name__ != "ndarray"
+    return None if is_unknown(value) else filled_with([value], ())
 
 
 def _is_static(index: Any) -> bool:
@@ -623,35 +561,51 @@ def _is_static(index: Any) -> bool:
 def _takes_all(args: Arguments) -> bool:
     """Whether an index leaves nothing out."""
     items = args[1] if isinstance(args[1], tuple) else (args[1],)
-    return all(i is None or i is Ellipsis or i == slice(None) for i in items)
+    return all(i is None or i is Ellipsis or (type(i) is slice and i == _ALL) for i in items)
+
+
+_ALL = slice(None)
 
 
 # The laws ---------------------------------------------------------------------------------------
 
 #: The value itself; cut to a whole number; cast to a dtype; divided, and rounded as asked.
 same = Value(_same, ends=_always, positions=_expanded)
-truncated = Value(_truncated, ends=_always, positions=_expanded)
-divided = Value(_divided)
-cast = Value(_cast, everywhere=_same, ends=_always, positions=_expanded)
+truncated = Value(_truncated, ends=_always, rises=upwards, positions=_of_whole_numbers)
+divided = Value(_divided, rises=over_a_number)
+cast = Value(_cast, everywhere=_same, ends=_always, rises=upwards, positions=_of_whole_numbers)
 
 #: A product; a quotient that is rounded down, and its remainder.
-product = Value(_of_whole(operator.mul), ends=_always, positions=_product)
-floored = Value(_of_whole(operator.floordiv, divides=True), ends=_by_a_number)
+product = Value(_times, ends=_always, rises=of_no_negatives, positions=_product)
+floored = Value(_of_whole(operator.floordiv, divides=True), ends=_by_a_number, rises=over_a_number)
 remainder = Value(_of_whole(operator.mod, divides=True), positions=_remainder)
 
 #: How far from 0; on the other side of it.
 magnitude = replace(exact(abs), positions=_magnitude)
 negative = replace(
-    exact(operator.neg), ends=_always, positions=lambda args, kwargs, dims: 0 - args[0]
+    exact(operator.neg),
+    ends=_always,
+    rises=lambda args: (-1,),
+    positions=lambda args, kwargs, dims: 0 - args[0],
+)
+
+#: By a power of 2; divided by one.
+shifted = _whole_by(lambda a, b: a * (1 << b))
+shifted_back = _whole_by(lambda a, b: a // (1 << b))
+
+#: Rounded to a whole number.
+rounded_up, rounded_down = (
+    replace(exact(f), ends=_always, rises=upwards) for f in (math.ceil, math.floor)
 )
 
 #: A number within bounds.
-clamped = Value(_clamped, ends=_always)
+clamped = Value(_clamped, ends=_always, rises=upwards)
 
 #: A row of numbers, in any order; spread between two; rows along axes of their own.
 row, shuffled, spread = Value(makes=_row), Value(makes=_shuffled), Value(makes=_spread)
 #: Of numbers; the power of 2; a float that grows.
-power, power_of_2 = Value(_power), Value(lambda args, kwargs: _power([2, *args], kwargs))
+power = Value(_power, rises=of_no_negatives)
+power_of_2 = Value(lambda args, kwargs: _power([2, *args], kwargs))
 grown = Value(grows=True)
 grid, unbound = Value(parts=_grid), Value(parts=_unbound)
 
@@ -684,7 +638,8 @@ turned, swapped, permuted = _moves(_turned), _moves(_swapped), _moves(_permuted)
 recast = Value(everywhere=_same, ends=_always, positions=_expanded)
 as_float = Value(_as_float, everywhere=_same, ends=_always, positions=_expanded)
 kept = Value(everywhere=_same, ends=_always)
-logical, resized = Value(everywhere=_same), Value(everywhere=_nearest)
+logical = Value(everywhere=_same)
+resized = Value(everywhere=_nearest, positions=_repeated)
 
 #: Sums and products, also along an axis; the extremes of all, or of numbers.
 SUM = Value(array=_reduced(sum, along=True), positions=_summed)
@@ -694,5 +649,5 @@ AMAX, AMIN = (
     Value(None, _reduced(partial(_extreme, sign=sign)), _same, positions=_of_all(total))
     for sign, total in ((1, maximum), (-1, minimum))
 )
-MAX = Value(_of_whole(_largest), AMAX.array, positions=AMAX.positions)
-MIN = Value(_of_whole(_smallest), AMIN.array, positions=AMIN.positions)
+MAX = Value(_of_whole(_largest), AMAX.array, rises=of_two, positions=AMAX.positions)
+MIN = Value(_of_whole(_smallest), AMIN.array, rises=of_two, positions=AMIN.positions)

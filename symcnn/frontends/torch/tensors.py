@@ -18,11 +18,11 @@ from symcnn.frontends.torch.questions import Questions
 from symcnn.frontends.torch.shape import Sizes
 from symcnn.frontends.torch.sizes import Dim
 from symcnn.frontends.torch.where import caller
+from symcnn.ops.corners import SEVERAL
 from symcnn.ops.dtypes import LEGACY, WHOLES
 from symcnn.ops.masks import masked_copy
 from symcnn.ops.operation import Operation
 from symcnn.ops.storage import Layout
-from symcnn.ops.values import SEVERAL
 from symcnn.trace.graph import OPS, Dims, SymbolicTensor
 from symcnn.trace.tape import current_tape
 

@@ -11,6 +11,7 @@ products of quotients are left alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from math import prod
 from typing import Any, cast
 
@@ -22,10 +23,12 @@ from symcnn.frontends.torch.irrational import Irrational, in_tensor
 from symcnn.frontends.torch.sizes import SIZES, Dim, Real
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.writes import Writes
+from symcnn.ops import values
+from symcnn.ops.corners import PLACED, SEVERAL, Between, Corners, Everywhere
 from symcnn.ops.dtypes import WHOLES
+from symcnn.ops.laws import Value
 from symcnn.ops.operation import Operation
 from symcnn.ops.positions import Positions, Stack
-from symcnn.ops.values import PLACED, SEVERAL, Between, Everywhere, Value
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Parameter, SymbolicTensor
 from symcnn.trace.tape import Tape, entails
@@ -67,7 +70,9 @@ def _span(value: object) -> Any:
 
 
 def _numbers(number: Any) -> Sequence[object]:
-    """One number as several, or those of an array."""
+    """One number as several, those of an array, or those at two corners."""
+    if type(number) is Corners:
+        return number.ends
     return [*number.flat] if hasattr(number, "flat") else [number]
 
 
@@ -135,6 +140,8 @@ class Values:
             return number.again(self)  # type: ignore[arg-type]
         if type(number) is Between:
             return Between((*map(self._again, number.ends),))
+        if type(number) is Corners:
+            return replace(number, ends=(*map(self._again, number.ends),))
         if hasattr(number, "flat"):  # an array of them
             number = number.copy()
             number.flat[:] = [*map(self._again, number.flat)]
@@ -201,9 +208,13 @@ class Values:
 
     def _of_span(self, law: Value, args: Any, kwargs: Any, dims: Any) -> Any:
         """What is told of a result, where something is told of an argument."""
+        if law is values.picked and isinstance(args[1], torch.Tensor):
+            args = [args[0], (args[1],)]  # not None, which is a new axis
         told = [None if type(a) in (tuple, list) else _span(a) for a in args]
-        if law.positions is not None and Between not in map(type, told):
-            found = law.positions([*map(self._rows, args)], kwargs, dims)
+        if Between not in map(type, told):
+            found = law.positions and law.positions([*map(self._rows, args)], kwargs, dims)
+            if found is None or type(found) is Between:
+                found = law.of_corners([*map(self._corners, args)], kwargs) or found
             if type(found) is Between:
                 return self._between(found)
             if found is not None:  # of no axes, the number
@@ -211,6 +222,13 @@ class Values:
         spans = [t if t is None else self._between(t) for t in told]
         others = (self.value_of(a) if isinstance(a, torch.Tensor) else a for a in args)
         return law.of_ends([a or b for a, b in zip(spans, others, strict=True)], kwargs)
+
+    def _corners(self, value: Any) -> Any:
+        """An argument with what is told of its corners; None of a tensor of which nothing is."""
+        if not isinstance(value, torch.Tensor):
+            return value
+        found = Corners.of(self._row(value))
+        return found and replace(found, ends=self._between(found).ends)
 
     def _rows(self, value: Any) -> Any:
         """An argument with what is told of tensors in place of them; of several, of each that is
@@ -223,7 +241,7 @@ class Values:
         empty = [0 in v.shape or (type(v) is TracedTensor and v._value.empties) for v in value]
         return [None if e else self._row(v) for e, v in zip(empty, value, strict=True)]
 
-    def _row(self, value: torch.Tensor) -> Between | Positions | Stack | None:
+    def _row(self, value: torch.Tensor) -> Between | Corners | Positions | Stack | None:
         """What the whole numbers of a tensor are made of; None where that is not told."""
         number: Any = None
         if type(value) is TracedTensor:
@@ -232,7 +250,7 @@ class Values:
                 return Positions.everywhere(number.number, value._value.dims)
         elif value.dtype in _WHOLES and value.device.type == "cpu":
             number = self.writes.current(value).numpy().astype(object)
-        if type(number) is Between:
+        if type(number) is Between or type(number) is Corners:
             return number
         found = Positions.of(number)
         few = getattr(number, "size", 0) <= MANY
