@@ -283,3 +283,21 @@ def test_a_required_size_is_its_operations_rule_where_the_domain_is_no_exact_set
     text = str(net.explain("size"))
     assert "cat (cat): the operation's rule" in text
     assert text.endswith("so the size is H/2")
+
+
+def test_of_a_sequence_the_axis_is_derived_that_speaks_of_the_map() -> None:
+    class Tokens(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = torch.nn.Conv2d(1, 4, 3, stride=2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            found: torch.Tensor = self.conv(x).mean(2).transpose(1, 2)
+            return found
+
+    net = symcnn.from_torch(Tokens(), "N 1 H W")
+    for axis in (None, "W", 1):
+        derived = net.explain("size", axis=axis)
+        assert str(derived).startswith("Size along axis 1 (W)")
+        assert derived.answer == "the size is floor((W - 1)/2)"
+    assert net.explain("size", axis=2).answer == "the size is 4"

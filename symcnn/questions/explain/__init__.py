@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import singledispatch
 
+from symcnn.algebra.size import symbols_of
 from symcnn.errors import BadSpec, SymcnnError
 from symcnn.questions.explain.costs import derive_macs, derive_memory, derive_params, derive_peak
 from symcnn.questions.explain.derivation import Derivation, Step
@@ -55,7 +56,8 @@ def explain(
     what: ``"size"`` and ``"field"`` (of one axis), ``"params"``, ``"macs"``, ``"memory"``,
         ``"peak"``, ``"domain"``, ``"solution"`` (with ``output=(7, 7)``), ``"stream"`` (along one
         axis), ``"tiles"`` (with ``tile=256`` and sizes); None: size and field.
-    axis: which axis, by number or by its symbol; by default the first along which a field is asked.
+    axis: which axis, by number or by its symbol; by default the first along which a field is asked,
+        and of the output the one that speaks of it.
 
     Raises BadSpec for an unknown question or axis; what the question itself raises.
     """
@@ -80,8 +82,24 @@ def explain(
         return derive_stream(net, net.symbols[axis] if isinstance(axis, int) else axis)
     if what == "solution":
         return derive_solution(net, output)
-    chosen = _axis(net, axis)
-    return (derive_size if what == "size" else derive_field)(net, chosen)
+    if what == "size":
+        return derive_size(net, _output_axis(net, axis))
+    return derive_field(net, _axis(net, axis))
+
+
+def _output_axis(net: Trace, axis: str | int | None) -> int:
+    """The axis of the output: by number, or the first that speaks of the symbol of one of the input
+    where that of the same number does not: maps become sequences.
+    """
+    number = _axis(net, axis)
+    inputs, dims = net.input_tensors[0].dims, net.output_tensors[0].dims
+    if isinstance(axis, int) or number >= len(inputs):
+        return number
+    told = list(map(symbols_of, dims))
+    own = [i for i, names in enumerate(told) if names & symbols_of(inputs[number])]
+    if axis is None and not own:
+        own = [i for i, names in enumerate(told) if names - symbols_of(inputs[0])]
+    return number if number in own or not own else own[0]
 
 
 def _axis(net: Trace, axis: str | int | None) -> int:

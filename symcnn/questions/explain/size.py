@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from symcnn.algebra.axis import IDENTITY, Scatter, Window
-from symcnn.algebra.size import Int
+from symcnn.algebra.size import Int, symbols_of
 from symcnn.errors import Undecidable
 from symcnn.ops.operation import operation_of
 from symcnn.questions.explain.derivation import Derivation, Step, distinct, same
@@ -22,7 +22,7 @@ def derive_size(net: Trace, axis: int) -> Derivation:
     branches, which must be as long.
     """
     links = path_of(net, axis)
-    name = str(net.input_tensors[0].dims[axis])
+    name = _name(net, axis)
     letter = name.lower() if name.isidentifier() and len(name) == 1 else "x"
     steps: list[Step] = []
 
@@ -53,7 +53,18 @@ def derive_size(net: Trace, axis: int) -> Derivation:
             step = Step("in the domain", about(), "domain", (written,))
         steps.append(step)
         end = steps[-1].result
-    return Derivation(f"Size along axis {axis} ({name})", tuple(steps), f"the size is {end}")
+    title = f"Size along axis {axis}" + (f" ({name})" if name else "")
+    return Derivation(title, tuple(steps), f"the size is {end}")
+
+
+def _name(net: Trace, axis: int) -> str:
+    """The symbol that an axis of the output is of, that of the same axis of the input first."""
+    inputs, outputs = net.input_tensors[0].dims, net.output_tensors[0].dims
+    own = str(inputs[axis]) if axis < len(inputs) else ""
+    names = sorted(symbols_of(*outputs[axis : axis + 1]) - symbols_of(*inputs[:1]))
+    if names:
+        return own if own in names else names[0]
+    return own if own.isidentifier() else ""
 
 
 def _beside(net: Trace, link: Link) -> Iterator[str]:
