@@ -275,6 +275,8 @@ TRANSFORMS = {
     "istft, 1-d": lambda x: back(x.flatten()),
     "responses": lambda x: nn.functional.local_response_norm(x, 3),
     "responses of rows": lambda x: nn.functional.local_response_norm(x.flatten(2), 2),
+    "between": lambda x: torch.lerp(x.relu(), x.sigmoid(), x.mean()),
+    "between, by a number": lambda x: torch.lerp(x.mT.relu(), x.mT.sigmoid(), 0.3),
     "inner products": lambda x: torch.linalg.vecdot(x, x.relu(), dim=1),
     "inner products of views": lambda x: torch.linalg.vecdot(x.mT, x[:, :1].mT.sin()),
     "inner products of spectra": lambda x: torch.linalg.vecdot(torch.fft.fft(x), x.sin() * 1j),

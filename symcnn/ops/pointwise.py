@@ -483,7 +483,13 @@ _pair(
 _pair("complex", takes="float16 float32 float64", saves=points.operands_of_gradients)(_binary)
 
 
-@rule("lerp", dtype=dtypes.of_tensors, takes="float complex", same_dtype="input end")
+@rule(
+    "lerp",
+    dtype=dtypes.of_tensors,
+    takes="float complex",
+    same_dtype="input end",
+    saves=points.lerp,
+)
 def lerp(input: SymbolicTensor, end: SymbolicTensor, weight: Operand) -> Result:
     """Between two tensors; a 0-d weight is a number of any dtype."""
     if isinstance(weight, SymbolicTensor) and weight.dims:

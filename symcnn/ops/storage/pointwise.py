@@ -64,6 +64,13 @@ def mul(m: Memory, node: Node) -> None:
     out(m, node)
 
 
+def lerp(m: Memory, node: Node) -> None:
+    """The weight for the gradients of what it weighs, and these for its own; a number is none."""
+    *ends, weight = node.inputs if len(node.inputs) > 2 else (*node.inputs, None)
+    m.save(weight if m.needs(*ends) else None, *(ends if weight and m.needs(weight) else ()))
+    out(m, node)
+
+
 def addcmul(m: Memory, node: Node) -> None:
     """As the product in it."""
     _, first, second = node.inputs
