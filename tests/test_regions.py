@@ -220,6 +220,20 @@ def test_windows_inside_windows_are_asked_for_at_their_own_scale(stages: int, wo
     assert time.process_time() - start < 2
 
 
+def test_bounds_on_a_set_of_few_parts_are_kept_in_each_or_in_none() -> None:
+    whole = [Condition((h // 32) * (w // 32), "==", 3136)]
+    others = [
+        AnyOf((Condition(area, ">=", 3137), Condition(3135, ">=", area)))
+        for area in ((h // k) * (w // k) for k in (4, 8, 16))
+    ]
+    found = input_set("HW", others) & input_set("HW", whole)
+    assert all(side.plain for side in found._sides)
+    assert str(found) == str(input_set("HW", whole))
+    left = found & input_set("HW", [Condition((h // 2) * (w // 2), "==", 3136 * 256)])
+    inside = (1792, 1792) in found, (1792, 1793) in left, (1792, 1794) in left
+    assert inside == (True, True, False)
+
+
 def test_few_sizes_that_meet_a_requirement_are_kept_in_runs() -> None:
     sizes = input_set("L", [Condition(5000, ">=", length)])
     assert sizes.roster({"L"}) is not None

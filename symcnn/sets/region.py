@@ -56,6 +56,9 @@ if TYPE_CHECKING:
 #: So many members are few.
 LISTED = 1 << 15
 
+#: So many parts of a set are few.
+PARTS = 256
+
 _Bounds = frozenset[Bound]
 Point = tuple[int, ...]
 
@@ -85,6 +88,9 @@ class Region:
         found: dict[_Bounds, Any] = {}
         for isl_set, bounds in cases:
             breathe()
+            bounds = frozenset(bounds)
+            whole = _decided(names, isl_set, bounds)
+            isl_set, bounds = (isl_set, bounds) if whole is None else (whole, frozenset())
             kept = _merged(names, isl_set, bounds)
             if kept is not None:
                 known = found.get(kept)
@@ -367,6 +373,21 @@ def _room(part: Any) -> int:
     return prod((last or 0) - first + 1 for first, last in spans)
 
 
+def _decided(names: Sequence[str], isl_set: Any, bounds: _Bounds) -> Any:
+    """The members that keep bounds, of a set of a few parts in each of which those hold all over or
+    nowhere; None of others.
+    """
+    if not bounds or not 1 < isl_set.n_basic_set() <= PARTS or not isl_set.is_bounded():
+        return None
+    kept = empty(len(names))
+    for part in nonempty(isl_set):
+        held = verdict(bounds, _box(names, part))
+        if held is None:
+            return None
+        kept = kept.union(part) if held else kept
+    return kept
+
+
 def _merged(names: Sequence[str], isl_set: Any, bounds: Iterable[Bound]) -> _Bounds | None:
     """The bounds as far as they matter to a set; None if it has no member that keeps them."""
     if isl_set.is_empty():
@@ -399,7 +420,8 @@ def _keep_nowhere(names: tuple[str, ...], isl_set: Any, bounds: _Bounds) -> bool
     return nowhere(bounds, hull, sample)
 
 
-def _plainly_nothing(names: Sequence[str], isl_set: Any, bounds: _Bounds) -> bool:
+@question
+def plainly_nothing(names: Sequence[str], isl_set: Any, bounds: _Bounds) -> bool:
     """The same for a shorter text only: what takes too many boxes is written longer."""
     try:
         return _nothing(names, isl_set, bounds)
@@ -447,7 +469,7 @@ def _resolved(names: Sequence[str], cases: dict[_Bounds, Any]) -> dict[_Bounds, 
             if rest.is_empty():
                 del cases[more]
             elif rest.is_bounded() and all(
-                _plainly_nothing(names, rest, bounds | {b.contrary}) for b in more - bounds
+                plainly_nothing(names, rest, bounds | {b.contrary}) for b in more - bounds
             ):
                 cases[bounds] = coalesced(cases[bounds].union(rest))
                 del cases[more]
@@ -474,7 +496,7 @@ def _opposite(
                 gap = both | {bound.contrary, below.contrary}
                 if between < bound.limit:
                     left = reduce(without, [s for b, s in cases.items() if b <= gap], found)
-                    if not _plainly_nothing(names, left, gap):
+                    if not plainly_nothing(names, left, gap):
                         continue
                 return one, both | {below}, both
     return None

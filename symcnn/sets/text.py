@@ -15,7 +15,7 @@ from typing import Any
 from symcnn.errors import Undecidable
 from symcnn.sets.downset import ranges
 from symcnn.sets.isl import is_product, isl, optimum, parts, question, stripes, tried
-from symcnn.sets.region import Region
+from symcnn.sets.region import Region, plainly_nothing
 from symcnn.sets.runs import spoken
 from symcnn.sets.words import as_it_is, as_mod, conjunction, constraints, sentences
 
@@ -79,7 +79,9 @@ def _cases(side: Region) -> str:
     """The cases of a region with their bounds."""
     side = _listed_out(side)
     texts = []
-    for bounds, isl_set in sorted(side.cases.items(), key=lambda case: sorted(map(str, case[0]))):
+    cases = sorted(side.cases.items(), key=lambda case: sorted(map(str, case[0])))
+    kept = [(b, s) for b, s in cases if not b or not plainly_nothing(side.names, s, b)]
+    for bounds, isl_set in kept or cases:
         words = _case(_plain(side.names, isl_set))
         spoken_of = {f"{n} >= 1" for b in bounds for n in b.symbols}
         kept = [words] if " or " in words else words.split(" and ")
