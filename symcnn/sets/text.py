@@ -80,8 +80,8 @@ def _cases(side: Region) -> str:
     side = _listed_out(side)
     texts = []
     cases = sorted(side.cases.items(), key=lambda case: sorted(map(str, case[0])))
-    kept = [(b, s) for b, s in cases if not b or not plainly_nothing(side.names, s, b)]
-    for bounds, isl_set in kept or cases:
+    filled = [(b, s) for b, s in cases if not b or not plainly_nothing(side.names, s, b)]
+    for bounds, isl_set in filled or cases:
         words = _case(_plain(side.names, isl_set))
         spoken_of = {f"{n} >= 1" for b in bounds for n in b.symbols}
         kept = [words] if " or " in words else words.split(" and ")
