@@ -421,7 +421,7 @@ def _keep_nowhere(names: tuple[str, ...], isl_set: Any, bounds: _Bounds) -> bool
 
 
 @question
-def plainly_nothing(names: Sequence[str], isl_set: Any, bounds: _Bounds) -> bool:
+def plainly_nothing(names: Sequence[str], isl_set: islpy.Set, bounds: _Bounds) -> bool:
     """The same for a shorter text only: what takes too many boxes is written longer."""
     try:
         return _nothing(names, isl_set, bounds)
