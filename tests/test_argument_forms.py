@@ -5,6 +5,7 @@ from collections.abc import Callable
 from inspect import Parameter, signature
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -276,3 +277,23 @@ def test_a_mask_and_a_causal_one_are_refused_with_a_cure() -> None:
         symcnn.from_torch(Forward(both), "1 4 6 6")
     cured = Forward(lambda x: F.scaled_dot_product_attention(x, x, x, mask.tril()))
     assert symcnn.from_torch(cured, "N 4 6 6").output_shape[1:] == (4, 6, 6)
+
+
+FIVE: Any = np.int32(5)
+OF_NUMPY: dict[str, Callable[[Any], Any]] = {
+    "repeat": lambda x: x.repeat(1, np.int64(2), 1, 1),
+    "expand": lambda x: x[:, :1].expand(-1, np.int32(4), -1, -1),
+    "new_zeros": lambda x: x.new_zeros(x.size(0), np.int64(5)),
+    "zeros": lambda x: torch.zeros(x.size(3), FIVE),
+}
+
+
+@pytest.mark.parametrize("name", OF_NUMPY)
+def test_a_whole_number_of_numpy_stands_beside_sizes(name: str) -> None:
+    class Module(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> Any:
+            return OF_NUMPY[name](x)
+
+    net = symcnn.from_torch(Module(), "N 3 H W")
+    assert net.complete
+    assert net.shape_at(N=2, H=5, W=7) == tuple(OF_NUMPY[name](torch.zeros(2, 3, 5, 7)).shape)

@@ -81,7 +81,7 @@ def _sole_number(value: Any) -> Any:
     if type(value) is Everywhere:
         return value.number
     if hasattr(value, "flat"):
-        first, *others = value.flat
+        first, *others = value.flat if value.shape else (value.item(),)  # numpy's own numbers
         return _sole_number(first) if all(type(v) is int and v == first for v in others) else None
     return None if type(value) in SIZES else value
 
