@@ -251,7 +251,8 @@ class _Writer:
         below = {atom: power for atom, power in below.items() if power > 0}
         if scale == 1 and not below:
             return self.polynomial(expr)
-        den = Size({tuple(sorted(below.items(), key=lambda ap: ap[0].key)): scale})
+        powers = tuple(sorted(below.items(), key=lambda ap: ap[0].key))
+        den: Int = Size({powers: scale}) if powers else scale
         num = expr * den
         return self.language.floor.format(self.bracketed(num), self.bracketed(den))
 
