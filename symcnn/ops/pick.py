@@ -26,6 +26,7 @@ from symcnn.ops.registry import (
     same_axes,
     whole_axes,
 )
+from symcnn.ops.storage.pointwise import added_at, copied_to, filled_at
 from symcnn.ops.takes import meant, not_taken, require_number
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor
@@ -82,8 +83,7 @@ _REDUCED: dict[object, str] = {
 }
 
 
-@rule("scatter", "scatter_add", "scatter_reduce", takes=_INDEX, same_dtype="input src")
-def scatter(
+def _scattered(
     input: SymbolicTensor,
     dim: int,
     index: SymbolicTensor,
@@ -112,6 +112,10 @@ def scatter(
             (t, _onto(t, input, axis)) for t in (index, src) if isinstance(t, SymbolicTensor)
         ),
     )
+
+
+rule("scatter", "scatter_reduce", takes=_INDEX, same_dtype="input src")(_scattered)
+rule("scatter_add", saves=added_at, takes=_INDEX, same_dtype="input src")(_scattered)
 
 
 def _onto(t: SymbolicTensor, x: SymbolicTensor, axis: int) -> Axes:
@@ -202,7 +206,7 @@ def _written(
     return over(input, (axis,), requires)
 
 
-@rule("index_fill", takes={"index": "int64"})
+@rule("index_fill", saves=filled_at, takes={"index": "int64"})
 def index_fill(input: SymbolicTensor, dim: int, index: SymbolicTensor, value: object) -> Result:
     """Places of one axis, from the front or the end, filled with a number: the shape stays."""
     require_number("index_fill", value, input.dtype)
@@ -229,8 +233,10 @@ def _by_values(op: str, cure: str) -> Any:
     return operation
 
 
-rule("index_add", takes=_INDEX, same_dtype="input source")(_from_source)
-rule("index_copy", takes={"index": "int64"}, same_dtype="input source")(_from_source)
+rule("index_add", saves=added_at, takes=_INDEX, same_dtype="input source")(_from_source)
+rule("index_copy", saves=copied_to, takes={"index": "int64"}, same_dtype="input source")(
+    _from_source
+)
 rule("index_reduce", takes={"": "int float", **_INDEX}, same_dtype="input source")(_from_source)
 
 

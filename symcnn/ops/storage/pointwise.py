@@ -141,6 +141,35 @@ def where(m: Memory, node: Node) -> None:
 def masked_fill(m: Memory, node: Node) -> None:
     """The mask."""
     m.save(node.arguments["mask"])
+    _over(m, node)
+
+
+def added_at(m: Memory, node: Node) -> None:
+    """The places and what is added there, if that has a gradient: of it only the shape is read."""
+    source = node.arguments.get("source", node.arguments.get("src"))
+    if m.needs(source):
+        m.save(node.arguments["index"])
+        if node.op == "index_add":
+            m.save(source)
+    _over(m, node)
+
+
+def copied_to(m: Memory, node: Node) -> None:
+    """The places, and what is copied there if that has a gradient."""
+    m.save(node.arguments["index"])
+    if m.needs(source := node.arguments["source"]):
+        m.save(source)
+    _over(m, node)
+
+
+def filled_at(m: Memory, node: Node) -> None:
+    """The places, of a copy that lies as the tensor does."""
+    m.save(node.arguments["index"])
+    out(m, node)
+
+
+def _over(m: Memory, node: Node) -> None:
+    """In place, or a copy."""
     if in_place(node):
         out(m, node)
     else:
