@@ -301,3 +301,18 @@ def test_of_a_sequence_the_axis_is_derived_that_speaks_of_the_map() -> None:
         assert str(derived).startswith("Size along axis 1 (W)")
         assert derived.answer == "the size is floor((W - 1)/2)"
     assert net.explain("size", axis=2).answer == "the size is 4"
+
+
+def test_a_size_that_the_domain_fixes_by_no_set_is_derived() -> None:
+    """The stride is a size that is 1 on the branch: floors by it are in no set."""
+
+    class Pooled(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            kernel = max(1, round(min(x.shape[2:]) / 256))
+            if kernel // 2:
+                pads = ((kernel - 1) // 2, kernel // 2) * 2
+                x = torch.nn.functional.pad(x, pads, mode="replicate")
+            return torch.nn.functional.avg_pool2d(x, kernel)
+
+    net = symcnn.from_torch(Pooled(), "N 3 H W")
+    assert "so the size is H" in str(net.explain("size"))

@@ -519,3 +519,10 @@ def test_the_axes_are_those_that_windows_slide_along(
     layer: tnn.Module, spec: str, size: tuple[int, ...]
 ) -> None:
     assert symcnn.from_torch(layer, spec).receptive_field().size == size
+
+
+def test_an_axis_that_is_none_is_refused_with_all_that_there_are() -> None:
+    rf = nn.Conv2d(3, 4, 3).trace("N 3 H 9").receptive_field()
+    with pytest.raises(BadSpec) as refused:
+        rf.interval(0, axis=2)
+    assert refused.value.cure == "0 is H, 1 is axis 3 of it"

@@ -737,3 +737,15 @@ def test_what_falls_and_never_reaches_a_limit_bounds_nothing() -> None:
     found = one(Condition(cut, "==", h - 6))
     assert str(found) == "H >= 6"
     assert 2**80 in found
+
+
+def test_what_takes_too_many_steps_to_write_is_named_by_its_sizes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*args: object) -> None:
+        raise Undecidable("too many steps")
+
+    found = input_set(["H"], [Condition(h % 3, "==", 0)])
+    monkeypatch.setattr(InputSet, "_in_few_words", refuse)
+    monkeypatch.setattr("symcnn.sets.words.constraints", refuse)
+    assert found.words() == "H in a set that takes too many steps to write"

@@ -176,18 +176,27 @@ def sentences(conditions: Sequence[Condition]) -> list[str]:
     return [*dict.fromkeys(runs + texts)]
 
 
-@question
 def as_it_is(sides: Iterable[tuple[Sequence[str], Mapping[frozenset[Bound], islpy.Set]]]) -> str:
-    """A product of unions in the conditions that it is kept as, none shortened."""
+    """A product of unions in the conditions that it is kept as, none shortened; a factor that
+    takes too many steps even so is named by its sizes.
+    """
     found = []
     for names, cases in sides:
-        texts = [
-            " and ".join([*sentences(constraints(names, part)), *ranges(bounds)])
-            for bounds, isl_set in cases.items()
-            for part in nonempty(isl_set)
-        ]
-        found.append(" or ".join(f"({t})" for t in texts) if len(texts) > 1 else "".join(texts))
+        try:
+            found.append(_conditions(names, cases))
+        except Undecidable:
+            found.append(f"{' and '.join(names)} in a set that takes too many steps to write")
     return conjunction([t for t in found if t])
+
+
+@question
+def _conditions(names: Sequence[str], cases: Mapping[frozenset[Bound], islpy.Set]) -> str:
+    texts = [
+        " and ".join([*sentences(constraints(names, part)), *ranges(bounds)])
+        for bounds, isl_set in cases.items()
+        for part in nonempty(isl_set)
+    ]
+    return " or ".join(f"({t})" for t in texts) if len(texts) > 1 else "".join(texts)
 
 
 def as_boolean(

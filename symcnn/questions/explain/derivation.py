@@ -134,15 +134,20 @@ def _equal(a: Int, b: Int) -> Condition:
 
 def implied(domain: InputSet, condition: Condition) -> bool:
     """Whether a condition holds in all of a domain; False where that is not decidable."""
-    known = [name for name in domain.names if name in condition.symbols]
-    names = sorted(condition.symbols)
     try:
-        within = input_set(names, ())
-        if known:
-            within = domain.axis(*known) & within
-        return bool(within <= input_set(names, [condition]))
+        return entails(domain, condition)
     except (Undecidable, BadSpec):
         return False
+
+
+def entails(domain: InputSet, condition: Condition) -> bool:
+    """Whether a condition holds in all of a domain; raises Undecidable where that is open."""
+    known = [name for name in domain.names if name in condition.symbols]
+    names = sorted(condition.symbols)
+    within = input_set(names, ())
+    if known:
+        within = domain.axis(*known) & within
+    return bool(within <= input_set(names, [condition]))
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from symcnn.algebra.axis import IDENTITY, Scatter, Window
 from symcnn.algebra.size import Int, symbols_of
 from symcnn.errors import Undecidable
 from symcnn.ops.operation import operation_of
-from symcnn.questions.explain.derivation import Derivation, Step, distinct, same
+from symcnn.questions.explain.derivation import Derivation, Step, distinct, entails, same
 from symcnn.questions.explain.laws import NESTED, REQUIRED, WHOLE
 from symcnn.questions.explain.lines import Line, Tree, leaf_text, sole_floor
 from symcnn.questions.explain.paths import Link, between, path_of
+from symcnn.sets.condition import Condition
 from symcnn.trace.trace import Trace
 
 
@@ -48,7 +49,9 @@ def derive_size(net: Trace, axis: int) -> Derivation:
     if shortest != end.content.normal():
         written = Line(Tree.leaf(shortest), "on the domain")
         try:
-            step = Step("in the domain", about(), "domain", (end, written), net.valid_inputs())
+            domain = net.valid_inputs()
+            entails(domain, Condition(end.content.normal(), "==", shortest))
+            step = Step("in the domain", about(), "domain", (end, written), domain)
         except Undecidable:  # no exact set: by what is decided of it
             step = Step("in the domain", about(), "domain", (written,))
         steps.append(step)

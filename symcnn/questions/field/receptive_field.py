@@ -348,9 +348,10 @@ class ReceptiveField(Valued, Pictured, Shown):
 
     def _field(self, axis: int) -> _Field:
         if not isinstance(axis, int) or not -len(self._fields) <= axis < len(self._fields):
+            names = (f.name if f.name.isidentifier() else f"{f.name} of it" for f in self._fields)
             raise BadSpec(
-                f"axis={axis!r}: there are {len(self._fields)} spatial axes",
-                cure=f"axis 0 is {self._fields[0].name}",
+                f"axis={axis!r}: the input has {len(self._fields)} spatial axes",
+                cure=", ".join(f"{k} is {name}" for k, name in enumerate(names)),
             )
         return self._fields[axis]
 
