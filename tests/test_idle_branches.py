@@ -97,6 +97,25 @@ class Shifted(Net):
         return x
 
 
+def crop_like(x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    if x.size()[2:] == target.size()[2:]:
+        return x
+    else:
+        return x[:, :, : target.size(2), : target.size(3)]
+
+
+class Cropped(Net):
+    """What is enlarged is cropped to what it was made of, where it is larger (FlowNet)."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = F.interpolate(F.avg_pool2d(x, 2, ceil_mode=True), scale_factor=2)
+        y = crop_like(y, x)
+        z = F.interpolate(F.avg_pool2d(self.conv(y), 4, ceil_mode=True), scale_factor=4)
+        if z.shape[2:] != y.shape[2:]:
+            z = z[:, :, : y.size(2), : y.size(3)]
+        return z + y
+
+
 class Resized(Net):
     """A flag that the branch sets is asked later."""
 
@@ -206,7 +225,20 @@ class Worded(Net):
         return x
 
 
-NETS = [Worded, Shifted, Odd, Patches, Both, Windows, Resized, Blocks, Informed, Tokens, Rows]
+NETS = [
+    Worded,
+    Shifted,
+    Odd,
+    Patches,
+    Both,
+    Windows,
+    Cropped,
+    Resized,
+    Blocks,
+    Informed,
+    Tokens,
+    Rows,
+]
 
 
 @pytest.mark.parametrize("kind", NETS)

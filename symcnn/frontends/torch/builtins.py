@@ -41,12 +41,12 @@ import torch
 from symcnn.frontends.torch import texts
 from symcnn.frontends.torch.aliases import constructed
 from symcnn.frontends.torch.asleep import is_asleep
+from symcnn.frontends.torch.expressions import SELECT
 from symcnn.frontends.torch.functions import LEGACY, MATHS, functions_of
 from symcnn.frontends.torch.recompile import in_front
 from symcnn.frontends.torch.selects import (
     ASSIGNS,
     PUT,
-    SELECT,
     assigns,
     may_select,
     put,

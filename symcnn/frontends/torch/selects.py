@@ -47,6 +47,17 @@ from symcnn.frontends.torch.choices import (
     tested_keys,
     tests_of,
 )
+from symcnn.frontends.torch.expressions import (
+    SELECT,
+    asks,
+    compares,
+    idle,
+    is_pure,
+    is_quiet,
+    is_side,
+    is_sliced,
+    is_truth,
+)
 from symcnn.frontends.torch.identities import Probe, run_on_all
 from symcnn.frontends.torch.recompile import compiled, definition
 from symcnn.frontends.torch.sizes import Dim
@@ -54,13 +65,11 @@ from symcnn.frontends.torch.statements import NUMBERS, in_plain
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.texts import Spelling, may_spell
 from symcnn.lazy import cached_property
-from symcnn.ops.operation import Operation
 from symcnn.sets.condition import Condition
-from symcnn.trace.graph import OPS
 from symcnn.trace.tape import current_tape
 
-#: The names under which compiled code calls `select`, `put` and `assigns`.
-SELECT, PUT, ASSIGNS = "__symcnn_select__", "__symcnn_put__", "__symcnn_assigns__"
+#: The names under which compiled code calls `put` and `assigns`.
+PUT, ASSIGNS = "__symcnn_put__", "__symcnn_assigns__"
 
 #: Methods that write one number.
 _FILLS = {"fill_": 1, "zero_": 0}
@@ -319,8 +328,9 @@ _REMAINDER, _LOOKUP = (
     for text in ("a % b", "a[b]")
 )
 _COMPARE = dis.opmap["COMPARE_OP"]
-_CALLS = frozenset({"max", "min", "abs", "int", "round", SELECT})
-_COMPARED = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
+_SLICES = frozenset(
+    dis.opmap[name] for name in ("BUILD_SLICE", "BINARY_SLICE") if name in dis.opmap
+)
 
 
 def may_select(code: CodeType) -> bool:
@@ -340,17 +350,13 @@ def selecting(code: CodeType) -> CodeType:
     return changed.replace(co_firstlineno=code.co_firstlineno, co_qualname=code.co_qualname)
 
 
-@lru_cache(maxsize=1)
-def _idle() -> frozenset[str]:
-    """Functions and methods that return what they are given, at some arguments."""
-    return frozenset(n for n, o in OPS.items() if isinstance(o, Operation) and o.idle is not None)
-
-
 def _may_choose(code: CodeType) -> bool:
-    """Whether there is a remainder in it, or a name of `_FILLS`, or one of `_idle` and a comparison
+    """Whether there is a remainder in it, or a name of `_FILLS`, or one of `idle` and a comparison
     or a word by which a truth may be kept, or in a function that it makes.
     """
-    if not _idle().isdisjoint(code.co_names):
+    if _COMPARE in code.co_code[::2] and not _SLICES.isdisjoint(code.co_code[::2]):
+        return True
+    if not idle().isdisjoint(code.co_names):
         words = any(type(c) is str and c.isidentifier() for c in code.co_consts)
         if _COMPARE in code.co_code[::2] or (words and _has(code, _LOOKUP)):
             return True
@@ -415,7 +421,7 @@ class _Choices(ast.NodeTransformer):
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
         self.generic_visit(node)
-        if _asks(node.test) and _is_side(node.body) and _is_side(node.orelse):
+        if asks(node.test) and is_side(node.body) and is_side(node.orelse):
             return self._call(node, node.test, node.body, node.orelse)
         return node
 
@@ -427,8 +433,8 @@ class _Choices(ast.NodeTransformer):
             node.value = self._call(node.value, node.value)
         elif isinstance(node.value, ast.BoolOp) and isinstance(node.value.op, ast.And):
             values = node.value.values
-            at = next((i for i, v in enumerate(values[:-1]) if _compares(v)), len(values))
-            if at < len(values) and all(map(_is_quiet, values[at + 1 :])):
+            at = next((i for i, v in enumerate(values[:-1]) if compares(v)), len(values))
+            if at < len(values) and all(map(is_quiet, values[at + 1 :])):
                 rest = ast.BoolOp(ast.And(), values[at + 1 :]) if values[at + 2 :] else values[-1]
                 values[at:] = [self._call(node.value, values[at], rest)]
                 node.value = node.value if at else values[0]
@@ -443,7 +449,7 @@ class _Choices(ast.NodeTransformer):
                 ),
                 args=args,
                 keywords=[],
-            ) if len(args) == _FILLS.get(fill) and _is_sliced(place):
+            ) if len(args) == _FILLS.get(fill) and is_sliced(place):
                 held = ast.Name(name, ast.Load())
                 value = args[0] if args else ast.Constant(0)
                 put = ast.Assign([ast.Subscript(held, deepcopy(place), ast.Store())], value)
@@ -458,7 +464,7 @@ class _Choices(ast.NodeTransformer):
             case ast.If(
                 body=[ast.Return(value=ast.expr() as value)],
                 orelse=[ast.Return(value=ast.expr() as other)],
-            ) if _asks(node.test) and _is_side(value) and _is_side(other):
+            ) if asks(node.test) and is_side(value) and is_side(other):
                 return ast.copy_location(
                     ast.Return(self._call(node, node.test, value, other)), node
                 )
@@ -469,7 +475,7 @@ class _Choices(ast.NodeTransformer):
                     )
                 ],
                 orelse=[],
-            ) if _asks(node.test) and _is_pure(place) and _is_pure(value):
+            ) if asks(node.test) and is_pure(place) and is_pure(value):
                 held = ast.Name(name, ast.Load())
                 call = self._call(node, node.test, held, place, value, name=PUT)
                 return ast.copy_location(ast.Expr(call), node)
@@ -483,7 +489,7 @@ class _Choices(ast.NodeTransformer):
             both = ast.copy_location(ast.If(numbers, [chosen], [node]), node)
             return node if chosen is told[0] else both
         yes, no = (_assigned(body, before, self.passing) for body in (node.body, node.orelse))
-        if not _asks(node.test) or yes is None or no is None:
+        if not asks(node.test) or yes is None or no is None:
             return node
         names = sorted((yes.keys() | no.keys()) - self.passing)
         if not names or not (yes.keys() ^ no.keys()) & {*names} <= before:
@@ -528,7 +534,7 @@ def _assigned(
     for statement in body:
         if isinstance(statement, ast.Pass):
             continue
-        if isinstance(statement, ast.If) and _is_quiet(statement.test):
+        if isinstance(statement, ast.If) and is_quiet(statement.test):
             here = before | found.keys()
             bodies = statement.body, statement.orelse
             yes, no = (_assigned(inner, here, passing) for inner in bodies)
@@ -542,7 +548,7 @@ def _assigned(
             }
             found |= {name: _Put(found).visit(deepcopy(value)) for name, value in values.items()}
             continue
-        if not isinstance(statement, ast.Assign) or not _is_side(statement.value):
+        if not isinstance(statement, ast.Assign) or not is_side(statement.value):
             return None
         (target, *more) = statement.targets
         if more or not isinstance(target, ast.Name) or target.id in found:
@@ -598,102 +604,9 @@ def _truths(tree: ast.FunctionDef, nodes: list[ast.AST], keys: frozenset[str]) -
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             value = node.value
             plain = isinstance(value, ast.Constant) and isinstance(value.value, bool)
-            if len(node.targets) == 1 and (plain or _is_truth(value)):
+            if len(node.targets) == 1 and (plain or is_truth(value)):
                 found.add(node.targets[0].id)
                 told.add(id(node.targets[0]))
     other |= {n.id for n in nodes if isinstance(n, ast.Name) and id(n) not in told}
     other |= {name for n in nodes if isinstance(n, (ast.Global, ast.Nonlocal)) for name in n.names}
     return frozenset(found - other)
-
-
-def _is_truth(node: ast.expr) -> bool:
-    if isinstance(node, ast.BoolOp):
-        return all(map(_is_truth, node.values)) and _asks(node)
-    if isinstance(node, ast.UnaryOp):
-        return isinstance(node.op, ast.Not) and _asks(node.operand)
-    return isinstance(node, ast.Compare) and _asks(node)
-
-
-def _is_side(node: ast.expr) -> bool:
-    """Whether it is arithmetic, or an operation on a tensor that may leave the tensor as it is."""
-    match node:
-        case ast.Call(func=ast.Attribute(value=inner, attr=name), args=args, keywords=named):
-            if name not in _idle():
-                return _is_pure(node)
-            pure = [*args[1:], *(k.value for k in named if k.arg is not None)]
-            tensors = [inner, *args[:1]]
-            if any(k.arg is None for k in named) or not all(map(_is_argument, pure)):
-                return False
-            return all(map(_is_side, tensors))
-        case ast.Call(func=ast.Name(id=name), args=[first, *rest], keywords=named):
-            if name not in _idle():
-                return _is_pure(node)
-            pure = [*rest, *(k.value for k in named)]
-            return all(k.arg for k in named) and _is_side(first) and all(map(_is_argument, pure))
-        case ast.Subscript(value=inner, slice=index):
-            return _is_pure(node) or (_is_side(inner) and _is_argument(index))
-    return _is_pure(node)
-
-
-def _is_argument(node: ast.expr) -> bool:
-    """Whether it is arithmetic, a word, or an index of slices."""
-    match node:
-        case ast.Constant(value=value):
-            return isinstance(value, str) or value is Ellipsis or _is_pure(node)
-        case ast.Slice(lower=low, upper=high, step=step):
-            return all(part is None or _is_pure(part) for part in (low, high, step))
-        case ast.Tuple(elts=parts) | ast.List(elts=parts):
-            return all(map(_is_argument, parts))
-    return _is_pure(node)
-
-
-def _is_sliced(place: ast.expr) -> bool:
-    """Whether an index is of slices and numbers: what it picks is a view."""
-    items = place.elts if isinstance(place, ast.Tuple) else [place]
-    plain = all(isinstance(item, (ast.Slice, ast.Constant)) for item in items)
-    return plain and any(isinstance(item, ast.Slice) for item in items) and _is_argument(place)
-
-
-def _asks(test: ast.expr) -> bool:
-    """Whether it is made of comparisons, and of numbers of which is asked whether they are 0."""
-    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        return _asks(test.operand)
-    if isinstance(test, ast.BoolOp):
-        return all(map(_asks, test.values))
-    if isinstance(test, ast.Compare):
-        one = len(test.ops) == 1 and isinstance(test.ops[0], _COMPARED)
-        return one and _is_pure(test.left) and _is_pure(test.comparators[0])
-    return isinstance(test, (ast.Name, ast.BinOp, ast.Subscript)) and _is_pure(test)
-
-
-def _compares(node: ast.expr) -> bool:
-    return isinstance(node, ast.Compare) and _asks(node)
-
-
-def _is_quiet(node: ast.expr) -> bool:
-    """Whether to compute it changes nothing."""
-    if isinstance(node, ast.Compare):
-        return all(map(_is_quiet, (node.left, *node.comparators)))
-    return _is_pure(node) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
-
-
-def _is_pure(node: ast.expr) -> bool:
-    """Whether it is arithmetic of names and numbers: to compute it changes nothing."""
-    match node:
-        case ast.Constant(value=value):
-            return type(value) in (int, float, bool, type(None))
-        case ast.Name():
-            return True
-        case ast.Attribute(value=inner) | ast.UnaryOp(operand=inner):
-            return _is_pure(inner)
-        case ast.BinOp(left=left, right=right):
-            return _is_pure(left) and _is_pure(right)
-        case ast.Subscript(value=inner, slice=ast.Constant(value=str())):
-            return _is_pure(inner)
-        case ast.Subscript(value=inner, slice=index):
-            return _is_pure(inner) and _is_pure(index)
-        case ast.Tuple(elts=parts):
-            return all(map(_is_pure, parts))
-        case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in _CALLS:
-            return name == SELECT or all(map(_is_pure, args))
-    return False
