@@ -485,7 +485,7 @@ def _opposite(
     the bounds are not contrary: there other cases have the members at which x is 7.
     """
     for one in cases:
-        for bound in filter(lambda b: b.above, one):
+        for bound in sorted(filter(lambda b: b.above, one), key=str):
             both = one - {bound}
             for between in (bound.limit, bound.limit - 1):
                 breathe()
