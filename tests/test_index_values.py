@@ -372,3 +372,18 @@ def test_a_slice_between_places_that_a_tensor_holds_depends_on_values() -> None:
 
     with pytest.raises(symcnn.DataDependent, match="how long it is depends on the values"):
         symcnn.from_torch(Glimpse(), "N 3 L", "N")
+
+
+def test_the_line_of_an_index_whose_numbers_are_not_followed_is_said() -> None:
+    """Torch checks them when it runs, as it does those that an input decides."""
+
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        rows = torch.arange(x.shape[2])
+        x = x[:, :, rows]
+        return x[:, :, torch.where(rows > 3, 3, 0)]
+
+    checks = symcnn.from_torch(Forward(forward), "N 3 H W").checks
+    assert [line.rpartition(":")[0] for line in checks] == [__file__]
+    assert (
+        symcnn.from_torch(Forward(lambda x: x[:, :, x[0, 0, 0].argsort()]), "2 3 9 9").checks == ()
+    )

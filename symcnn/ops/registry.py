@@ -18,7 +18,13 @@ from symcnn.algebra.size import Int, Size, lower
 from symcnn.errors import ShapeMismatch
 from symcnn.sets.condition import AnyOf, Condition, Place, Requirement
 from symcnn.trace.graph import Constant, Parameter, Result, SymbolicTensor
-from symcnn.trace.tape import ELEMENTS, decided, may_be_empty, may_be_negative
+from symcnn.trace.tape import (
+    ELEMENTS,
+    decided,
+    leave_to_torch,
+    may_be_empty,
+    may_be_negative,
+)
 
 Rule = Callable[..., Result]
 
@@ -237,6 +243,8 @@ def require_places(
     lookup: whether torch raises IndexError where one is none, as most operations do.
     """
     why = f"{op}: an index must lie within the axis".removeprefix(": ")
+    if not index.extremes and index.dtype != "bool":
+        leave_to_torch(index)
     told = [i for i in index.extremes if i != apart_from]
     ends = [gap for i in told for gap in (i - least, size - 1 - i)]
     if not index.extremes and may_be_empty(size):

@@ -662,6 +662,12 @@ def ancestors(outputs: Iterable[SymbolicTensor]) -> list[Node]:
     return list(order)
 
 
+def is_read(value: SymbolicTensor) -> bool:
+    """Whether it is made of an input or a weight, and not of sizes and constants alone."""
+    sources = [value, *(t for node in ancestors([value]) for t in node.sources)]
+    return any(t.node is None and not isinstance(t, Constant) for t in sources)
+
+
 def name_nodes(nodes: Iterable[Node]) -> None:
     """Name each node by its module path (``layer1.0.conv1``), or path and op where a module does
     more than one thing (``layer1.0.add``); ``:1``, ``:2`` tell repetitions apart.

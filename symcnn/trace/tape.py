@@ -29,7 +29,7 @@ from symcnn.sets.condition import (
 )
 from symcnn.trace.assume import Assumptions
 from symcnn.trace.call import Call
-from symcnn.trace.graph import Node, Result, Scope, SymbolicTensor
+from symcnn.trace.graph import Node, Result, Scope, SymbolicTensor, is_read
 from symcnn.trace.where import Where, catching, here
 
 
@@ -324,6 +324,19 @@ def compute(*sizes: Int) -> None:
     """Python computes sizes: in a run that a trace follows, so many only."""
     if (tape := _tape.get()) is not None:
         tape.compute(*sizes)
+
+
+def leave_to_torch(numbers: SymbolicTensor) -> None:
+    """Numbers made of sizes alone that are not followed: that they are right, torch checks when it
+    runs, and the trace says at which line.
+    """
+    tape = _tape.get()
+    if tape is None or is_read(numbers):
+        return
+    at = here(tape.base)
+    place = f"{at.path}:{at.line}" if at else ""
+    if place and place not in tape.checks:
+        tape.checks.append(place)
 
 
 def plain_number(size: Int) -> Int:

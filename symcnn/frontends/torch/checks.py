@@ -16,7 +16,7 @@ from functools import lru_cache
 from types import CodeType
 
 from symcnn.frontends.torch.where import caller
-from symcnn.trace.graph import Constant, SymbolicTensor, ancestors
+from symcnn.trace.graph import SymbolicTensor, is_read
 from symcnn.trace.tape import Tape
 from symcnn.trace.where import catching
 
@@ -32,7 +32,7 @@ def truth_to_go_on(value: SymbolicTensor, tape: Tape) -> bool | None:
     if any(size != 1 for size in value.dims):
         return None
     truth = _truth(code, frame.f_lasti)
-    if truth is None or not _is_read(value):
+    if truth is None or not is_read(value):
         return None
     for raised in _RAISED:
         if catching(tape.base, raised):
@@ -41,12 +41,6 @@ def truth_to_go_on(value: SymbolicTensor, tape: Tape) -> bool | None:
     if place not in tape.checks:
         tape.checks.append(place)
     return truth
-
-
-def _is_read(value: SymbolicTensor) -> bool:
-    """Whether it is made of an input or a weight."""
-    sources = (t for node in ancestors([value]) for t in node.sources)
-    return any(t.node is None and not isinstance(t, Constant) for t in sources)
 
 
 @lru_cache(maxsize=1024)
