@@ -1273,3 +1273,19 @@ def test_a_cast_to_the_dtype_that_a_tensor_has_is_the_tensor() -> None:
     network = net(forward, "N 3 H W")
     assert str(network.output_shape) == "(N, 3, H, W)"
     assert network.flops == 0
+
+
+def test_a_short_time_transform_says_whether_it_is_complex() -> None:
+    """Torch requires the word for real signals; of complex ones it gives complex numbers."""
+
+    def real(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        return torch.stft(x, 8, 4)
+
+    def complex_(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        return torch.stft(x.to(torch.complex64), 8, 4)
+
+    with pytest.raises(symcnn.ShapeMismatch, match="torch requires return_complex"):
+        net(real, "N L")
+    network = net(complex_, "N L")
+    assert our_shape(network, N=2, L=20) == torch_shape(complex_, (2, 20))
+    assert network.output_tensors[0].dtype == "complex64"

@@ -367,7 +367,7 @@ def first(node: Node, default: str) -> str:
 
 def parts_or_not(node: Node, default: str) -> str:
     """``stft``: complex numbers, unless their parts are asked for."""
-    whole = node.arguments.get("return_complex", True)
+    whole = node.arguments.get("return_complex") is not False
     return to_complex(node, default) if whole else to_real(node, default)
 
 

@@ -173,10 +173,18 @@ def stft(
     need = frames.requires(length)
     if need is not None:
         requires.append(Condition(need[0], ">=", need[1], "stft: the signal must hold a window"))
-    if input.dtype.startswith("complex") and onesided:
+    known = [t.dtype for t in (input, window) if t is not None]
+    is_complex = any(dtype.startswith("complex") for dtype in known)
+    if is_complex and onesided:
         raise ShapeMismatch("stft of complex numbers has all frequencies", cure="onesided=False")
     if onesided is None:
-        onesided = not input.dtype.startswith("complex")
+        onesided = not is_complex
+    if return_complex is None:
+        if not is_complex:
+            raise ShapeMismatch(
+                "stft of real numbers: torch requires return_complex", cure="return_complex=True"
+            )
+        return_complex = True
     count = n_fft // 2 + 1 if onesided else n_fft
     dims = (*input.dims[:-1], count, frames.size(length), *(() if return_complex else (2,)))
     axes = (*leading_axes(input.ndim - 1), (None, Whole(count)), (input.ndim - 1, frames))
