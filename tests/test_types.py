@@ -207,6 +207,7 @@ SUBCLASSES = {
     "as_subclass": lambda x: x.as_subclass(Sub) * 2,
     "its constructor": lambda x: Sub(x) * 2,
     "torch.Tensor": lambda x: torch.Tensor(x)[:, :2],
+    "torch.Tensor, multiplied": lambda x: x * torch.Tensor(x),
     "its methods": lambda x: Sub(x).doubled(),
     "its shape": lambda x: x[:, : Sub(x).shape[1] - 1, : Sub(x).dim()],
     "its class": lambda x: x if type(Sub(x) * 2) is Sub else x[:, :1],

@@ -230,8 +230,8 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
             packet: Any = getattr(func, "overloadpacket", None)  # of an operation of a library
             if packet in TARGETS:
                 return self.apply(TARGETS[packet], packet.__name__, args, kwargs)
-            if called.startswith("sym_") or func is _ALIAS:  # they ask the sizes, and nobody
-                with torch._C.DisableTorchFunction():
+            if called.startswith("sym_") or func is torch.ops.aten.alias.default:
+                with torch._C.DisableTorchFunction():  # they ask the sizes, and nobody
                     return func(*args, **kwargs)
             if called == "_assert_async":  # of values; shapes do not depend on it
                 return None
@@ -373,7 +373,10 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
             if plain not in OPS:
                 raise self.unsupported(name)
             name, inplace = plain, True
-        return self._run(name, args, kwargs, inplace=inplace)
+        try:
+            return self._run(name, args, kwargs, inplace=inplace)
+        except AliasFound:  # such tensors are looked for from now on
+            return self._run(name, args, kwargs, inplace=inplace)
 
     def _run(self, name: str, args: Any, kwargs: Any, *, inplace: bool = False) -> Any:
         """Run the rule called `name`."""
@@ -691,8 +694,6 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
 _LATE = frozenset({Array, Repeated})
 
 _TORCHS = (TypeError, ValueError, IndexError, RuntimeError, NotImplementedError)
-
-_ALIAS = torch.ops.aten.alias.default
 
 #: The hooks that take what autograd saves, if there are any; torch 2.7 does not tell.
 _hooks = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", bool)
