@@ -54,6 +54,12 @@ def judged(names: Any, conditions: Any, most: Any) -> Any:
     ("names", "conditions", "most", "words"),
     [
         ("HW", [Condition(64, ">=", (h // 4) * (w // 4))], 40, "(H//4)*(W//4) <= 64"),
+        (
+            "HW",
+            [Condition(h * w // 2, ">=", h * (w // 2) + 1)],
+            20,
+            "H >= 2 and W % 2 == 1 and W >= 1",
+        ),
         ("HW", [Condition(14 * (h // 4) * (w // 3), ">=", 9)], 9, "H >= 4 and W >= 3"),
         ("H", [Condition(226, ">=", (h - maximum(h // 9, 1)) ** 2)], 29, "1 <= H <= 16"),
         ("H", [Condition((h - h // 9) * (h - h // 7), "==", 14 * 15)], 29, "H == 16"),
@@ -378,6 +384,15 @@ def test_what_is_left_of_a_size_among_others_is_said_as_a_remainder(
 ) -> None:
     found = judged("HW", [Condition(h + w, ">=", 32), condition], 36)
     assert str(found) == f"H >= 1 and W >= 1 and {words} and H + W >= 32"
+
+
+@pytest.mark.parametrize("shift", range(3))
+def test_floors_of_products_are_decided_by_residues(shift: int) -> None:
+    """Self-attention that pools its keys (SAGAN, BigGAN) views H//2 * W//2 places as H*W//4."""
+    a, b = h + shift, w + 1
+    judged("HW", [Condition((a // 2) * (b // 2), "==", a * b // 4)], 24)
+    judged("HW", [Condition((a // 4) * (b // 4), "==", (a // 2) * (b // 2) // 4)], 24)
+    judged("HW", [Condition((a // 2) * (b // 3), ">=", a * b // 6)], 24)
 
 
 def test_equal_networks_print_equally_in_every_process() -> None:

@@ -66,6 +66,7 @@ from symcnn.sets.isl import (
 from symcnn.sets.products import Cases, cases, is_linear, undecidable
 from symcnn.sets.region import Region
 from symcnn.sets.remainders import collapsed
+from symcnn.sets.residues import by_residues
 from symcnn.sets.runs import Run, runs_of
 
 if TYPE_CHECKING:
@@ -568,6 +569,8 @@ def meeting(requirement: Requirement, known: Sizes) -> Region:
         runs, denied = one
         return known.region.subtract(_met(runs, known)) if denied else _met(runs, known)
     found_cases = cases(requirement, known)
+    if found_cases is None:
+        found_cases = by_residues(requirement)
     return _by_values(requirement, known) if found_cases is None else _met(found_cases, known)
 
 
