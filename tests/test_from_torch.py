@@ -807,6 +807,23 @@ def test_a_size_that_comes_out_is_a_formula_as_those_in_a_shape() -> None:
     assert sympy.sympify(rows).subs(H, 9) == 2
 
 
+def test_objects_that_know_each_other_are_opened_once() -> None:
+    class Level:
+        map: torch.Tensor
+        other: Any
+
+    def forward(module: Any, x: torch.Tensor) -> Level:
+        parent, child = Level(), Level()
+        parent.map, parent.other = x, child
+        child.map, child.other = x[:, :1], parent
+        return parent
+
+    module = Forward(forward)
+    net = symcnn.from_torch(module, "N 3 H W")
+    assert str(net.outputs) == "{'map': (N, 3, H, W), 'other': {'map': (N, 1, H, W)}}"
+    assert net.validate(module, device="meta", samples=2)
+
+
 def test_outputs_in_the_fields_of_a_dataclass_are_outputs() -> None:
     def forward(module: Any, x: torch.Tensor) -> Detections:
         small = module.conv(x)

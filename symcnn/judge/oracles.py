@@ -18,7 +18,7 @@ from symcnn.sets.condition import KeepsBatch, Place, Requirement
 from symcnn.sets.inputset import InputSet
 from symcnn.sets.member import as_tuple, by_name
 from symcnn.trace.graph import Shape, fields_of
-from symcnn.trace.objects import attributes_of
+from symcnn.trace.objects import opened
 from symcnn.trace.trace import Trace
 
 if TYPE_CHECKING:
@@ -296,14 +296,14 @@ def _in_written_order() -> AbstractContextManager[None]:
 
 def tensors_of(value: object) -> Iterator[torch.Tensor]:
     """The torch tensors in nested values."""
-    for leaf in _leaves(value):
+    for leaf in _leaves(opened(value, _is_tensor)):
         if _is_tensor(leaf):
             yield leaf
 
 
 def shapes_in(value: object) -> Iterator[tuple[int, ...]]:
     """The shapes of all tensors in nested values, of torch's or of ours, in order."""
-    for leaf in _leaves(value):
+    for leaf in _leaves(opened(value, _is_tensor)):
         if isinstance(leaf, Shape) or (hasattr(leaf, "shape") and hasattr(leaf, "dim")):
             yield tuple(leaf if isinstance(leaf, Shape) else leaf.shape)
 
@@ -313,7 +313,7 @@ def _leaves(value: object) -> Iterator[Any]:
     if isinstance(value, (Mapping, tuple, list)) and not isinstance(value, Shape):
         for inner in value.values() if isinstance(value, Mapping) else value:
             yield from _leaves(inner)
-    elif parts := fields_of(value) or attributes_of(value, _is_tensor):
+    elif (parts := fields_of(value)) is not None:
         yield from _leaves(parts)
     else:
         yield value

@@ -15,23 +15,6 @@ from symcnn.trace.graph import Shape, fields_of, with_fields
 IsTensor = Callable[[object], bool]
 
 
-def attributes_of(value: object, is_tensor: IsTensor) -> Mapping[str, object]:
-    """The attributes of an object that hold tensors; none of what is itself one, or a container."""
-    return _attributes(value, is_tensor, ())
-
-
-def _attributes(
-    value: object, is_tensor: IsTensor, above: tuple[object, ...]
-) -> Mapping[str, object]:
-    held = getattr(value, "__dict__", None)
-    if not held or callable(value) or is_tensor(value) or _parts(value) is not None:
-        return {}
-    if any(value is other for other in above):
-        return {}
-    found = {k: v for k, v in held.items() if _holds(v, is_tensor, (*above, value))}
-    return {k: v for k, v in found.items() if not k.startswith("_")} or found
-
-
 def _parts(value: object) -> Mapping[Any, object] | None:
     """What a container holds; None of what is none."""
     if isinstance(value, Mapping):
@@ -41,21 +24,38 @@ def _parts(value: object) -> Mapping[Any, object] | None:
     return fields_of(value)
 
 
-def _holds(value: object, is_tensor: IsTensor, above: tuple[object, ...]) -> bool:
+def _attributes(value: object, is_tensor: IsTensor) -> Mapping[str, object]:
+    """All attributes of an object that is no tensor, no container, and not called."""
+    held: Mapping[str, object] = getattr(value, "__dict__", {})
+    plain = not callable(value) and not is_tensor(value) and _parts(value) is None
+    return held if plain else {}
+
+
+def _holds(value: object, is_tensor: IsTensor, seen: dict[int, object]) -> bool:
+    """Whether a way leads from a value to a tensor, not through what was `seen`."""
     if is_tensor(value):
         return True
+    if id(value) in seen:
+        return False
+    seen[id(value)] = value  # kept, so that its id is its own
     parts = _parts(value)
-    inner = _attributes(value, is_tensor, above) if parts is None else parts
-    return any(_holds(v, is_tensor, above) for v in inner.values())
+    inner = _attributes(value, is_tensor) if parts is None else parts
+    return any(_holds(v, is_tensor, seen) for v in inner.values())
 
 
-def opened(value: object, is_tensor: IsTensor) -> object:
-    """Nested values with a dict of its attributes in place of every object that holds tensors."""
+def opened(value: object, is_tensor: IsTensor, above: tuple[object, ...] = ()) -> object:
+    """Nested values with a dict of its attributes in place of every object that holds tensors.
+
+    above: the objects in which it stands; an attribute that leads back to one is left out.
+    """
     parts = None if is_tensor(value) else _parts(value)
     if parts is None:
-        held = attributes_of(value, is_tensor)
-        return {k: opened(v, is_tensor) for k, v in held.items()} if held else value
-    new = {k: opened(v, is_tensor) for k, v in parts.items()}
+        above = (*above, value)
+        every = _attributes(value, is_tensor)
+        held = {k: v for k, v in every.items() if _holds(v, is_tensor, {id(o): o for o in above})}
+        held = {k: v for k, v in held.items() if not k.startswith("_")} or held
+        return {k: opened(v, is_tensor, above) for k, v in held.items()} if held else value
+    new = {k: opened(v, is_tensor, above) for k, v in parts.items()}
     kind: Any = type(value)
     if isinstance(value, Mapping) and not issubclass(kind, dict):
         return new
