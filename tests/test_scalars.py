@@ -290,6 +290,7 @@ def test_a_list_repeated_as_often_as_a_size_is_joined_at_every_size(name: str) -
         lambda self, x: torch.cat([x] + [x] * x.shape[-1]),
         lambda self, x: torch.cat([x] * x.shape[-1] + [x]),
         lambda self, x: torch.cat([x, x] * x.shape[-1]),
+        lambda self, x: torch.cat([x] + [] * x.shape[-1]),
         lambda self, x: torch.zeros(size=[2] * (x.shape[-1] // 4000)),
         lambda self, x: x[[0] * x.shape[-1]],
         lambda self, x: sum(y for y in [x] * x.shape[-1]),

@@ -243,14 +243,14 @@ def _always_divides(den: int, num: Size) -> bool:
 
     A polynomial of degree d is whole everywhere if it is whole at d + 1 places in a row (Polya).
     """
+    nonlinear = any(len(mono) > 1 or mono[0][1] > 1 for mono in num.terms if mono)
+    if not nonlinear or not _integer_valued(num):
+        return False
     degrees: dict[Any, int] = {}
     for mono in num.terms:
         for atom, power in mono:
             degrees[atom] = max(power, degrees.get(atom, 0))
-    nonlinear = any(len(mono) > 1 or mono[0][1] > 1 for mono in num.terms if mono)
-    if not nonlinear or math.prod(d + 1 for d in degrees.values()) > _PLACES:
-        return False
-    if not _integer_valued(num):
+    if math.prod(d + 1 for d in degrees.values()) > _PLACES:
         return False
     for place in product(*(range(d + 1) for d in degrees.values())):
         at = dict(zip(degrees, place, strict=True))

@@ -241,8 +241,7 @@ def _nesting(data: object) -> tuple[Int, ...]:
 def _triangle(rows: Int) -> Int:
     """1 + 2 + ... + rows; 0 of none."""
     count = maximum(rows, 0)
-    twice = count * (count + 1)
-    return twice // 2 if isinstance(twice, int) else twice * Fraction(1, 2)
+    return count * (count + 1) // 2
 
 
 def _lower(row: Int, col: Int, offset: Int) -> Int:

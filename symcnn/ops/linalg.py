@@ -272,7 +272,6 @@ def vecdot(x: SymbolicTensor, y: SymbolicTensor, *, dim: int = -1, **kwargs: obj
     """Inner products along an axis."""
     both = broadcast(x, y)
     axis = normal_dim(dim, len(both.shapes[0]), "vecdot")
-
     (dims,), axes = both.shapes, both.axes or ()
     others = tuple((t, at and (*at[:axis], *at[axis + 1 :])) for t, at in both.others)
     rest = (*axes[:axis], *axes[axis + 1 :])

@@ -598,15 +598,16 @@ rounded_up, rounded_down = (
     replace(exact(f), ends=_always, rises=upwards) for f in (math.ceil, math.floor)
 )
 
+#: A power; that of 2; a float that grows.
+power = Value(_power, rises=of_no_negatives)
+power_of_2 = Value(lambda args, kwargs: _power([2, *args], kwargs))
+grown = Value(grows=True)
+
 #: A number within bounds.
 clamped = Value(_clamped, ends=_always, rises=upwards)
 
 #: A row of numbers, in any order; spread between two; rows along axes of their own.
 row, shuffled, spread = Value(makes=_row), Value(makes=_shuffled), Value(makes=_spread)
-#: Of numbers; the power of 2; a float that grows.
-power = Value(_power, rises=of_no_negatives)
-power_of_2 = Value(lambda args, kwargs: _power([2, *args], kwargs))
-grown = Value(grows=True)
 grid, unbound = Value(parts=_grid), Value(parts=_unbound)
 
 #: In their order, and the places where they were; each of one beside each of another.

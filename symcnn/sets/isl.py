@@ -66,7 +66,6 @@ class Purse:
     def __init__(self, what: str) -> None:
         self.what, self.whole = what, SHARED * _most.get()
         self.left = self.whole
-
         self._paid: set[Price] = set()
 
     def require(self) -> None:
@@ -251,7 +250,7 @@ def priced(maxsize: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """
 
     def remember(ask: Callable[P, R]) -> Callable[P, R]:
-        def priced(*args: P.args, **kwargs: P.kwargs) -> tuple[R, Price]:
+        def charged(*args: P.args, **kwargs: P.kwargs) -> tuple[R, Price]:
             token = _price.set(price := Price())
             try:
                 answer = ask(*args, **kwargs)
@@ -261,7 +260,7 @@ def priced(maxsize: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
                 purse.pay(price, taken=True)
             return answer, price
 
-        found = cast("Callable[P, tuple[R, Price]]", lru_cache(maxsize)(priced))
+        found = cast("Callable[P, tuple[R, Price]]", lru_cache(maxsize)(charged))
 
         @wraps(ask)
         def answer(*args: P.args, **kwargs: P.kwargs) -> R:

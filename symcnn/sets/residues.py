@@ -17,6 +17,7 @@ from symcnn.algebra.divisors import divisors
 from symcnn.algebra.size import Int, Size, floordiv, mod
 from symcnn.algebra.substitute import replaced
 from symcnn.sets.condition import Condition
+from symcnn.sets.downset import Bound
 from symcnn.sets.products import Cases, is_linear
 
 #: So many choices of residues are written out.
@@ -43,12 +44,12 @@ def by_residues(condition: Condition) -> Cases | None:
     for by in divisors(whole)[1:] if whole else ():
         if by ** len(symbols) > _MANY:
             break
-        if (found := _cases(gap, condition.relation, symbols, by)) is not None:
+        if (found := _cases(condition, gap, symbols, by)) is not None:
             return found
     return None
 
 
-def _cases(gap: Size, relation: str, symbols: Sequence[sz.Symbol], by: int) -> Cases | None:
+def _cases(condition: Condition, gap: Size, symbols: Sequence[sz.Symbol], by: int) -> Cases | None:
     """A case for each choice of residues of the symbols; None where one is not linear."""
     found: Cases = []
     for residues in product(range(by), repeat=len(symbols)):
@@ -57,17 +58,17 @@ def _cases(gap: Size, relation: str, symbols: Sequence[sz.Symbol], by: int) -> C
             left = replaced(left, symbol, symbol.size() * by + residue)
         if not is_linear(left):
             return None
-        if isinstance(left, int) and not (left >= 0 if relation == ">=" else left == 0):
+        if isinstance(left, int) and not (left >= 0 if condition.relation == ">=" else left == 0):
             continue
-        case = [
+        case: list[Condition | Bound] = [
             Condition(mod(symbol.size(), by), "==", residue)
             for symbol, residue in zip(symbols, residues, strict=True)
         ]
         if isinstance(left, Size):
             for symbol in symbols:
                 left = replaced(left, symbol, floordiv(symbol.size(), by))
-            case.append(Condition(left, "==" if relation == "==" else ">=", 0))
-        found.append([*case])
+            case.append(Condition(left, condition.relation, 0))
+        found.append(case)
     return found
 
 

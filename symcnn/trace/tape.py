@@ -137,6 +137,11 @@ class Tape:
         if any(longest(size) > most for size in sizes):
             raise Endless(f"computes numbers of more than {most:,} bits")
 
+    def check(self, place: str) -> None:
+        """At a line, ``file:number``, something is raised for some values."""
+        if place and place not in self.checks:
+            self.checks.append(place)
+
     @property
     def assumed(self) -> Assumptions:
         """What all nodes and guards so far require."""
@@ -334,9 +339,7 @@ def leave_to_torch(numbers: SymbolicTensor) -> None:
     if tape is None or is_read(numbers):
         return
     at = here(tape.base)
-    place = f"{at.path}:{at.line}" if at else ""
-    if place and place not in tape.checks:
-        tape.checks.append(place)
+    tape.check(f"{at.path}:{at.line}" if at else "")
 
 
 def plain_number(size: Int) -> Int:

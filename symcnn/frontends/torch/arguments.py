@@ -56,7 +56,7 @@ def with_dtypes(
     args: tuple[object, ...], kwargs: Mapping[str, object]
 ) -> tuple[tuple[object, ...], Mapping[str, object]]:
     """The arguments, with dtypes for python's types of numbers: ``x.to(int)``."""
-    if type not in {*map(type, args), *map(type, kwargs.values())}:
+    if type not in map(type, args) and type not in map(type, kwargs.values()):
         return args, kwargs
 
     def dtype_of(value: object) -> object:

@@ -37,9 +37,7 @@ def truth_to_go_on(value: SymbolicTensor, tape: Tape) -> bool | None:
     for raised in _RAISED:
         if catching(tape.base, raised):
             return None
-    place = caller()
-    if place not in tape.checks:
-        tape.checks.append(place)
+    tape.check(caller())
     return truth
 
 

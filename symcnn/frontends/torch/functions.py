@@ -86,7 +86,7 @@ def _of_numpy(name: str, function: Callable[[Any], Any]) -> Callable[..., Any]:
     return call
 
 
-#: Roundings of numpy, which gives floats; of sizes it gives what `math` gives.
+#: Roundings of numpy, which gives floats: of sizes what `math` gives; and what makes its arrays.
 _NUMPY = Functions(
     **{name: _of_numpy(name, getattr(math, name)) for name in ("ceil", "floor", "trunc")},
     rint=_of_numpy("rint", round),

@@ -29,9 +29,11 @@ class Repeated(list[Any]):
         return self
 
     def _sole(self) -> tuple[Any, Any]:
-        """The only item and how often it stands there; None for as often as that is counted."""
+        """The only item and how often it stands there; None where there are others, or none, or as
+        often as that is counted.
+        """
         items = [*list.__iter__(self)]
-        return items[0], self._times if len(items) == 1 else None
+        return (items[0], self._times) if len(items) == 1 else (None, None)
 
     def __radd__(self, other: list[object]) -> list[object]:
         return [*other, *self]

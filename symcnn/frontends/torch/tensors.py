@@ -86,6 +86,19 @@ class Masked(SymbolicTensor):
         raise self.refuse()
 
 
+def _shared(name: str) -> property:
+    """The real or imaginary parts, which share memory: torch tells nobody of ``x.real = y``."""
+
+    def look(self: TracedTensor) -> torch.Tensor:
+        parts: torch.Tensor = self._tracer.method(name, self)
+        return parts
+
+    def fill(self: TracedTensor, values: torch.Tensor) -> None:
+        look(self).copy_(values)
+
+    return property(look, fill)
+
+
 class TracedTensor(torch.Tensor):
     """A symbolic tensor inside a torch forward: a tensor to torch, but without values.
 
@@ -243,25 +256,7 @@ class TracedTensor(torch.Tensor):
         """The tensor itself: it has no values."""
         return self
 
-    @property
-    def real(self) -> torch.Tensor:
-        """Real parts, which share its memory; torch tells nobody of ``x.real = y``."""
-        made: torch.Tensor = self._tracer.method("real", self)
-        return made
-
-    @real.setter
-    def real(self, values: torch.Tensor) -> None:
-        self.real.copy_(values)
-
-    @property
-    def imag(self) -> torch.Tensor:
-        """Imaginary parts, likewise."""
-        made: torch.Tensor = self._tracer.method("imag", self)
-        return made
-
-    @imag.setter
-    def imag(self, values: torch.Tensor) -> None:
-        self.imag.copy_(values)
+    real, imag = (_shared(name) for name in ("real", "imag"))
 
     @property
     def T(self) -> torch.Tensor:  # noqa: N802

@@ -689,10 +689,10 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         return tree_map(lambda v: self.unwrap(v) if is_tensor(v) else formula_of(v), value)
 
 
-#: What torch's functions raise.
 #: What is no tensor yet.
 _LATE = frozenset({Array, Repeated})
 
+#: What torch's functions raise.
 _TORCHS = (TypeError, ValueError, IndexError, RuntimeError, NotImplementedError)
 
 #: The hooks that take what autograd saves, if there are any; torch 2.7 does not tell.
