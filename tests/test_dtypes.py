@@ -273,6 +273,25 @@ def test_an_input_that_is_an_index_is_whole() -> None:
     assert [t.dtype for t in net.input_tensors] == ["int64", "float32"]
 
 
+def test_an_input_computes_in_the_dtype_of_most_parameters_whichever_comes_first() -> None:
+    class Bands(nn.Module):
+        """A filter bank of double frequencies; the layers after it are single."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.frequencies = nn.Parameter(torch.linspace(0, 1, 8, dtype=torch.float64))
+            self.conv, self.norm = nn.Conv1d(8, 4, 3), nn.BatchNorm1d(4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            filters = torch.zeros(8, 1, 5)
+            for i in range(8):
+                filters[i, 0] = self.frequencies[i] * torch.arange(5)
+            return self.norm(self.conv(F.conv1d(x, filters)))
+
+    assert Bands()(torch.zeros(2, 1, 50)).shape == (2, 4, 44)
+    assert symcnn.from_torch(Bands(), "N 1 L").shape_at(N=2, L=50) == (2, 4, 44)
+
+
 def test_an_index_of_floats_is_refused() -> None:
     class Model(nn.Module):
         def __init__(self) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import signature
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -184,17 +185,6 @@ def hold_sizes(values: Iterable[object]) -> bool:
     return any(hold_sizes(v) if isinstance(v, (tuple, list)) else type(v) in SIZES for v in values)
 
 
-def float_dtype(module: torch.nn.Module) -> str:
-    """The dtype that a module computes in: that of its first parameter."""
-    dtype = torch.get_default_dtype()
-    for p in (p for m in module.modules() for p in m._parameters.values() if p is not None):
-        if p.dtype.is_floating_point:
-            dtype = p.dtype
-        if not torch.nn.parameter.is_lazy(p):
-            break
-    return NAMES[dtype]
-
-
 def modules_in(module: torch.nn.Module) -> list[tuple[str, torch.nn.Module]]:
     """The modules by their paths, as `torch.nn.Module.named_modules` has them."""
     found: dict[torch.nn.Module, str] = {}
@@ -222,3 +212,24 @@ def named_in(
                 if value is not None and (key := id(value)) not in found:
                     found[key] = start + name, value
     return [*found.values()]
+
+
+class Parts(NamedTuple):
+    """What a module holds, by full names."""
+
+    modules: Sequence[tuple[str, torch.nn.Module]]
+    parameters: Sequence[tuple[str, torch.Tensor]]
+    buffers: Sequence[tuple[str, torch.Tensor]]
+
+    @classmethod
+    def of(cls, module: torch.nn.Module) -> Parts:
+        """Of a module, its own modules among them."""
+        modules = modules_in(module)
+        return cls(modules, named_in(modules, "_parameters"), named_in(modules, "_buffers"))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the module computes in: the dtype of most of its parameters, or torch's default."""
+        found = Counter(p.dtype for _, p in self.parameters)
+        floats = [dtype for dtype in found if dtype.is_floating_point]
+        return max(floats, key=found.__getitem__, default=torch.get_default_dtype())

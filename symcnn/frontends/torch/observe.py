@@ -15,7 +15,7 @@ import torch
 from torch.nn import Module
 
 from symcnn.errors import SymcnnError
-from symcnn.frontends.torch.arguments import modules_in
+from symcnn.frontends.torch.arguments import Parts
 from symcnn.frontends.torch.builtins import replaced_names
 from symcnn.frontends.torch.copies import Copies, release
 from symcnn.frontends.torch.generators import GENERATORS
@@ -30,7 +30,7 @@ from symcnn.trace.graph import tree_map
 class Stage(NamedTuple):
     """Where the runs of a module happen: names are replaced, what is shared is remembered."""
 
-    modules: Sequence[tuple[str, Module]]
+    parts: Parts
     tries: bool  # whether code that runs may catch what an operation refuses
     shared: Any  # of one run for the next
 
@@ -38,10 +38,10 @@ class Stage(NamedTuple):
 @contextmanager
 def set_stage(module: Module) -> Iterator[Stage]:
     """The stage for runs of a module."""
-    modules, shared = modules_in(module), set[Any]()
-    with replaced_names(modules) as tries:
+    parts, shared = Parts.of(module), set[Any]()
+    with replaced_names(parts.modules) as tries:
         try:
-            yield Stage(modules, tries, shared)
+            yield Stage(parts, tries, shared)
         finally:
             release(shared)
 

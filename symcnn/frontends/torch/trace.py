@@ -36,7 +36,7 @@ from symcnn.errors import (
     Undecidable,
     UnsupportedOperation,
 )
-from symcnn.frontends.torch.arguments import float_dtype
+from symcnn.frontends.torch.arguments import NAMES
 from symcnn.frontends.torch.branches import (
     Choice,
     Comparison,
@@ -169,8 +169,6 @@ class _Front:
         self.given = inputs, keywords
         self.inputs = *inputs, *keywords.values()
         dims = [d for t in self.inputs for d in t.dims]
-        for x in self.inputs:
-            x.dtype = x.dtype or float_dtype(module)
         self.names = tuple(dict.fromkeys(n for d in dims for n in sorted(symbols_of(d))))
         self.all = input_set(self.names, ())
         self.unfollowed: list[Unfollowed] = []
@@ -196,6 +194,8 @@ class _Front:
     def network(self) -> Network:
         """The union of the networks of all runs. Raises the first refusal if there is none."""
         with Held() as held, set_stage(self.module) as self.stage, held.work():
+            for x in self.inputs:
+                x.dtype = x.dtype or NAMES[self.stage.parts.dtype]
             runs = self._runs()
         del self.stage
         for run in runs:
@@ -254,7 +254,7 @@ class _Front:
         """How far a run of another module comes, and why no further."""
         try:
             with Held() as held, set_stage(module) as stage, held.work():
-                tracer = Tracer(stage.modules, Tape(), self.example)
+                tracer = Tracer(stage.parts, Tape(), self.example)
                 _call(module, *self.given, tracer, stage)
         except SymcnnError as error:
             return error, len(tracer.tape.nodes)
@@ -277,7 +277,7 @@ class _Front:
 
         fixed: names of sizes that are numbers from the start, and the lines that need them.
         """
-        tracer = Tracer(self.stage.modules, Tape(), self.example, region.sizes, fixed)
+        tracer = Tracer(self.stage.parts, Tape(), self.example, region.sizes, fixed)
         run = _Run(tracer, region)
         before = [x.dtype for x in self.inputs]
         try:
@@ -429,7 +429,7 @@ class _Front:
         inputs, keywords = self.given
         numbers = [_at_numbers(t, sizes) for t in inputs]
         named = {name: _at_numbers(t, sizes) for name, t in keywords.items()}
-        tracer = Tracer(stage.modules, Tape(), {})
+        tracer = Tracer(stage.parts, Tape(), {})
         outputs = _call(self.module, numbers, named, tracer, stage)
         return Network(
             (*numbers, *named.values()),
@@ -619,8 +619,6 @@ def _call(
     """One run of the forward: its outputs."""
     tape = tracer.tape
     tape.most = allowed_nodes()
-    for x in (*inputs, *keywords.values()):
-        x.dtype = x.dtype or str(tracer.dtype).removeprefix("torch.")
     with (
         Held() as held,
         tape.running(),

@@ -35,6 +35,7 @@ from symcnn.frontends.torch.arguments import (
     NAMES,
     PLAIN,
     UNSIDED,
+    Parts,
     as_taken,
     constant_of,
     flat,
@@ -42,7 +43,6 @@ from symcnn.frontends.torch.arguments import (
     hold_traced,
     holds_scalar,
     is_tensor,
-    named_in,
     with_dtypes,
 )
 from symcnn.frontends.torch.arrays import Array, tensor_of
@@ -96,7 +96,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
 
     def __init__(
         self,
-        modules: Sequence[tuple[str, torch.nn.Module]],
+        parts: Parts,
         tape: Tape,
         example: Mapping[str, int],
         region: InputSet | None = None,
@@ -123,21 +123,18 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         self.real: list[torch.Tensor] = []  # keeps ids in `leaves` alive
         self.customs: dict[int, tuple[object, Custom]] = {}  # by the id of their contexts
         self.calls, self.called = 0, None  # functions of torch, and the last of them
-        self.dtype, self.device = torch.get_default_dtype(), torch.device("cpu")
+        self.device = torch.device("cpu")
         self._layouts: Layouts | None = None
         self.wrote = False  # to a traced tensor
         self.aliased = self.within = False  # whether classes made tensors of traced ones
         self.parameters: list[Parameter] = []
         self.kind = "cpu"  # the device as autocast calls it
         tape.dtype = NAMES[torch.get_default_dtype()]
-        self.modules = modules
-        parameters, buffers = (named_in(self.modules, k) for k in ("_parameters", "_buffers"))
-        for name, p in parameters:
+        self.modules = parts.modules
+        for name, p in parts.parameters:
             if not self.parameters:
                 self.device = p.device
                 self.kind = "cuda" if p.is_cuda else "cpu"
-                if p.dtype.is_floating_point:
-                    self.dtype = p.dtype
             if type(p) not in TENSORS and torch.nn.parameter.is_lazy(p):
                 continue  # made when its module is called
             leaf = Parameter((*p.shape,), name, trainable=p.requires_grad, dtype=NAMES[p.dtype])
@@ -145,12 +142,12 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
                 leaf.strides = p.stride()
             self.parameters.append(leaf)
             self.leaves[id(p)] = leaf
-        self.buffers = {id(b): b for _, b in buffers}
-        for name, b in buffers:
+        self.buffers = {id(b): b for _, b in parts.buffers}
+        for name, b in parts.buffers:
             if type(b) in TENSORS or not torch.nn.parameter.is_lazy(b):
                 self.leaves[id(b)] = constant_of(b, name, owned=True)
         self.buffer_leaves = [t for t in self.leaves.values() if type(t) is Constant]
-        self.weights = [p for _, p in parameters]
+        self.weights = [p for _, p in parts.parameters]
         self.grad = torch.is_grad_enabled()
 
     @cached_property
