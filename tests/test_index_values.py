@@ -155,6 +155,9 @@ TABLES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "in any order": lambda x: x[:, :, torch.randperm(x.shape[3])],
     "a rounded quotient": lambda x: x.new_zeros(3)[torch.div(rows(x), 2, rounding_mode="floor")],
     "a rounded float": lambda x: x.new_zeros(3)[(rows(x) / 3).ceil().long()],
+    "truths": lambda x: x.new_zeros(2)[rows(x).bool().long()],
+    "truths of a dtype": lambda x: x.new_zeros(2)[rows(x).to(torch.bool).int()],
+    "a narrow dtype": lambda x: x.new_zeros(128)[(rows(x) + 124).to(torch.int8).long()],
     "a half": lambda x: x.new_zeros(3)[((rows(x) + 0.5) * 0.5).long()],
     "a square": lambda x: x.new_zeros(17)[rows(x) ** 2 - rows(x).flip(0) * 0],
     "a product with itself": lambda x: x.new_zeros(21)[rows(x) * (rows(x) + 1)],
@@ -382,8 +385,12 @@ def test_the_line_of_an_index_whose_numbers_are_not_followed_is_said() -> None:
         x = x[:, :, rows]
         return x[:, :, torch.where(rows > 3, 3, 0)]
 
-    checks = symcnn.from_torch(Forward(forward), "N 3 H W").checks
-    assert [line.rpartition(":")[0] for line in checks] == [__file__]
+    def by_a_number(x: torch.Tensor) -> torch.Tensor:
+        return x[:, :, torch.arange(x.shape[2]).bool().sum()]
+
+    for made in (forward, by_a_number):
+        checks = symcnn.from_torch(Forward(made), "N 3 H W").checks
+        assert [line.rpartition(":")[0] for line in checks] == [__file__]
     assert (
         symcnn.from_torch(Forward(lambda x: x[:, :, x[0, 0, 0].argsort()]), "2 3 9 9").checks == ()
     )

@@ -124,12 +124,12 @@ def _picked(input: SymbolicTensor, index: Any) -> Result:
                 lengths.append(length)
             dims.append(length)
             axes.append((axis, axis_map))
-        elif shape:
-            picks.append((len(dims), shape))
-            requires += _all_inside(item, size)
-        elif not isinstance(item, SymbolicTensor):
+        elif isinstance(item, (int, Size)):
             requires += _inside(item, size)
             gone.append((axis, Pick(_place(item, size))))
+        else:
+            requires += _all_inside(item, size)
+            picks += [(len(dims), shape)] if shape else []
         axis += 1
     if picks:
         picked, agree = broadcast_dims(*(shape for _, shape in picks))

@@ -101,6 +101,26 @@ def _as_dtype(number: Any, made: SymbolicTensor, small: bool) -> Any:
     return np.full(made.dims, number, dtype=object) if made.dims else number
 
 
+#: Dtypes of wide numbers, in which sizes are not too large.
+_WIDE = ("int64", "int32", "float64", "float32")
+
+
+def _is_held(told: Any, dtype: str) -> bool:
+    """Whether a tensor of that dtype holds the whole numbers: none is cut off, or rounded."""
+    if told is None or dtype in ("", *_WIDE):
+        return True
+    kind = getattr(torch, dtype)
+    if dtype == "bool" or kind.is_complex:
+        return False
+    if kind.is_floating_point:
+        most = int(2 / torch.finfo(kind).eps)
+        least = -most
+    else:
+        least, most = torch.iinfo(kind).min, torch.iinfo(kind).max
+    ends = getattr(told, "ends", (told,))
+    return all(type(end) is int and least <= end <= most for end in ends)
+
+
 #: What makes a tensor of an array of numpy.
 _FROM_ARRAYS = frozenset((torch.tensor, torch.as_tensor, torch.asarray))
 
@@ -175,7 +195,7 @@ class Values:
         if any(_span(a) is not None for a in args):
             told = self._of_span(law, args, kwargs, dims)
             if told is not None or not record.uniform:  # such as of ones alike
-                return told
+                return told if _is_held(told, made.dtype) else None
         held = [*map(self._held, args)]
         if not small or Everywhere in map(type, held):
             alike = law.of_one_number(
@@ -186,7 +206,8 @@ class Values:
                 return Positions.everywhere(alike.expr, dims)
             several = any(type(h) is Everywhere or hasattr(h, "flat") for h in held)
             if alike is None and law.positions is not None and several and self._are_told(args):
-                return self._of_span(law, args, kwargs, dims)
+                told = self._of_span(law, args, kwargs, dims)
+                return told if _is_held(told, made.dtype) else None
             return _as_dtype(alike, made, small)
         named = {k: self._held(v) for k, v in kwargs.items() if k not in ("device", "dtype")}
         if dims or any(isinstance(v, (tuple, list)) or hasattr(v, "flat") for v in held):
