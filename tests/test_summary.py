@@ -76,6 +76,14 @@ def test_sizes_that_are_not_valid_are_refused(example: Callable[..., Any]) -> No
         net.summary(at={"H": 63})
 
 
+def test_the_layer_that_refuses_some_sizes_is_named_whatever_the_others(
+    example: Callable[..., Any],
+) -> None:
+    net = symcnn.from_torch(example("unet:UNet"), "N 3 H W")
+    with pytest.raises(InvalidInput, match=r"along H: needs .*\n.*\n  nearest valid size: H=64"):
+        net.summary(at={"H": 63, "W": 32})
+
+
 class Twice(tnn.Module):
     def __init__(self) -> None:
         super().__init__()

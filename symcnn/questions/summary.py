@@ -19,7 +19,7 @@ from symcnn.errors import BadSpec, InvalidInput, SymcnnError
 from symcnn.notation.tree import Part, owned, parts
 from symcnn.questions.cost.cost import formula, measure, total_macs
 from symcnn.questions.field.receptive_field import receptive_field
-from symcnn.questions.inputs.domain import shape_at, taken_at
+from symcnn.questions.inputs.domain import check_valid, shape_at, taken_at
 from symcnn.sets.grammar import check_sizes
 from symcnn.shown import Text, block, cell, table
 from symcnn.trace.graph import Dims, Node, Parameter
@@ -137,6 +137,8 @@ def _check_valid(net: Trace, sizes: Mapping[str, int]) -> None:
     if sizes and net.free_symbols <= sizes.keys():
         shape_at(net, **sizes)
         return
+    if not net.scope:
+        check_valid(net, sizes)
     try:
         domain = net.valid_inputs()
         named = {name: size for name, size in sizes.items() if name in domain.names}

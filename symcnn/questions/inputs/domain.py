@@ -92,18 +92,23 @@ def _needed(names: Sequence[str], requirements: Sequence[Requirement]) -> list[R
 
 
 def first_failure(net: Trace, sizes: Mapping[str, int]) -> tuple[Node | Guard, Requirement] | None:
-    """What fails first at `sizes`, in the order of execution; None if the sizes are valid.
+    """What fails first at `sizes`, in the order of execution; None if nothing does that depends on
+    no other size.
 
     Past a branch not taken, nothing is known.
     """
-    if all(r.holds(sizes) for r in net.requirements):
+
+    def fails(requirement: Requirement) -> bool:
+        return requirement.symbols <= sizes.keys() and not requirement.holds(sizes)
+
+    if not any(map(fails, net.requirements)):
         return None
     steps: list[tuple[int, Node | Guard, Requirement]] = [
         (net.position(node), node, r) for node in net.nodes for r in node.result.requires
     ]
     steps += [(guard.after, guard, guard.requirement) for guard in net.guards]
     _, step, requirement = min(
-        (s for s in steps if not s[2].holds(sizes)), key=lambda s: (s[0], isinstance(s[1], Guard))
+        (s for s in steps if fails(s[2])), key=lambda s: (s[0], isinstance(s[1], Guard))
     )
     return step, requirement
 
