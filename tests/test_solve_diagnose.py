@@ -1,6 +1,8 @@
 """Why a size fails, in torch's own words, every way out, and the traps that raise nothing."""
 
 import random
+import re
+from ast import literal_eval
 from collections.abc import Callable
 from typing import Any
 
@@ -21,9 +23,9 @@ from .conftest import sure
 class Skip(nn.Module):
     """A LinkNet level: what comes back is added to what went in."""
 
-    def __init__(self, up: Any, join: str = "add") -> None:
+    def __init__(self, up: Any, join: str = "add", stride: int = 2) -> None:
         super().__init__()
-        self.down = nn.Conv2d(3, 3, 3, stride=2, padding=1)
+        self.down = nn.Conv2d(3, 3, 3, stride=stride, padding=1)
         self.up, self.join = up, join
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -112,6 +114,31 @@ def test_output_padding_is_named_where_it_helps() -> None:
     assert "in up: output_padding=1" in net.diagnose(H=10, W=10).ways
     cured = Skip(nn.ConvTranspose2d(3, 3, 3, stride=2, padding=1, output_padding=1))
     assert symcnn.from_torch(cured, "N 3 H W").diagnose(H=10, W=10).ok
+
+
+def test_every_join_that_fails_is_named_and_mended_together_the_network_runs(
+    example: Callable[..., Any],
+) -> None:
+    unet = example("unet:UNet")
+    found = symcnn.from_torch(unet, "N 3 H W").diagnose(H=101, W=67)
+    joins = [f.node for f in (found.failure, *found.further) if f is not None]
+    assert joins == ["cat:2", "cat:3", "cat:4"]
+    changes = [re.match(r"in (\w+): output_padding=(.*)", way) for way in found.ways]
+    for up, padding in (change.groups() for change in changes if change is not None):
+        unet.get_submodule(up).output_padding = torch.nn.modules.utils._pair(literal_eval(padding))
+    image = torch.zeros(1, 3, 101, 67, device="meta")
+    assert unet(image).shape == (1, 2, 101, 67)
+
+
+def test_what_follows_a_map_that_is_too_small_is_not_told() -> None:
+    net = symcnn.from_torch(nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(3, 3, 3)), "N 3 H W")
+    assert net.diagnose(H=1, W=1).further == ()
+
+
+def test_an_output_padding_is_the_whole_of_it() -> None:
+    up = nn.ConvTranspose2d(3, 3, 3, stride=4, padding=1, output_padding=1)
+    net = symcnn.from_torch(Skip(up, stride=4), "N 3 H W")
+    assert "in up: output_padding=3" in net.diagnose(H=12, W=12).ways
 
 
 def test_an_upsampling_can_be_given_the_size() -> None:

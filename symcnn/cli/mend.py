@@ -18,6 +18,7 @@ def diagnose(ask: Ask) -> Reply:
         "sizes": found.sizes,
         "ok": found.ok,
         "failure": found.failure,
+        "further": found.further,
         "ways": found.ways,
         "traps": found.traps,
         "unread": found.unread,

@@ -142,6 +142,15 @@ def one_or_n(value: OneOrMore[Int], n: int, name: str) -> tuple[Int, ...]:
     return ntuple(value, n, name)
 
 
+def one_or_each(values: Sequence[T]) -> T | tuple[T, ...]:
+    """One value where all are the same, as torch takes them.
+
+    >>> one_or_each([1, 1]), one_or_each([1, 0])
+    (1, (1, 0))
+    """
+    return values[0] if len({*values}) == 1 else tuple(values)
+
+
 def at_least(name: str, values: Sequence[Int], bound: int) -> list[Requirement]:
     """Check a hyperparameter per axis: what is left to require of those that sizes compute.
 

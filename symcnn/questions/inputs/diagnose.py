@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import ge
 from typing import Any
 
 from symcnn.algebra.axis import Scatter, Window
 from symcnn.algebra.size import evaluate
 from symcnn.errors import SymcnnError
 from symcnn.ops.operation import operation_of
-from symcnn.questions.inputs.domain import assignment, first_failure
+from symcnn.ops.registry import one_or_each
+from symcnn.questions.inputs.domain import assignment, failures
 from symcnn.questions.inputs.fix import fixes
 from symcnn.questions.inputs.nearest import nearest_valid
 from symcnn.questions.inputs.silent import Trap, silent
@@ -59,7 +61,10 @@ class Failure(Shown):
 
 @dataclass(frozen=True)
 class Diagnosis(Shown):
-    """What happens at `sizes`: a `failure` with the `ways` out, or a list of `traps`."""
+    """What happens at `sizes`: a `failure` with the `ways` out, or a list of `traps`.
+
+    further: what fails, too, once the failures before it are mended.
+    """
 
     sizes: Mapping[str, int]
     failure: Failure | None
@@ -68,6 +73,7 @@ class Diagnosis(Shown):
     unread: Mapping[str, tuple[int, ...]] = field(
         default_factory=dict
     )  # rows of the input, by axis
+    further: tuple[Failure, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -78,7 +84,8 @@ class Diagnosis(Shown):
         if self.failure is not None:
             ways = [f"  {way}" for way in self.ways]
             at = f"{assignment(self.sizes)} {self.failure}".lstrip()
-            return "\n".join([at, *(["ways out:", *ways] if ways else [])])
+            more = [f"then it {failure}" for failure in self.further]
+            return "\n".join([at, *more, *(["ways out:", *ways] if ways else [])])
         sizes = assignment(self.sizes) or "the only input"
         if self.traps:
             traps = [f"  {trap}" for trap in self.traps]
@@ -90,19 +97,40 @@ class Diagnosis(Shown):
 
 def diagnose(net: Trace, sizes: Mapping[str, int]) -> Diagnosis:
     """See `Network.diagnose`."""
-    failed = first_failure(net, sizes)
-    if failed is None:
+    failed = failures(net, sizes)
+    if not failed:
         traps, unread = silent(net, sizes)
         return Diagnosis(sizes, None, (), traps, unread)
-    step, requirement = failed
-    if isinstance(step, Guard):
-        return at_branch(net, step, sizes)
+    first = failed[0][0]
+    if isinstance(first, Guard):
+        return at_branch(net, first, sizes)
+    ways, found = [*_sizes_that_work(net, sizes)], list[Failure]()
+    for step, requirement in failed:
+        if isinstance(step, Guard):
+            break
+        found.append(_failure(step, requirement, sizes))
+        ways += _changes(net, step, requirement, sizes)
+        if not _goes_on(step, sizes):
+            break
+    return Diagnosis(sizes, found[0], tuple(ways), (), further=tuple(found[1:]))
+
+
+def _goes_on(node: Node, sizes: Mapping[str, int]) -> bool:
+    """Whether what follows is as the formulas say once the node is mended: maps that must meet, of
+    which the smaller is padded to the larger.
+    """
+    if not _joins(node):
+        return False
+    made = [evaluate(d, sizes) for d in node.outputs[0].dims]
+    maps = [[evaluate(d, sizes) for d in t.dims] for t in node.activations]
+    return all(len(m) == len(made) and all(map(ge, made[2:], m[2:])) for m in maps)
+
+
+def _failure(node: Node, requirement: Requirement, sizes: Mapping[str, int]) -> Failure:
     found = requirement.consequence(sizes)
     needs = "" if isinstance(requirement, KeepsBatch) else str(requirement)
-    says = _torch_says(step, requirement, sizes)
-    failure = Failure(step.name, step.op, needs, found, requirement.why, says)
-    ways = [*_sizes_that_work(net, sizes), *_changes(net, step, requirement, sizes)]
-    return Diagnosis(sizes, failure, tuple(ways), ())
+    says = _torch_says(node, requirement, sizes)
+    return Failure(node.name, node.op, needs, found, requirement.why, says)
 
 
 def at_branch(net: Trace, guard: Guard, sizes: Mapping[str, int]) -> Diagnosis:
@@ -144,15 +172,18 @@ def _changes(
     here = {f.node for f in fixes(net)}
     if node.name in here:
         yield from (f"change the network: {line}" for line in lines)
-    elif node.op in ("cat", "concat") or _is_pointwise(node):
+    elif _joins(node):
         yield from _meeting(net, node, sizes)
     elif node.op.startswith("conv") and not node.op.startswith("conv_t"):
         missing = [
             max(0, -(-(m.extent - _at(t, sizes, i) - m.left - m.right) // 2))
             for i, t, m in _windows(node)
         ]
-        more = missing[0] if len(set(missing)) == 1 else tuple(missing)
-        yield f"pad more in {node.name}: padding greater by {more}"
+        yield f"pad more in {node.name}: padding greater by {one_or_each(missing)}"
+
+
+def _joins(node: Node) -> bool:
+    return node.op in ("cat", "concat") or _is_pointwise(node)
 
 
 def _is_pointwise(node: Node) -> bool:
@@ -187,7 +218,8 @@ def _meeting(net: Trace, node: Node, sizes: Mapping[str, int]) -> Iterator[str]:
             bound = [m.at(sizes) for _, _, m in _scatters(maker)]
             room = [m.stride - m.output_padding for m in bound]
             if one is small and room and all(e < r for e, r in zip(extra, room, strict=False)):
-                yield f"in {maker.name}: output_padding={extra[0] if len({*extra}) == 1 else extra}"
+                more = [m.output_padding + e for m, e in zip(bound, extra, strict=False)]
+                yield f"in {maker.name}: output_padding={one_or_each(more)}"
             elif maker.op in ("interpolate", "upsample"):
                 wanted = tuple(int(evaluate(d, sizes)) for d in other.dims[2:])
                 yield f"in {maker.name}: give size={wanted}, the size of {net.source_name(other)}"

@@ -91,9 +91,9 @@ def _needed(names: Sequence[str], requirements: Sequence[Requirement]) -> list[R
     return among([*requirements], input_set(names, ()), [])
 
 
-def first_failure(net: Trace, sizes: Mapping[str, int]) -> tuple[Node | Guard, Requirement] | None:
-    """What fails first at `sizes`, in the order of execution; None if nothing does that depends on
-    no other size.
+def failures(net: Trace, sizes: Mapping[str, int]) -> list[tuple[Node | Guard, Requirement]]:
+    """What fails at `sizes` whatever the other sizes, in the order of execution: of every step its
+    first requirement, each as if the steps before it were mended.
 
     Past a branch not taken, nothing is known.
     """
@@ -102,15 +102,24 @@ def first_failure(net: Trace, sizes: Mapping[str, int]) -> tuple[Node | Guard, R
         return requirement.symbols <= sizes.keys() and not requirement.holds(sizes)
 
     if not any(map(fails, net.requirements)):
-        return None
+        return []
     steps: list[tuple[int, Node | Guard, Requirement]] = [
         (net.position(node), node, r) for node in net.nodes for r in node.result.requires
     ]
     steps += [(guard.after, guard, guard.requirement) for guard in net.guards]
-    _, step, requirement = min(
-        (s for s in steps if fails(s[2])), key=lambda s: (s[0], isinstance(s[1], Guard))
-    )
-    return step, requirement
+    found: dict[Node | Guard, Requirement] = {}
+    in_order = sorted(steps, key=lambda s: (s[0], isinstance(s[1], Guard)))
+    for _, step, requirement in in_order:
+        if step not in found and fails(requirement):
+            found[step] = requirement
+            if isinstance(step, Guard):
+                break
+    return [*found.items()]
+
+
+def first_failure(net: Trace, sizes: Mapping[str, int]) -> tuple[Node | Guard, Requirement] | None:
+    """What fails first at `sizes`; None if nothing does that depends on no other size."""
+    return next(iter(failures(net, sizes)), None)
 
 
 def shape_at(net: Trace, **sizes: int) -> Any:
@@ -127,7 +136,7 @@ def shape_at(net: Trace, **sizes: int) -> Any:
     return net.shapes(values)
 
 
-def check_valid(net: Trace, sizes: dict[str, int]) -> None:
+def check_valid(net: Trace, sizes: Mapping[str, int]) -> None:
     """Raises InvalidInput for sizes outside the domain: the first layer that fails, and a cure."""
     failure = first_failure(net, sizes)
     if failure is None:
@@ -151,7 +160,7 @@ def taken_at(net: Trace, sizes: Mapping[str, int]) -> tuple[Trace, dict[str, int
     return taken, {n: sizes[n] for n in taken.accepted_symbols(sizes) & set(sizes)}
 
 
-def _refusal(net: Trace, guard: Guard, sizes: dict[str, int]) -> InvalidInput:
+def _refusal(net: Trace, guard: Guard, sizes: Mapping[str, int]) -> InvalidInput:
     if guard.otherwise:
         return InvalidInput(
             f"the model refuses {assignment(sizes)} at {guard.where}: {guard.otherwise}",
@@ -160,11 +169,11 @@ def _refusal(net: Trace, guard: Guard, sizes: dict[str, int]) -> InvalidInput:
     return InvalidInput(
         f"the trace took a branch at {guard.where} that needs {guard.requirement}, "
         f"not so at {assignment(sizes)}",
-        cure=f"trace again with example={sizes}",
+        cure=f"trace again with example={dict(sizes)}",
     )
 
 
-def _complaint(node: Node, requirement: Requirement, sizes: dict[str, int]) -> str:
+def _complaint(node: Node, requirement: Requirement, sizes: Mapping[str, int]) -> str:
     axes, said = ", ".join(sorted(requirement.symbols)), f"{node.op}: "
     what = "" if isinstance(requirement, KeepsBatch) else f"needs {requirement}; "
     found = requirement.consequence(sizes)
@@ -209,7 +218,7 @@ def assignment(sizes: Mapping[str, int]) -> str:
     return ", ".join(f"{name}={size}" for name, size in sizes.items())
 
 
-def _nearest(net: Trace, sizes: dict[str, int]) -> str:
+def _nearest(net: Trace, sizes: Mapping[str, int]) -> str:
     if len(sizes) > 5:  # each size is a dimension to search; an error must not take long
         return "ask net.valid_inputs() which sizes are valid"
     return nearest_in(lambda: valid_inputs(net), sizes)

@@ -23,6 +23,7 @@ from symcnn.algebra.axis import AxisMap, Scatter, Window
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, evaluate, symbols_of
 from symcnn.errors import BadSpec, NoSolution, SymcnnError, suggested
+from symcnn.ops.registry import one_or_each
 from symcnn.questions.inputs.solve import parsed_target
 from symcnn.sets.condition import Condition, Requirement, decide_syntactically
 from symcnn.sets.grammar import Target
@@ -153,15 +154,17 @@ def _of_scatter(maps: Sequence[Scatter]) -> Iterator[dict[str, Any]]:
         return
     more = [m.output_padding - c for m, c in zip(maps, over, strict=True)]
     if all(0 <= o < max(m.stride, m.dilation) for o, m in zip(more, maps, strict=True)):
-        yield {"output_padding": _brief(more)}
+        yield {"output_padding": one_or_each(more)}
     for add in (0, 1):  # to output_padding, where that makes an even pad
         twice = [m.extent - m.stride + m.output_padding + add for m in maps]
         fits = all(m.output_padding + add < max(m.stride, m.dilation) for m in maps)
         if fits and all(t >= 0 and t % 2 == 0 for t in twice):
             pads = [t // 2 for t in twice]
             if pads != [m.padding for m in maps]:
-                yield {"padding": _brief(pads)} | (
-                    {"output_padding": _brief([m.output_padding + 1 for m in maps])} if add else {}
+                yield {"padding": one_or_each(pads)} | (
+                    {"output_padding": one_or_each([m.output_padding + 1 for m in maps])}
+                    if add
+                    else {}
                 )
             return
 
@@ -182,11 +185,7 @@ def _of_window(maps: Sequence[Window], arguments: Mapping[str, Any]) -> Iterator
         yield {"ceil_mode": True}
     pads = [-(-max(m.extent - m.stride, 0) // 2) for m in maps]
     if all(0 <= 2 * p - m.extent + m.stride < m.stride for p, m in zip(pads, maps, strict=True)):
-        yield {"padding": _brief(pads)} | ({"ceil_mode": False} if up else {})
-
-
-def _brief(values: Sequence[int]) -> Any:
-    return values[0] if len(set(values)) == 1 else tuple(values)
+        yield {"padding": one_or_each(pads)} | ({"ceil_mode": False} if up else {})
 
 
 # The network again ------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from symcnn.algebra.axis import AxisMap, Resample, Scatter, Window
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int, Size, exact_or_fail, symbols_of
 from symcnn.errors import BadSpec, NoSolution, Undecidable
+from symcnn.ops.registry import one_or_each
 from symcnn.sets.condition import Condition
 from symcnn.sets.grammar import parse_formula
 from symcnn.sets.inputset import InputSet, always, input_set
@@ -158,7 +159,7 @@ def _complete(name: str, values: dict[str, Any]) -> dict[str, Any]:
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
     """Tuples of equal numbers as one number."""
-    return {key: v[0] if len(set(v)) == 1 else v for key, v in values.items()}
+    return {key: one_or_each(v) for key, v in values.items()}
 
 
 def _size_pairs(input: Any, output: Any) -> list[tuple[Int, Int]]:
