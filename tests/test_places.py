@@ -284,6 +284,32 @@ def test_a_crop_before_padding_is_no_border() -> None:
     assert not same[0]
 
 
+def test_what_reads_padding_alone_is_exact_wherever_the_padding_lies() -> None:
+    """A decoder that pads its odd tile elsewhere: at its rim the skip alone is seen."""
+    torch.manual_seed(0)
+
+    class Decoder(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv1d(1, 1, 9)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            inner = self.conv(x)
+            lack = x.shape[2] - inner.shape[2] + x.shape[2] % 2
+            return torch.cat(
+                [F.pad(inner[..., x.shape[2] % 2 :], (lack // 2, lack - lack // 2)), x], 1
+            )
+
+    module = Decoder().double()
+    _, (course,) = courses(symcnn.from_torch(module, "N 1 L"), None, {"L": 60})
+    x = torch.randn(1, 1, 60, dtype=torch.double)
+    whole, part = module(x), module(x[..., :33])
+    same = (part == whole[..., :33]).all(1).flatten()
+    assert (~course.cut(0, 33).wrong).tolist() == same.tolist()
+    assert same[:4].all()
+    assert not same[5]
+
+
 # Shards
 
 

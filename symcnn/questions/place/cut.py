@@ -390,7 +390,9 @@ class Course:
         apart |= _among(first, last, step, x, whole - shift - 1) > 0
         if bad.any():
             apart |= _any(bad, first, last, step)
-        return _fitted(apart, length)
+        reads = _among(first, last, step, 0, x - 1) > 0
+        reads |= _among(there[0], there[1], there[2], 0, whole - 1) > 0
+        return _fitted(apart & reads, length)  # padding is padding, wherever it lies
 
     def _bound(self, axis_map: AxisMap, sizes: Mapping[str, int]) -> AxisMap:
         """A map with numbers for its hyperparameters."""
