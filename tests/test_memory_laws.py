@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.ao import quantization
 
 import symcnn
 from symcnn.judge.oracles import torch_peak
@@ -246,3 +247,29 @@ def _complex(table: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("case", PARTS)
 def test_parts_of_one_constant_are_kept_once(case: str) -> None:
     agree(PARTS[case])
+
+
+def _quantized(module: nn.Module) -> nn.Module:
+    """As quantization-aware training prepares it, after one batch."""
+    module.train().qconfig = quantization.get_default_qat_qconfig("fbgemm")
+    prepared: nn.Module = quantization.prepare_qat(module)
+    prepared(torch.rand(2, 3, 9, 9))
+    return prepared
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("training", [True, False])
+def test_layers_trained_for_quantization_are_those_layers_and_keep_what_lies_in_range(
+    training: bool,
+) -> None:
+    plain = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.Conv2d(8, 4, 1))
+    module = _quantized(nn.Sequential(quantization.QuantStub(), plain)).train(training)
+    before = {name: t.clone() for name, t in module.state_dict().items()}
+    net, float_net = symcnn.from_torch(module, "N 3 H W"), symcnn.from_torch(plain, "N 3 H W")
+    assert all(torch.equal(before[name], t) for name, t in module.state_dict().items())
+    assert net.output_shape == float_net.output_shape
+    assert (net.params, net.macs) == (float_net.params, float_net.macs)
+    for sizes in ({"N": 1, "H": 9, "W": 12}, {"N": 3, "H": 4, "W": 3}):
+        x = [torch.rand(sizes["N"], 3, sizes["H"], sizes["W"])]
+        theirs = torch_saved(net, module, sizes, inputs=x)
+        assert net.cost().at(**sizes).saved == theirs

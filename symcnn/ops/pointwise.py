@@ -97,6 +97,12 @@ rules("relu", counts=tools.ACTIVATION, saves=points.keeps_output, shows="every",
 )
 rules("selu", saves=points.leaky, takes="float")(_unary)
 rules("softsign", saves=points.softsign, dtype=dtypes.first_float)(_unary)
+rules(
+    "fake_quantize_per_tensor_affine fake_quantize_per_channel_affine"
+    " fused_moving_avg_obs_fake_quant",
+    saves=points.keeps_range,
+    takes="float",
+)(_unary)
 _moves = partial(rules, other=work.nothing)
 _moves("identity", saves=views.same, shows="every")(_unary)
 _moves("requires_grad_ conj resolve_conj resolve_neg requires_grad", saves=views.same)(_unary)

@@ -160,7 +160,15 @@ _MORE: dict[str, tuple[Any, tuple[Any, ...]]] = {
 }
 
 #: What needs a machine of another kind, or is another name of torch's for the same.
-WITHOUT = {"cuda", "pin_memory", "select_copy", "special_expit"}
+WITHOUT = {
+    "cuda",
+    "fake_quantize_per_channel_affine",
+    "fake_quantize_per_tensor_affine",
+    "fused_moving_avg_obs_fake_quant",
+    "pin_memory",
+    "select_copy",
+    "special_expit",
+}
 
 
 def names() -> list[str]:

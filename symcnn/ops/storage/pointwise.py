@@ -41,6 +41,12 @@ def keeps_both(m: Memory, node: Node) -> None:
     m.save(out(m, node))
 
 
+def keeps_range(m: Memory, node: Node) -> None:
+    """New memory; kept is which elements lie in the range, a byte each."""
+    m.extra(prod(first_of(node).dims), 1)
+    out(m, node)
+
+
 def leaky(m: Memory, node: Node) -> None:
     """The input; in place, the output, which has its signs."""
     if in_place(node):
