@@ -102,6 +102,18 @@ def _recurrent(function: Any, gates: int, states: int) -> Any:
     return function, (_rows, hidden, _cell(gates), True, 1, 0.0, False, False, False)
 
 
+def _observed(x: torch.Tensor) -> torch.Tensor:
+    """As the layers of quantization-aware training observe what they make."""
+    on, bound, zero = (
+        torch.ones(1, dtype=torch.long),
+        torch.ones(1),
+        torch.zeros(1, dtype=torch.int),
+    )
+    observe = torch.fused_moving_avg_obs_fake_quant
+    made: torch.Tensor = observe(x, on, on, -bound, bound, bound.clone(), zero, 0.01, 0, 255, 0)
+    return made
+
+
 _MORE: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "_weight_norm": (torch._weight_norm, (torch.rand(8, 3, 3), torch.rand(8, 1, 1), 0)),
     "affine_grid": (F.affine_grid, (torch.rand(2, 2, 3), [2, 3, 5, 7])),
@@ -147,6 +159,17 @@ _MORE: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "slogdet": (torch.slogdet, (torch.rand(2, 3, 3),)),
     "inverse": (torch.inverse, (torch.rand(2, 3, 3),)),
     "xlog1py": (torch.special.xlog1py, (_x, _y)),
+    "fake_quantize_per_tensor_affine": (
+        torch.fake_quantize_per_tensor_affine,
+        (_x, 0.1, 0, 0, 255),
+    ),
+    "fake_quantize_per_channel_affine": (
+        lambda x: torch.fake_quantize_per_channel_affine(
+            x, torch.ones(x.shape[0]), torch.zeros(x.shape[0], dtype=torch.int32), 0, 0, 255
+        ),
+        (_x,),
+    ),
+    "fused_moving_avg_obs_fake_quant": (_observed, (_x,)),
     "poisson": (torch.poisson, (_x,)),
     "_standard_gamma": (torch._standard_gamma, (_x,)),
     "_sample_dirichlet": (torch._sample_dirichlet, (_x,)),
@@ -160,15 +183,7 @@ _MORE: dict[str, tuple[Any, tuple[Any, ...]]] = {
 }
 
 #: What needs a machine of another kind, or is another name of torch's for the same.
-WITHOUT = {
-    "cuda",
-    "fake_quantize_per_channel_affine",
-    "fake_quantize_per_tensor_affine",
-    "fused_moving_avg_obs_fake_quant",
-    "pin_memory",
-    "select_copy",
-    "special_expit",
-}
+WITHOUT = {"cuda", "pin_memory", "select_copy", "special_expit"}
 
 
 def names() -> list[str]:
