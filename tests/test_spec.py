@@ -167,6 +167,30 @@ def test_what_is_resized_or_padded_whatever_its_size_is_one_program() -> None:
         assert program(x).shape == module(x).shape
 
 
+def test_a_batch_that_a_view_divides_by_that_of_another_input_is_more_than_one() -> None:
+    """The cross-correlation of trackers: ``N//N`` of two inputs is compared with N."""
+
+    class Correlated(tnn.Module):
+        def forward(self, z: Tensor, x: Tensor) -> Tensor:
+            n, c = z.shape[:2]
+            found = F.conv2d(x.view(-1, n * c, *x.shape[2:]), z, groups=n)
+            return found.view(n, -1, *found.shape[2:])
+
+    def inputs(n: int) -> tuple[Tensor, Tensor]:
+        return torch.zeros(n, 2, 3, 3), torch.zeros(n, 2, 8, 9)
+
+    module = Correlated()
+    (part,) = symcnn.from_torch(module, "N 2 3 3", "N 2 H W").spec("torch.export").parts
+    assert part.sizes["N"] == (2, None, 1)
+    space: dict[str, Any] = {}
+    exec(part.text, space)
+    shapes = space["dynamic_shapes"]
+    program = torch.export.export(module, inputs(3), dynamic_shapes=shapes).module()
+    assert program(*inputs(2)).shape == (2, 1, 6, 7)
+    with pytest.raises(AssertionError, match="Guard failed"):
+        program(*inputs(1))
+
+
 def test_one_part_per_residue_class() -> None:
     net = symcnn.tensor("N 1 L")
     x = symcnn.nn.Conv1d(1, 1, 1)(net)

@@ -29,7 +29,10 @@ from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.member import by_name
 from symcnn.sets.runs import Run
 from symcnn.shown import Shown
+from symcnn.trace.graph import Node, SymbolicTensor
 from symcnn.trace.trace import Trace
+
+_PROGRAM = "a size of 0 or 1 is another program to torch.export"
 
 #: More parts than this are not written out.
 _MOST = 64
@@ -282,16 +285,33 @@ def _grown(net: Trace, domain: InputSet) -> InputSet:
 def growing(net: Trace) -> list[Requirement]:
     """That no map on the way has a size of 0 or 1, the sizes of the inputs themselves aside.
 
-    A product of sizes is greater than 1 where one factor is; sizes of the inputs count as such.
+    A product of sizes is greater than 1 where one factor is; sizes of the inputs count as such. Of
+    sizes of several inputs a program does not know that ``N//N`` is 1: where a view counts that
+    itself, it is compared with what stood there.
     """
     found: dict[Requirement, None] = {}
+    tied = [name for name in net.symbols if sum(_speaks(t, name) for t in net.input_tensors) > 1]
     for node in net.nodes:
         for t in node.outputs:
             for size in t.dims:
                 need = _above_one(size)
                 if need is not None:
                     found[need] = None
+        for asked, size, was in _counted(node):
+            if (asked, size) == (-1, 1) and not isinstance(was, int) and symbols_of(was) & {*tied}:
+                found[Condition(was, ">=", 2, _PROGRAM)] = None
     return list(found)
+
+
+def _speaks(t: SymbolicTensor, name: str) -> bool:
+    return any(name in symbols_of(size) for size in t.dims)
+
+
+def _counted(node: Node) -> Iterator[tuple[Any, Int, Int]]:
+    """Of a view: each size as it was asked for, as it came out, and as it was."""
+    asked = node.arguments.get("shape")
+    if node.op in ("view", "reshape") and isinstance(asked, tuple):
+        yield from zip(asked, node.outputs[0].dims, node.inputs[0].dims, strict=False)
 
 
 def compares(net: Trace) -> bool:
@@ -315,14 +335,13 @@ def compares(net: Trace) -> bool:
 
 
 def _above_one(size: Int) -> Requirement | None:
-    why = "a size of 0 or 1 is another program to torch.export"
     if isinstance(size, int) or not symbols_of(size):
         return None
     terms = [*size.terms.items()]
     if len(terms) > 1:
-        return Condition(size, ">=", 2, why)
+        return Condition(size, ">=", 2, _PROGRAM)
     ((mono, coeff),) = terms
     if coeff != 1 or any(isinstance(atom, Symbol) for atom, _ in mono):
         return None
-    options = tuple(Condition(atom.size(), ">=", 2, why) for atom, power in mono if power > 0)
-    return options[0] if len(options) == 1 else AnyOf(options, why)
+    options = tuple(Condition(atom.size(), ">=", 2, _PROGRAM) for atom, power in mono if power > 0)
+    return options[0] if len(options) == 1 else AnyOf(options, _PROGRAM)
