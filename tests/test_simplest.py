@@ -96,6 +96,11 @@ def test_floors_in_floors_are_decided_from_within() -> None:
     assert str(on(residue(x, 2))((x + x // 2) // 3)) == "x/2"
 
 
+def test_the_greater_of_two_is_open_where_one_divides_by_0_at_a_member() -> None:
+    divided = sz.floordiv(y, x - 1)
+    assert on()(maximum(divided, y)) == maximum(divided, y)
+
+
 def test_what_the_set_does_not_speak_of_stays() -> None:
     assert str(on(residue(x, 2))((x + Size.symbol("z")) // 2)) == "(x + z)//2"
 

@@ -138,9 +138,7 @@ class Simplest:
         made = sz.floordiv(atom.num.subs(self._inner), atom.den)
         if not _has_atoms(made):
             return sz.with_values(made, self._outer)
-        if not self._speaks_of(atom.num):
-            return atom.size()
-        rests = {evaluate(atom.num, at) % atom.den for at in self._members}
+        rests = {value % atom.den for value in self._values(atom.num)}
         if len(rests) == 1:
             (rest,) = rests
             if self._holds(Condition(sz.mod(atom.num, atom.den), "==", rest)):
@@ -149,9 +147,7 @@ class Simplest:
 
     def _value(self, expr: Int) -> int | None:
         """The value of an expression that has only one on the set."""
-        if isinstance(expr, int) or not self._speaks_of(expr):
-            return None
-        values = {evaluate(expr, at) for at in self._members}
+        values = () if isinstance(expr, int) else {*self._values(expr)}
         if len(values) != 1:
             return None
         (value,) = values
@@ -167,13 +163,16 @@ class Simplest:
 
     def _never_below(self, a: Int, b: Int) -> bool:
         gap = a - b
-        if not self._speaks_of(gap) or any(evaluate(gap, at) < 0 for at in self._members):
-            return False
-        return self._holds(Condition(gap, ">=", 0))
+        values = self._values(gap)
+        return bool(values) and min(values) >= 0 and self._holds(Condition(gap, ">=", 0))
 
-    def _speaks_of(self, expr: Int) -> bool:
+    def _values(self, expr: Int) -> list[int]:
+        """What it is at a few members; none where it speaks of other sizes, or divides by 0."""
         assert self.domain is not None
-        return bool(self._members) and symbols_of(expr) <= {*self.domain.names}
+        if symbols_of(expr) <= {*self.domain.names}:
+            with suppress(ZeroDivisionError):
+                return [evaluate(expr, at) for at in self._members]
+        return []
 
     def _holds(self, condition: Condition) -> bool:
         """Whether every member meets the condition, as far as isl can tell."""
