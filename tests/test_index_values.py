@@ -178,6 +178,111 @@ TABLES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 }
 
 
+def wrapped(x: torch.Tensor) -> torch.Tensor:
+    return (rows(x)[:, None] - rows(x)) % x.shape[2]
+
+
+def mirrored(x: torch.Tensor, far: int) -> torch.Tensor:
+    """As a pad reflects, written out."""
+    i = torch.arange(-far, x.shape[2] + far)
+    i = torch.where(i < 0, -i, i)
+    return torch.where(i >= x.shape[2], 2 * (x.shape[2] - 1) - i, i)
+
+
+def nearby(x: torch.Tensor, many: int) -> torch.Tensor:
+    """As neighbourhood attention picks the windows of places at the border."""
+    first = torch.clamp(rows(x) - many // 2, min=0, max=x.shape[2] - many)
+    return first[:, None] + torch.arange(many) - rows(x)[:, None] + many - 1
+
+
+def in_turns(x: torch.Tensor) -> torch.Tensor:
+    """From both ends."""
+    return torch.where(rows(x) % 2 == 0, rows(x) // 2, x.shape[2] - 1 - rows(x) // 2)
+
+
+def buckets(x: torch.Tensor) -> torch.Tensor:
+    """Of distances, in which near ones have one each."""
+    far = (rows(x)[None] - rows(x)[:, None]).abs()
+    return torch.where(far < 2, far, 2 + (far - 2) // 2)
+
+
+def overwritten(x: torch.Tensor) -> torch.Tensor:
+    return rows(x).masked_fill(rows(x) >= 3, 0).masked_fill(rows(x) == 5, 7)
+
+
+def between(x: torch.Tensor) -> torch.Tensor:
+    inside = (rows(x) >= 2) & (rows(x) < 5)
+    return inside.long() * 3 + torch.logical_not(inside).long()
+
+
+FORMULAS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "the one or the other": lambda x: torch.where(rows(x) > 3, rows(x) - 4, rows(x) + 1),
+    "a method": lambda x: (rows(x) - 4).where(rows(x) > 3, torch.tensor(1)),
+    "numbers where": lambda x: torch.where(columns(x) >= x.shape[2], 2, 5),
+    "a truth": lambda x: (rows(x) > 3).long() * 4 + 1,
+    "truths added up": lambda x: (rows(x) >= 2).long() + (rows(x) >= 4).int() + (rows(x) != 0) * 1,
+    "a triangle": lambda x: (rows(x)[:, None] >= columns(x)).long() + 3,
+    "on the diagonal": lambda x: (rows(x)[:, None] == columns(x) - 2).to(torch.int64) * 7,
+    "a truth of a number": lambda x: rows(x).bool() * 5 + rows(x).to(torch.bool).int(),
+    "truths together": between,
+    "truths in a row": lambda x: ((rows(x) > 2) | (rows(x) < 1)).long() * 5,
+    "one truth of two": lambda x: ((rows(x) > 2) ^ (rows(x) > 5)).long() * 5,
+    "all of two": lambda x: torch.logical_and(rows(x) > 2, columns(x)[:, None] > 5).long() * 5,
+    "a remainder of a shift": lambda x: (rows(x) + 3) % 7,
+    "a remainder of what is below 0": lambda x: (rows(x) - 3) % 7,
+    "a remainder of every second": lambda x: (rows(x) * 2) % 7,
+    "a remainder by a size": wrapped,
+    "a remainder by a size, shifted": lambda x: torch.remainder(rows(x) - 1, x.shape[2]),
+    "the last bits": lambda x: (rows(x) + columns(x)[:, None]) & 7,
+    "a sign": lambda x: (rows(x) - 3).sign() * 3 + 3,
+    "the smaller of two that cross": lambda x: torch.minimum(rows(x), columns(x)[:, None] * 2 - 3),
+    "mirrored": lambda x: mirrored(x, 1),
+    "mirrored far": lambda x: mirrored(x, 3),
+    "windows at the border": lambda x: nearby(x, 3),
+    "from both ends": in_turns,
+    "near and far": buckets,
+    "some overwritten": overwritten,
+    "one after the other": lambda x: torch.cat([rows(x) % 5, columns(x).flip(0) % 4 + 2]),
+    "every second, then the others": lambda x: torch.cat(
+        [torch.arange(0, x.shape[2], 2), torch.arange(1, x.shape[2], 2)]
+    ),
+    "side by side": lambda x: torch.stack([rows(x) % 3, 5 - rows(x) // 2], -1).flatten(),
+    "a part": lambda x: torch.where(rows(x) > 3, rows(x) - 4, rows(x))[2:],
+    "turned": lambda x: (rows(x)[:, None] - columns(x) % 3).T.flip(0)[None] % 8,
+    "a rounded quotient of what crosses 0": lambda x: torch.div(
+        rows(x) - columns(x)[:, None], 3, rounding_mode="trunc"
+    ),
+    "in floats": lambda x: torch.where(rows(x) > 3, 2.0, rows(x).float()).long(),
+    "as wide as its distance": lambda x: (
+        rows(x)[:, None] * max(x.shape[2] / x.shape[2], 1.0) - rows(x) + (x.shape[2] - 1) * 1.0
+    ).long(),
+}
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+@pytest.mark.parametrize("size", [1, 4, 6])
+def test_numbers_are_followed_place_by_place(name: str, size: int) -> None:
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        return x.new_zeros(size)[FORMULAS[name](x)]
+
+    judged: dict[tuple[int, int], tuple[int, ...] | None] = {}
+    for h in range(1, 12):
+        for w in (1, 2, 5, 9):
+            try:
+                judged[h, w] = tuple(forward(torch.zeros(1, 3, h, w)).shape)
+            except (IndexError, RuntimeError):
+                judged[h, w] = None
+    if not any(judged.values()):
+        with pytest.raises(symcnn.SymcnnError):
+            symcnn.from_torch(Forward(forward), "1 3 H W")
+        return
+    net = symcnn.from_torch(Forward(forward), "1 3 H W")
+    assert net.checks == ()
+    for (h, w), shape in judged.items():
+        assert ((h, w) in net.valid_inputs()) == (shape is not None), (h, w)
+        assert shape is None or net.shape_at(H=h, W=w) == shape
+
+
 @pytest.mark.parametrize("forward", [*PLACES.values(), *TABLES.values()], ids=[*PLACES, *TABLES])
 def test_numbers_in_a_tensor_must_be_places_of_the_axis(
     forward: Callable[[torch.Tensor], torch.Tensor],
@@ -383,7 +488,7 @@ def test_the_line_of_an_index_whose_numbers_are_not_followed_is_said() -> None:
     def forward(x: torch.Tensor) -> torch.Tensor:
         rows = torch.arange(x.shape[2])
         x = x[:, :, rows]
-        return x[:, :, torch.where(rows > 3, 3, 0)]
+        return x[:, :, rows ^ 1]
 
     def by_a_number(x: torch.Tensor) -> torch.Tensor:
         return x[:, :, torch.arange(x.shape[2]).bool().sum()]

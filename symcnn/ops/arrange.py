@@ -13,7 +13,7 @@ from typing import Any, cast
 from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Const, Folded, Scatter, Whole
 from symcnn.algebra.size import Int, prod
 from symcnn.errors import DataDependent, ShapeMismatch
-from symcnn.ops import dtypes, values
+from symcnn.ops import dtypes, moves, values
 from symcnn.ops.pointwise import aligned, broadcast_dims, fits
 from symcnn.ops.registry import (
     OneOrMore,
@@ -213,7 +213,7 @@ def numpy_t(input: SymbolicTensor) -> Result:
     joins=True,
     saves=maps.stack,
     dtype=dtypes.of_tensors,
-    value=values.joined(new_axis=True),
+    value=moves.joined(new_axis=True),
 )
 def stack(tensors: Sequence[SymbolicTensor], dim: int = 0) -> Result:
     """Tensors of one shape along a new axis."""

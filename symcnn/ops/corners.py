@@ -13,10 +13,8 @@ from itertools import zip_longest
 from typing import Any
 
 from symcnn.algebra.size import Int, Size, sharp_lower
+from symcnn.ops.piecewise import Arguments, Piecewise
 from symcnn.ops.positions import Positions, Stack, Steps, items_of
-
-#: What an operation is called with: numbers (None is no number), arrays of them, and the rest.
-Arguments = Sequence[Any]
 
 
 @dataclass(frozen=True)
@@ -24,6 +22,7 @@ class Corners:
     """What a tensor holds at the two corners where it is least and largest.
 
     order: how it goes along each axis, in steps of 1, 0 and -1.
+    by_place: the numbers as formulas, if they are that too.
 
     >>> H = Size.symbol("H")
     >>> found = Corners.of(Positions(3, (((1, H),), ((-2, 5),))))
@@ -33,6 +32,7 @@ class Corners:
 
     order: Positions
     ends: tuple[Any, Any]
+    by_place: Piecewise | None = None
 
     @classmethod
     def of(cls, told: object) -> Corners | None:
@@ -58,7 +58,7 @@ class Corners:
         return Corners(-self.order, self.ends[::-1])
 
     def _moved(self, order: Positions | None) -> Corners | None:
-        return None if order is None else replace(self, order=order)
+        return None if order is None else replace(self, order=order, by_place=None)
 
     @property
     def T(self) -> Corners | None:  # noqa: N802  # as arrays call it
@@ -178,13 +178,17 @@ class Everywhere:
 
 @dataclass(frozen=True)
 class Between:
-    """Numbers or sizes that a tensor holds, in any order: its least and largest among them."""
+    """Numbers or sizes that a tensor holds, in any order: its least and largest among them.
+
+    by_place: all of its numbers as formulas, if they are that too.
+    """
 
     ends: tuple[Any, ...]
+    by_place: Piecewise | None = None
 
 
 #: What is told of a tensor of any number of elements.
-SEVERAL = frozenset({Everywhere, Between, Corners, Positions, Stack})
+SEVERAL = frozenset({Everywhere, Between, Corners, Piecewise, Positions, Stack})
 
 #: Of these the places are known.
 PLACED = (Corners, Positions, Stack)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from symcnn.ops.corners import Arguments, Between, Corners, common_order
-
-#: What stands beside them by name.
-Options = Mapping[str, Any]
+from symcnn.ops.corners import Between, Corners, common_order
+from symcnn.ops.piecewise import Arguments, Cases, Options
 
 #: A number, an array, or None: what is not known.
 Held = Any
@@ -35,6 +33,9 @@ class Value:
     rises: for each argument whether what it makes rises with it, 1, or falls, -1; None where it
         does neither.
     positions: of numbers that are made of positions, where what it makes is that too.
+    cases: of formulas of numbers, point by point.
+    by_place: of formulas of numbers, and the shape of what it makes.
+    moves: whether it makes the same numbers elsewhere.
     makes: what is told of what it makes, of numbers.
     parts: of several that it makes, of arrays and their shape.
     grows: whether it is a float that only grows with a number: torch computes it.
@@ -46,6 +47,9 @@ class Value:
     ends: Callable[[Arguments], bool] = lambda args: False
     rises: Callable[[Arguments], Sequence[int] | None] = lambda args: None
     positions: ArrayLaw | None = None
+    cases: Cases | None = None
+    by_place: ArrayLaw | None = None
+    moves: bool = False
     makes: ArrayLaw | None = None
     parts: ArrayLaw | None = None
     grows: bool = False

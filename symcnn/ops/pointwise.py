@@ -69,12 +69,13 @@ _flat("floor", takes="int float", value=values.rounded_down)(_unary)
 _flat("neg", operators="neg", takes=_NUMBERS, value=values.negative)(_unary)
 _flat("negative", takes=_NUMBERS, value=values.negative)(_unary)
 _flat("trunc fix", takes="int float")(_unary)
-_flat("sign", takes=_REAL)(_unary)
+_flat("sign", takes=_REAL, value=values.signs)(_unary)
 _flat("frac", takes="float")(_unary)
 _flat("bitwise_not", takes="bool int", operators="invert")(_unary)
 _flat("conj_physical")(_unary)
 _asks = partial(_flat, dtype="bool")
-_asks("isfinite isinf isnan isreal logical_not")(_unary)
+_asks("isfinite isinf isnan isreal")(_unary)
+_asks("logical_not", value=values.denied)(_unary)
 _asks("isneginf isposinf signbit", takes=_REAL)(_unary)
 _keeps = partial(rules, saves=points.keeps_input)
 _keeps("nan_to_num")(_unary)
@@ -125,7 +126,7 @@ for _names, _to, _value in (
     ("bfloat16", "bfloat16", values.recast),
     ("int", "int32", values.truncated),
     ("long", "int64", values.truncated),
-    ("bool", "bool", values.recast),
+    ("bool", "bool", values.as_truth),
     ("char", "int8", None),
     ("byte", "uint8", None),
     ("short", "int16", None),
@@ -393,11 +394,12 @@ rules("logaddexp", dtype=dtypes.promotes, takes="float complex")(_binary)
 for _name in "eq ne lt le gt ge".split():
     _asks(
         _name,
-        value=values.exact(getattr(operator, _name)),
+        value=getattr(values, _name.upper()),
         operators=_name,
         takes="" if _name in ("eq", "ne") else _REAL,
     )(_binary)
-_asks("logical_and logical_or logical_xor")(_binary)
+for _name in "and or xor".split():
+    _asks(f"logical_{_name}", value=getattr(values, f"TRUE_{_name.upper()}"))(_binary)
 _integers = partial(rules, dtype=dtypes.promotes, takes="int")
 _integers("bitwise_left_shift", value=values.shifted, operators="lshift rlshift ilshift")(_binary)
 _integers("bitwise_right_shift", value=values.shifted_back, operators="rshift rrshift irshift")(
@@ -424,9 +426,12 @@ _arithmetic(
 )(_binary)
 _differs("subtract rsub")(_binary)
 _bitwise = partial(_arithmetic, takes="bool int")
-_bitwise("bitwise_and", operators="and rand iand")(_binary)
-_bitwise("bitwise_or", operators="or ror ior")(_binary)
-_bitwise("bitwise_xor", operators="xor rxor ixor")(_binary)
+for _name in "and or xor".split():
+    _bitwise(
+        f"bitwise_{_name}",
+        operators=f"{_name} r{_name} i{_name}",
+        value=getattr(values, _name.upper()),
+    )(_binary)
 _asks("greater greater_equal less less_equal", takes=_REAL)(_binary)
 _asks("not_equal")(_binary)
 rules(
@@ -532,7 +537,13 @@ rules("addcdiv", scaled=True, saves=points.addcdiv, dtype=dtypes.of_tensors, tak
 )
 
 
-@rule("masked_fill", other=work.nothing, saves=points.masked_fill, takes={"mask": "bool"})
+@rule(
+    "masked_fill",
+    other=work.nothing,
+    saves=points.masked_fill,
+    takes={"mask": "bool"},
+    value=values.overwritten,
+)
 def masked_fill(input: SymbolicTensor, mask: SymbolicTensor, value: Operand) -> Result:
     """Some places overwritten; the mask broadcasts, the values come from anywhere."""
     require_number("masked_fill", value, input.dtype)
@@ -554,13 +565,13 @@ _chooses = partial(
 )
 
 
-@_chooses("Tensor.where")
+@_chooses("Tensor.where", value=values.chosen_second)
 def where_of(input: SymbolicTensor, condition: SymbolicTensor, other: Operand) -> Result:
     """One or the other, point by point; the method takes its condition second."""
     return broadcast(input, condition, other)
 
 
-@_chooses("where")
+@_chooses("where", value=values.chosen)
 def where(
     condition: SymbolicTensor, input: Operand | None = None, other: Operand | None = None
 ) -> Result:

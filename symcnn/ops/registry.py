@@ -17,6 +17,7 @@ from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int, Size, lower
 from symcnn.errors import ShapeMismatch
 from symcnn.sets.condition import AnyOf, Condition, Place, Requirement
+from symcnn.sets.placewise import Placewise
 from symcnn.trace.graph import Constant, Parameter, Result, SymbolicTensor
 from symcnn.trace.tape import (
     ELEMENTS,
@@ -254,6 +255,18 @@ def require_places(
     why = f"{op}: an index must lie within the axis".removeprefix(": ")
     if not index.extremes and index.dtype != "bool":
         leave_to_torch(index)
+    if isinstance(index.extremes, Placewise):
+        found = index.extremes.within(least, size - 1, apart_from)
+        if found is None:
+            leave_to_torch(index)
+        return [
+            places[0] if len(places) == 1 else AnyOf(places, why)
+            for each in found or ()
+            for places in [
+                tuple(Place(one.lhs, ">=", 0, why, lookup) for one in each)
+                or (Place(-1, ">=", 0, why, lookup),)
+            ]
+        ]
     told = [i for i in index.extremes if i != apart_from]
     ends = [gap for i in told for gap in (i - least, size - 1 - i)]
     if not index.extremes and may_be_empty(size):

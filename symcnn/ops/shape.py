@@ -42,7 +42,7 @@ from symcnn.algebra.size import (
 )
 from symcnn.algebra.substitute import replaced
 from symcnn.errors import ShapeMismatch, UnsupportedOperation
-from symcnn.ops import dtypes, values
+from symcnn.ops import dtypes, moves, values
 from symcnn.ops.registry import (
     OneOrMore,
     filled,
@@ -565,7 +565,7 @@ cat = rule(
     shows="every",
     saves=maps.cat,
     dtype=dtypes.of_tensors,
-    value=values.joined(new_axis=False),
+    value=moves.joined(new_axis=False),
 )(join)
 
 

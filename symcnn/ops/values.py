@@ -19,10 +19,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from symcnn.algebra.size import maximum, minimum, prod, sharp_lower
+from symcnn.algebra.size import floordiv, maximum, minimum, mod, prod, sharp_lower
+from symcnn.ops import moves
+from symcnn.ops import piecewise as by_place
 from symcnn.ops.corners import (
     PLACED,
-    Arguments,
     Between,
     Corners,
     of_no_negatives,
@@ -34,12 +35,12 @@ from symcnn.ops.laws import (
     ArrayLaw,
     Held,
     Law,
-    Options,
     Value,
     are_whole,
     filled_with,
     is_unknown,
 )
+from symcnn.ops.piecewise import Arguments, Options
 from symcnn.ops.positions import Positions, Stack
 
 
@@ -77,13 +78,13 @@ def _cast(args: Arguments, kwargs: Options) -> Held:
     return math.trunc(args[0]) if dtypes <= _WHOLE_DTYPES else None
 
 
-def exact(function: Callable[..., object]) -> Value:
+def exact(function: Callable[..., object], cases: by_place.Cases | None = None) -> Value:
     """What is exact for all numbers, quotients of sizes too."""
 
     def law(args: Arguments, kwargs: Options) -> Held:
         return None if kwargs or any(a is None for a in args) else function(*args)
 
-    return Value(law)
+    return Value(law, cases=cases)
 
 
 #: A power of 2 is a whole number of 32 bits up to that exponent.
@@ -116,7 +117,11 @@ def scaled(function: Callable[..., object]) -> Value:
         return (1, 1 if function(0, 1) == 1 else -1) if len(args) == 2 else None
 
     return Value(
-        law, ends=_always, rises=rises, positions=lambda args, kwargs, dims: law(args, kwargs)
+        law,
+        ends=_always,
+        rises=rises,
+        positions=lambda args, kwargs, dims: law(args, kwargs),
+        cases=by_place.formula(function),
     )
 
 
@@ -176,7 +181,11 @@ def _whole_by(function: Callable[[Any, int], Any]) -> Value:
         plain = len(args) == 2 and type(args[1]) is int and 0 <= args[1] < _BITS
         return function(*args) if plain and not kwargs and are_whole(args) else None
 
-    return Value(law, rises=of_no_negatives)
+    return Value(law, rises=of_no_negatives, cases=by_place.formula(_by_a_power(function)))
+
+
+def _by_a_power(function: Callable[[Any, int], Any]) -> Callable[[Any, Any], Any]:
+    return lambda a, b: function(a, b) if type(b) is int and 0 <= b < _BITS else None
 
 
 def _magnitude(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
@@ -359,231 +368,47 @@ def _repeated(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     return replace(found, order=Positions(0, tuple(axes)))
 
 
-def _of_first(law: ArrayLaw) -> ArrayLaw:
-    """A law of an array that comes first."""
-
-    def of_array(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
-        first = args[0] if args else None
-        return law(args, kwargs, dims) if type(first).__name__ == "ndarray" else NotImplemented
-
-    return of_array
-
-
-def _expanded(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
-    import numpy as np
-
-    return args[0].expand(dims) if isinstance(args[0], PLACED) else np.broadcast_to(args[0], dims)
-
-
-def _of_whole_numbers(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
-    """A cast keeps them; of others it cuts something off."""
-    whole = type(args[0]) is not Corners or are_whole(args[0].ends)
-    return _expanded(args, kwargs, dims) if whole else None
-
-
-def _flipped(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
-    import numpy as np
-
-    axes = kwargs.get("dims", args[1] if len(args) == 2 else tuple(args[1:]))
-    if isinstance(args[0], PLACED):
-        return args[0].flip((axes,) if isinstance(axes, int) else axes)
-    return np.flip(args[0], axes)
-
-
-def _turned(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
-    return args[0].T
-
-
-def _swapped(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
-    return args[0].swapaxes(*args[1:], *kwargs.values())
-
-
-def _permuted(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
-    return args[0].transpose(*args[1:], *kwargs.values())
-
-
-def _picked(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
-    if not _is_static(args[1]):
-        return None
-    return args[0].pick(args[1], dims) if isinstance(args[0], PLACED) else args[0][args[1]]
-
-
-def _set_at(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
-    """The array with a number, or others, at an index that is static."""
-    import numpy as np
-
-    _, index, value = args
-    numbers = [*value.flat] if isinstance(value, np.ndarray) else [value]
-    if not _is_static(index) or not are_whole(numbers):
-        return None
-    made = args[0].copy()
-    if isinstance(made[index], np.ndarray):
-        made[index] = np.broadcast_to(filled_with(numbers, np.shape(value)), made[index].shape)
-    else:
-        made[index] = numbers[0]
-    return made
-
-
-def _put(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
-    first, index, value = args
-    whole = Stack.of(first)
-    return whole.put(index, value) if whole is not None and _is_static(index) else None
-
-
-def written(whole: Held, index: object, number: Held) -> Held:
-    """What an array holds where others were written to at an index that is static."""
-    law = _put if {type(whole), type(number)} & {*PLACED} else _set_at
-    return law((whole, index, number), {}, ())
-
-
-def joined(new_axis: bool) -> Value:
-    """Arrays one after the other, along an axis or a new one."""
-
-    def law(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
-        import numpy as np
-
-        first = args[0] if args else None
-        if not isinstance(first, (tuple, list)):
-            return None
-        axis = kwargs.get("dim", args[1] if len(args) > 1 else 0)
-        parts = [_as_array(v) for v in first]
-        if any(p is None for p in parts) or not isinstance(axis, int):
-            return None
-        return (np.stack if new_axis else np.concatenate)(parts, axis)
-
-    def positions(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
-        rows, axis = args[0], kwargs.get("dim", args[1] if len(args) > 1 else 0)
-        if None in rows:
-            return None
-        if not any(type(row) is Between for row in rows):
-            found = Stack.joined(rows, axis, new=new_axis)
-            if found is not None:
-                return found
-        return _any_of(rows, kwargs, dims)
-
-    return Value(array=law, positions=positions)
-
-
-def _any_of(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
-    """What any of them holds, in any order."""
-    return None if None in args else Between(tuple(end for row in args for end in row.ends))
-
-
-def _reduced(total: Callable[[Sequence[Any]], Any], *, along: bool = False) -> ArrayLaw:
-    """A total of all elements; of those `along` one axis, where that may be said."""
-
-    def law(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
-        import numpy as np
-
-        values, given = args[0], [*args[1:], *kwargs.values()]
-        axis = given[0] if given else None
-        if len(given) > 1 or (axis is not None and (type(axis) is not int or not along)):
-            return None
-        if axis is None:
-            return total([*values.flat])
-        lanes = np.moveaxis(values, axis, -1).reshape(-1, values.shape[axis])
-        shape = tuple(np.delete(values.shape, axis))
-        return filled_with([total([*lane]) for lane in lanes], shape)
-
-    return _of_first(law)
-
-
-def _of_all(total: Callable[..., Any]) -> ArrayLaw:
-    """An extreme of all numbers, in a tensor of one place."""
-
-    def law(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
-        several = sum(isinstance(a, PLACED) for a in args) > 1
-        if several or any(dim != 1 for dim in dims):
-            return None
-        return Positions(total(*args[0].ends), ((),) * len(dims))
-
-    return law
-
-
-def _padded(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
-    """The numbers and, of a constant, that: how many places have it is known of plain pads."""
-    names = ("pad", "mode", "value")
-    given = {**dict(zip(names, args[1:], strict=False)), **kwargs}
-    pads = given["pad"]
-    if not _are_plain(pads) or min(pads) < 0:
-        return None
-    ends = args[0].ends
-    if given.get("mode", "constant") == "constant" and any(pads):
-        value = given.get("value") or 0
-        if value % 1:  # of infinity too
-            return None
-        ends = *ends, int(value)
-    return Between(ends)
-
-
-def _are_plain(numbers: Any) -> bool:
-    return isinstance(numbers, (tuple, list)) and {*map(type, numbers)} == {int}
-
-
-def _summed(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
-    given = [*args[1:], *kwargs.values()]
-    whole = Stack.of(args[0])
-    return None if whole is None or [*map(type, given)] != [int] else whole.sum(*given)
-
-
-def _running(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
-    """Sums so far along an axis: of one number everywhere its multiples."""
-    import numpy as np
-
-    axis = kwargs.get("dim", next(iter(args[1:]), None))
-    if type(axis) is not int or not dims:
-        return None
-    if type(args[0]) is not Positions:
-        return NotImplemented if args[0] is None else np.cumsum(args[0], axis, dtype=object)
-    row = args[0]
-    if any(step for steps in row.axes for step, _ in steps):
-        return None
-    axes = [*row.axes]
-    axes[axis] = ((row.start, dims[axis]),)
-    return Positions(row.start, tuple(axes))
-
-
-def _as_array(value: Any) -> Held:
-    if type(value).__name__ == "ndarray":
-        return value
-    return None if is_unknown(value) else filled_with([value], ())
-
-
-def _is_static(index: Any) -> bool:
-    def fixed(item: object) -> bool:
-        if type(item) is slice:
-            return all(map(fixed, (item.start, item.stop, item.step)))
-        return item is None or item is Ellipsis or type(item) is int
-
-    return all(map(fixed, index if isinstance(index, tuple) else (index,)))
-
-
-def _takes_all(args: Arguments) -> bool:
-    """Whether an index leaves nothing out."""
-    items = args[1] if isinstance(args[1], tuple) else (args[1],)
-    return all(i is None or i is Ellipsis or (type(i) is slice and i == _ALL) for i in items)
-
-
-_ALL = slice(None)
-
-
 # The laws ---------------------------------------------------------------------------------------
 
 #: The value itself; cut to a whole number; cast to a dtype; divided, and rounded as asked.
-same = Value(_same, ends=_always, positions=_expanded)
-truncated = Value(_truncated, ends=_always, rises=upwards, positions=_of_whole_numbers)
-divided = Value(_divided, rises=over_a_number)
-cast = Value(_cast, everywhere=_same, ends=_always, rises=upwards, positions=_of_whole_numbers)
+same = Value(_same, ends=_always, positions=moves.expanded, cases=by_place.same)
+truncated = Value(
+    _truncated, ends=_always, rises=upwards, positions=moves.of_whole_numbers, cases=by_place.same
+)
+divided = Value(_divided, rises=over_a_number, cases=by_place.divided)
+cast = Value(
+    _cast,
+    everywhere=_same,
+    ends=_always,
+    rises=upwards,
+    positions=moves.of_whole_numbers,
+    cases=by_place.same,
+)
 
 #: A product; a quotient that is rounded down, and its remainder.
-product = Value(_times, ends=_always, rises=of_no_negatives, positions=_product)
-floored = Value(_of_whole(operator.floordiv, divides=True), ends=_by_a_number, rises=over_a_number)
-remainder = Value(_of_whole(operator.mod, divides=True), positions=_remainder)
+product = Value(
+    _times,
+    ends=_always,
+    rises=of_no_negatives,
+    positions=_product,
+    cases=by_place.formula(by_place.multiplied),
+)
+floored = Value(
+    _of_whole(operator.floordiv, divides=True),
+    ends=_by_a_number,
+    rises=over_a_number,
+    cases=by_place.by_a_size(floordiv),
+)
+remainder = Value(
+    _of_whole(operator.mod, divides=True),
+    positions=_remainder,
+    cases=by_place.by_a_size(mod),
+)
 
 #: How far from 0; on the other side of it.
-magnitude = replace(exact(abs), positions=_magnitude)
+magnitude = replace(exact(abs, by_place.formula(lambda a: maximum(a, -a), 1)), positions=_magnitude)
 negative = replace(
-    exact(operator.neg),
+    exact(operator.neg, by_place.formula(operator.neg, 1)),
     ends=_always,
     rises=lambda args: (-1,),
     positions=lambda args, kwargs, dims: 0 - args[0],
@@ -595,7 +420,8 @@ shifted_back = _whole_by(lambda a, b: a // (1 << b))
 
 #: Rounded to a whole number.
 rounded_up, rounded_down = (
-    replace(exact(f), ends=_always, rises=upwards) for f in (math.ceil, math.floor)
+    replace(exact(f, by_place.formula(lambda a: a, 1)), ends=_always, rises=upwards)
+    for f in (math.ceil, math.floor)
 )
 
 #: A power; that of 2; a float that grows.
@@ -604,51 +430,84 @@ power_of_2 = Value(lambda args, kwargs: _power([2, *args], kwargs))
 grown = Value(grows=True)
 
 #: A number within bounds.
-clamped = Value(_clamped, ends=_always, rises=upwards)
+clamped = Value(_clamped, ends=_always, rises=upwards, cases=by_place.clamped)
 
 #: A row of numbers, in any order; spread between two; rows along axes of their own.
 row, shuffled, spread = Value(makes=_row), Value(makes=_shuffled), Value(makes=_spread)
 grid, unbound = Value(parts=_grid), Value(parts=_unbound)
 
 #: In their order, and the places where they were; each of one beside each of another.
-in_order, order, paired = Value(parts=_sorted), Value(makes=_order), Value(positions=_any_of)
+in_order, order, paired = Value(parts=_sorted), Value(makes=_order), Value(positions=moves.any_of)
 
 #: What python lists; one number everywhere.
 literal, created = Value(_same, _literal), Value(array=_created, everywhere=_fill)
 
 
 def _moves(law: ArrayLaw, ends: Callable[[Arguments], bool] = _always) -> Value:
-    return Value(array=_of_first(law), everywhere=_same, ends=ends, positions=law)
+    return Value(array=moves.of_first(law), everywhere=_same, ends=ends, positions=law, moves=True)
 
 
 #: In another shape; stretched; backwards; picked by an index that is static.
-shaped, expanded = _moves(lambda args, kwargs, dims: args[0].reshape(dims)), _moves(_expanded)
-flipped, picked = _moves(_flipped), _moves(_picked, _takes_all)
+shaped, expanded = _moves(lambda args, kwargs, dims: args[0].reshape(dims)), _moves(moves.expanded)
+flipped, picked = _moves(moves.flipped), _moves(moves.picked, moves.takes_all)
 
 #: Padded.
-padded = Value(positions=_padded)
+padded = Value(positions=moves.padded)
 
 #: Written to at such an index.
-set_at = Value(array=_of_first(_set_at), positions=_put)
+set_at = Value(array=moves.of_first(moves.set_at), positions=moves.put)
 
 #: Its axes backwards; two exchanged; in another order.
-turned, swapped, permuted = _moves(_turned), _moves(_swapped), _moves(_permuted)
+turned, swapped, permuted = _moves(moves.turned), _moves(moves.swapped), _moves(moves.permuted)
 
 #: Cast to another dtype, which the result says; elsewhere, or several times; all or any of it;
 #: resized by copying places.
-recast = Value(everywhere=_same, ends=_always, positions=_expanded)
-as_float = Value(_as_float, everywhere=_same, ends=_always, positions=_expanded)
+recast = Value(everywhere=_same, ends=_always, positions=moves.expanded, cases=by_place.same)
+as_float = replace(recast, number=_as_float)
+as_truth = replace(recast, cases=by_place.truths)
 kept = Value(everywhere=_same, ends=_always)
 logical = Value(everywhere=_same)
 resized = Value(everywhere=_nearest, positions=_repeated)
 
 #: Sums and products, also along an axis; the extremes of all, or of numbers.
-SUM = Value(array=_reduced(sum, along=True), positions=_summed)
-PROD = Value(array=_reduced(math.prod, along=True))
-RUNNING = Value(array=_of_first(_running), positions=_running)
+SUM = Value(array=moves.reduced(sum, along=True), positions=moves.summed)
+PROD = Value(array=moves.reduced(math.prod, along=True))
+RUNNING = Value(array=moves.of_first(moves.running), positions=moves.running)
 AMAX, AMIN = (
-    Value(None, _reduced(partial(_extreme, sign=sign)), _same, positions=_of_all(total))
+    Value(None, moves.reduced(partial(_extreme, sign=sign)), _same, positions=moves.of_all(total))
     for sign, total in ((1, maximum), (-1, minimum))
 )
-MAX = Value(_of_whole(_largest), AMAX.array, rises=of_two, positions=AMAX.positions)
-MIN = Value(_of_whole(_smallest), AMIN.array, rises=of_two, positions=AMIN.positions)
+MAX, MIN = (
+    Value(
+        _of_whole(largest),
+        all_of.array,
+        rises=of_two,
+        positions=all_of.positions,
+        cases=by_place.formula(total),
+    )
+    for largest, all_of, total in ((_largest, AMAX, maximum), (_smallest, AMIN, minimum))
+)
+
+#: Truths: of a comparison (above, the same, below), of a number, of two bits.
+EQ, NE, LT, LE, GT, GE = (
+    exact(getattr(operator, name), by_place.compares(*told))
+    for name, told in (
+        ("eq", (0, 1, 0)),
+        ("ne", (1, 0, 1)),
+        ("lt", (0, 0, 1)),
+        ("le", (0, 1, 1)),
+        ("gt", (1, 0, 0)),
+        ("ge", (1, 1, 0)),
+    )
+)
+denied, signs = Value(cases=by_place.denied), Value(cases=by_place.signs)
+AND, OR, XOR = (
+    Value(cases=by_place.of_bits(f)) for f in (operator.and_, operator.or_, operator.xor)
+)
+TRUE_AND, TRUE_OR, TRUE_XOR = (
+    Value(cases=by_place.of_truths(f)) for f in (operator.and_, operator.or_, operator.xor)
+)
+
+#: The one or the other by a truth, which may come second; a number where one is.
+chosen, chosen_second = Value(cases=by_place.chosen), Value(cases=by_place.chosen_second)
+overwritten = Value(cases=by_place.overwritten)

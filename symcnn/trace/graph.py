@@ -26,6 +26,7 @@ from symcnn.algebra.mathml import math
 from symcnn.algebra.size import Int, Size, prod
 from symcnn.sets.condition import Requirement
 from symcnn.sets.grammar import Spec, parse_shape
+from symcnn.sets.placewise import Placewise
 from symcnn.shown import Markup, block, table
 from symcnn.trace.call import Call
 from symcnn.trace.dtype import Stated, named
@@ -106,7 +107,8 @@ class SymbolicTensor:
         self.name = name
         self.dtype = dtype  # torch's name for it; "" where nothing says, the network's own
         self.trainable = False  # a leaf that requires a gradient
-        self.extremes: Dims = ()  # whole numbers that it holds, its least and largest among them
+        # whole numbers that it holds, its least and largest among them, or all
+        self.extremes: Dims | Placewise = ()
 
     @property
     def boolean(self) -> bool:

@@ -367,7 +367,7 @@ class TracedTensor(torch.Tensor):
 
     def __bool__(self) -> bool:
         tape = current_tape()
-        if self._number is None and tape is not None:
+        if tape is not None and (self._number is None or type(self._number) in SEVERAL):
             taken = truth_to_go_on(self._value, tape)
             if taken is not None:
                 return taken

@@ -70,11 +70,11 @@ from symcnn.frontends.torch.writes import TENSORS, Writes
 from symcnn.lazy import cached_property
 from symcnn.ops.dtypes import WHOLES, result_type
 from symcnn.ops.index import part_written, setitem
+from symcnn.ops.moves import written
 from symcnn.ops.operation import TARGETS, Operation, record_of
 from symcnn.ops.registry import as_sizes
 from symcnn.ops.storage.pointwise import may_share, returns_input
 from symcnn.ops.storage.views import shares_memory
-from symcnn.ops.values import written
 from symcnn.sets.inputset import InputSet
 from symcnn.trace.graph import (
     OPS,

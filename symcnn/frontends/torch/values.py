@@ -28,6 +28,7 @@ from symcnn.ops.corners import PLACED, SEVERAL, Between, Corners, Everywhere
 from symcnn.ops.dtypes import WHOLES
 from symcnn.ops.laws import Value
 from symcnn.ops.operation import Operation
+from symcnn.ops.piecewise import Piecewise, same, truths
 from symcnn.ops.positions import Positions, Stack
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Parameter, SymbolicTensor
@@ -66,7 +67,7 @@ def _span(value: object) -> Any:
     if type(value) is tuple or type(value) is list:
         return next((told for told in map(_span, value) if told is not None), None)
     number = value._number if type(value) is TracedTensor else None
-    return number if type(number) in (Between, *PLACED) else None
+    return number if type(number) in (Between, Piecewise, *PLACED) else None
 
 
 def _numbers(number: Any) -> Sequence[object]:
@@ -74,6 +75,12 @@ def _numbers(number: Any) -> Sequence[object]:
     if type(number) is Corners:
         return number.ends
     return [*number.flat] if hasattr(number, "flat") else [number]
+
+
+def _whole(value: Any) -> Any:
+    """A float that is a size exactly, as that; all else as it is."""
+    size = value.whole if type(value) is Real and not value.through else None
+    return value if size is None else size
 
 
 def _sole_number(value: Any) -> Any:
@@ -110,6 +117,8 @@ def _is_held(told: Any, dtype: str) -> bool:
     if told is None or dtype in ("", *_WIDE):
         return True
     kind = getattr(torch, dtype)
+    if type(told) is Piecewise:
+        return dtype == "bool"
     if dtype == "bool" or kind.is_complex:
         return False
     if kind.is_floating_point:
@@ -159,7 +168,7 @@ class Values:
         if type(number) is Real:
             return number.again(self)  # type: ignore[arg-type]
         if type(number) is Between:
-            return Between((*map(self._again, number.ends),))
+            return replace(number, ends=(*map(self._again, number.ends),))
         if type(number) is Corners:
             return replace(number, ends=(*map(self._again, number.ends),))
         if hasattr(number, "flat"):  # an array of them
@@ -193,9 +202,9 @@ class Values:
             return None
         args = [a for a in args if not isinstance(a, _NO_VALUES)]
         if any(_span(a) is not None for a in args):
-            told = self._of_span(law, args, kwargs, dims)
+            told = self._of_span(law, args, kwargs, made)
             if told is not None or not record.uniform:  # such as of ones alike
-                return told if _is_held(told, made.dtype) else None
+                return told
         held = [*map(self._held, args)]
         if not small or Everywhere in map(type, held):
             alike = law.of_one_number(
@@ -206,8 +215,7 @@ class Values:
                 return Positions.everywhere(alike.expr, dims)
             several = any(type(h) is Everywhere or hasattr(h, "flat") for h in held)
             if alike is None and law.positions is not None and several and self._are_told(args):
-                told = self._of_span(law, args, kwargs, dims)
-                return told if _is_held(told, made.dtype) else None
+                return self._of_span(law, args, kwargs, made)
             return _as_dtype(alike, made, small)
         named = {k: self._held(v) for k, v in kwargs.items() if k not in ("device", "dtype")}
         if dims or any(isinstance(v, (tuple, list)) or hasattr(v, "flat") for v in held):
@@ -227,11 +235,57 @@ class Values:
         """Whether something is told of every tensor."""
         return all(self._row(a) is not None for a in args if isinstance(a, torch.Tensor))
 
-    def _of_span(self, law: Value, args: Any, kwargs: Any, dims: Any) -> Any:
+    def _of_span(self, law: Value, args: Any, kwargs: Any, made: SymbolicTensor) -> Any:
         """What is told of a result, where something is told of an argument."""
         if law is values.picked and isinstance(args[1], torch.Tensor):
             args = [args[0], (args[1],)]  # not None, which is a new axis
-        told = [None if type(a) in (tuple, list) else _span(a) for a in args]
+        ends = self._of_ends(law, args, kwargs, made.dims)
+        ends = ends if _is_held(ends, made.dtype) else None
+        if ends is not None and type(ends) not in (Between, Corners):
+            return ends
+        by_place = self._by_place(law, args, kwargs, made)
+        by_place = by_place if _is_held(by_place, made.dtype) else None
+        return by_place if ends is None else replace(ends, by_place=by_place)
+
+    def _by_place(
+        self, law: Value, args: Any, kwargs: Any, made: SymbolicTensor
+    ) -> Piecewise | None:
+        """What is told of a result place by place."""
+        dims = made.dims
+        if law.moves:
+            first = self._formulas(args[0])
+            if type(first) is not Piecewise or law.positions is None:
+                return None
+            move = law.positions
+            return first.moved(lambda row: move([row, *args[1:]], kwargs, cast("Any", dims)), dims)
+        if law.by_place is not None:
+            each = args[0] if type(args[0]) in (tuple, list) else ()
+            formulas = [*map(self._formulas, each)]
+            return law.by_place([formulas, *args[1:]], kwargs, cast("Any", dims))  # type: ignore[no-any-return]
+        cases = truths if made.dtype == "bool" and law.cases is same else law.cases
+        given = [*map(self._formulas, args)]
+        if cases is None or not dims or None in given:
+            return None
+        return Piecewise.made(cases, given, kwargs, dims)
+
+    def _formulas(self, value: Any) -> Any:
+        """An argument as formulas of places; None of a tensor of which nothing such is told."""
+        if not isinstance(value, torch.Tensor):
+            return _whole(value)
+        told: Any = value._number if type(value) is TracedTensor else None
+        if type(told) is Piecewise:
+            return told
+        row = self._row(value)
+        known = row.by_place if isinstance(row, (Between, Corners)) else None
+        shape = value._value.dims if type(value) is TracedTensor else tuple(value.shape)
+        return known or Piecewise.of(row, shape)
+
+    def _of_ends(self, law: Value, args: Any, kwargs: Any, dims: Any) -> Any:
+        """What is told of its positions, or of the least and the largest."""
+        several = (tuple, list)
+        told = [None if type(a) in several or type(s := _span(a)) is Piecewise else s for a in args]
+        if not any(told) and any(type(_span(a)) is Piecewise for a in args):
+            return None
         if Between not in map(type, told):
             found = law.positions and law.positions([*map(self._rows, args)], kwargs, dims)
             if found is None or type(found) is Between:
@@ -257,6 +311,7 @@ class Values:
         """
         if isinstance(value, torch.Tensor):
             return self._row(value)
+        value = _whole(value)
         if type(value) not in (tuple, list) or not all(isinstance(v, torch.Tensor) for v in value):
             return value
         empty = [0 in v.shape or (type(v) is TracedTensor and v._value.empties) for v in value]
@@ -271,8 +326,8 @@ class Values:
                 return Positions.everywhere(number.number, value._value.dims)
         elif value.dtype in _WHOLES and value.device.type == "cpu":
             number = self.writes.current(value).numpy().astype(object)
-        if type(number) is Between or type(number) is Corners:
-            return number
+        if type(number) in (Between, Corners):
+            return number  # type: ignore[no-any-return]
         found = Positions.of(number)
         few = getattr(number, "size", 0) <= MANY
         return Stack.of(number) if found is None and few else found
@@ -334,6 +389,9 @@ class Values:
     def with_extremes(self, traced: TracedTensor) -> SymbolicTensor:
         """A traced tensor as the kernel's, with the whole numbers that it holds now."""
         number, found = traced._number, traced._value
+        if type(number) is Piecewise:
+            found.extremes = number.everywhere or ()
+            return found
         number = number.number if type(number) is Everywhere else number
         held = getattr(number, "ends", None) or [*getattr(number, "flat", [number])]
         told = {int, Dim, Size}.issuperset(map(type, held))
