@@ -83,9 +83,22 @@ def test_branches_tell_how_far_they_lie_apart() -> None:
     assert {b.axis: b.shifts for b in rf.branches} == {"H": (0, -1)}
 
 
+def test_what_sees_all_of_an_axis_lies_in_its_middle() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.AdaptiveAvgPool2d((1, None)))
+    pooled, kept = net.trace("N 3 H W").receptive_field().alignment
+    assert (pooled.stride, pooled.offset, pooled.outputs) == (0, (H - 1) / 2, 1)
+    assert str(pooled) == "output i along H lies at H/2 - 1/2"
+    assert (pooled.drift(0), kept.centre(3)) == (0, 6)
+    with pytest.raises(BadSpec, match="along H all places lie at H/2 - 1/2"):
+        kept.shift(pooled)
+
+
 def test_what_has_no_place_is_refused() -> None:
-    net = nn.Sequential(nn.AdaptiveAvgPool2d(1)).trace("N 3 H W")
-    with pytest.raises(Undecidable, match="every place sees the same"):
-        _ = net.receptive_field().alignment
+    class Rows(tnn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.unflatten(2, (-1, 4))
+
+    with pytest.raises(Undecidable, match="no single stride"):
+        _ = symcnn.from_torch(Rows(), "N 3 L").receptive_field().alignment
     with pytest.raises(BadSpec, match="one moves by 2 and the other by 3"):
         rows(nn.AvgPool2d(2)).shift(rows(nn.AvgPool2d(3)))

@@ -259,3 +259,16 @@ def test_costs_and_places_end_with_what_the_question_answers(name: str) -> None:
     sizes: Any = {s: 1024 for s in net.symbols if s != "N"}
     tiles = net.tiles(tile=512, **sizes)
     assert net.explain("tiles", tile=512, **sizes).answer == str(tiles).splitlines()[0]
+
+
+def test_the_peak_is_derived_where_the_domain_fixes_a_size() -> None:
+    """A reshape is a view where H is 1: no moment holds a copy, and one is the worst."""
+
+    class Row(nn.Module):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            n, c, _, w = x.shape
+            return x.transpose(2, 3).reshape(n, -1), x.view(n, c, 1, w) + 1
+
+    net = traced(Row, "N 3 H W")
+    worst, told = net.explain("peak").steps
+    assert str(worst.lines[-1]) == str(told.lines[-1]) == str(net.cost().peak)

@@ -54,6 +54,7 @@ def steps(cost: Cost) -> tuple[Step, ...]:
 
 def held(cost: Cost) -> Iterator[tuple[Node, list[tuple[str, Int]]]]:
     """What is alive while each node runs: who made it, and its bytes as a formula."""
+    cost = cost._laid
     memory = cost._inference
     makers = {memory.of(t).storage: t.name or "input" for t in cost.net.input_tensors}
     for node in cost.net.nodes:

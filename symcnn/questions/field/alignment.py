@@ -26,7 +26,8 @@ class Alignment(Shown):
     """The centres of the outputs along one axis: output i at ``stride*i + offset``.
 
     `size` and `outputs` are the lengths of the axis at the input and at the output. `spread` is how
-    far a single centre may lie from the line, on either side: 0 but after upsampling.
+    far a single centre may lie from the line, on either side: 0 but after upsampling. Where every
+    place sees the same, the stride is 0, and there is one output.
     """
 
     axis: str
@@ -64,9 +65,13 @@ class Alignment(Shown):
         >>> coarse.shift(fine), fine.shift(fine)
         (0, 0)
         """
+        if not self.stride:
+            raise BadSpec(f"along {self.axis} all places lie at {self.offset}")
         if not isinstance(other, Alignment):
             offset = sympy.Rational(1, 2) * (other - 1)
             other = Alignment(self.axis, other, offset, self.size, self.outputs)
+        if not other.stride:
+            return -other.shift(self)
         ratio = sympy.nsimplify(self.stride) / sympy.nsimplify(other.stride)
         if ratio.is_Integer:
             return self.offset - other.offset - sympy.nsimplify(self.stride - other.stride) / 2
@@ -94,12 +99,15 @@ def _index(i: Any) -> Any:
 def aligned(
     axis: str, stride: Expr, first: Int, last: Int, along: tuple[int, ...], x: Int, dims: Dims
 ) -> Alignment:
-    """The alignment of an interval that moves along one axis of the output.
+    """The alignment of an interval that moves along one axis of the output, or along none.
 
-    Raises Undecidable where it moves along none, or several.
+    Raises Undecidable where it moves along several, or stays where it is.
     """
+    if not along:  # all see the same
+        middle = sympy.sympify(public(first + last)) / 2
+        return Alignment(axis, 0, _plain(middle), public(x), 1)
     if len(along) != 1 or not stride:
-        raise Undecidable(f"along {axis} every place sees the same, or it depends on several")
+        raise Undecidable(f"along {axis} what a place sees depends on several axes")
     slope = sympy.nsimplify(stride)
     whole = slope if slope.is_number else sympy.Integer(1)
     number = index_symbol(along[0]).size()

@@ -314,7 +314,7 @@ class ReceptiveField(Valued, Pictured, Shown):
     def alignment(self) -> tuple[Alignment, ...]:
         """Where the centres of the outputs lie, per axis: for anchors, heat maps and joins.
 
-        Raises Undecidable where every place sees the same.
+        Raises Undecidable where what a place sees depends on several of its axes.
 
         >>> from symcnn import nn
         >>> stem = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.MaxPool2d(2)).trace("N 3 H W")
