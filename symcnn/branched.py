@@ -34,7 +34,7 @@ from symcnn.questions.explain import explain
 from symcnn.questions.explain.derivation import Derivation
 from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.questions.inputs.diagnose import Diagnosis, at_branch, refused
-from symcnn.questions.inputs.domain import Reason, assignment, nearest_in, reasons, taken_at
+from symcnn.questions.inputs.domain import Reason, nearest_in, reasons, taken_at
 from symcnn.questions.inputs.refit import joined, refits
 from symcnn.questions.inputs.solve import in_range, solve
 from symcnn.questions.place.pools import PlainPool
@@ -49,10 +49,10 @@ from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.pieces import either
 from symcnn.sets.relation import Relation
 from symcnn.sets.simplest import Simplest
-from symcnn.shown import Several, Text, by_x
+from symcnn.shown import Several, Text, assignment, by_x
 from symcnn.trace.branches import At, Branch, Part, Refusal, Then, Unfollowed, negation
 from symcnn.trace.coverage import elsewhere, further, leave
-from symcnn.trace.graph import Shape, tree_map
+from symcnn.trace.graph import Shape, leaves, tree_map
 from symcnn.trace.rerun import AnotherBranch, Replay, check_values
 from symcnn.words.paper import to_latex
 
@@ -168,7 +168,7 @@ class Branched(Network):
         if len(kinds) > 1:
             whole = self._each(lambda net: net.outputs)
             return whole.expr if isinstance(whole, Cases) else whole
-        flat = [_leaves(o) for o in found]
+        flat = [leaves(o) for o in found]
         joined = iter([self._joined(shapes) for shapes in zip(*flat, strict=True)])
         return tree_map(lambda _: next(joined), found[0])
 
@@ -190,7 +190,7 @@ class Branched(Network):
     @property
     def output_dims(self) -> tuple[Int, ...]:
         """The sizes of the (first) output, where one closed form holds on all branches."""
-        shape = next((s for s in _leaves(self.outputs) if isinstance(s, Shape)), None)
+        shape = self._first_shape()
         if shape is None or any(isinstance(d, sympy.Piecewise) for d in shape):
             raise BadSpec(
                 "the branches of the network have outputs of different forms",
@@ -200,8 +200,11 @@ class Branched(Network):
 
     def describe_output(self) -> str:
         """The first output shape as text."""
-        shape = next((s for s in _leaves(self.outputs) if isinstance(s, Shape)), None)
-        return str(self.outputs) if shape is None else str(shape)
+        shape = self._first_shape()
+        return str(self.outputs if shape is None else shape)
+
+    def _first_shape(self) -> Shape | None:
+        return next((s for s in leaves(self.outputs) if isinstance(s, Shape)), None)
 
     @cached_property
     def free_symbols(self) -> frozenset[str]:
@@ -506,7 +509,7 @@ class Branched(Network):
         """See `Network.to_code`: where the forms of branches differ, that of the sizes."""
         from symcnn.words.code import to_code
 
-        shape = next((s for s in _leaves(self.outputs) if isinstance(s, Shape)), None)
+        shape = self._first_shape()
         if shape is None:
             return super().to_code(language)
         formulas = {f"size{axis}": dim for axis, dim in enumerate(shape)}
@@ -648,12 +651,6 @@ class Distributed:
         if len({page for _, page in pages}) == 1:
             return str(pages[0][1])
         return "".join(f"<div>for {math(where)}:</div>{page}" for where, page in pages)
-
-
-def _leaves(value: Any) -> list[Any]:
-    found: list[Any] = []
-    tree_map(found.append, value)
-    return found
 
 
 def _or_none(ask: Callable[[], InputSet]) -> InputSet | None:

@@ -17,11 +17,11 @@ from symcnn import nn
 from symcnn.algebra.size import floordiv, symbols_of
 from symcnn.errors import BadSpec, ShapeMismatch, Undecidable
 from symcnn.frontends import from_torch
-from symcnn.questions.inputs.domain import assignment
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.grammar import Ratio, parse_conditions, parse_formula
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.member import by_name
+from symcnn.shown import assignment
 from symcnn.trace.dtype import named
 from symcnn.trace.graph import SymbolicTensor, tensor
 

@@ -63,10 +63,7 @@ class Shown:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        for name, line, spelled in (
-            ("__str__", "\n{}", str),
-            ("_repr_html_", "<pre>{}</pre>", escape),
-        ):
+        for name, line, spelled in _SCOPED:
             if name in vars(cls):
                 setattr(cls, name, _with_scope(vars(cls)[name], line, spelled))
         if "__repr__" not in vars(cls) and cls.__repr__ in (object.__repr__, Shown.__repr__):
@@ -154,6 +151,11 @@ class Several(_Below, tuple[T, ...]):
 
 
 # HTML ------------------------------------------------------------------------------------------
+
+
+def assignment(sizes: Mapping[str, object]) -> str:
+    """Sizes for reading: ``N=1, H=224``."""
+    return ", ".join(f"{name}={size}" for name, size in sizes.items())
 
 
 def by_x(member: object) -> str:

@@ -16,7 +16,7 @@ from symcnn.questions.inputs.choices import Choices
 from symcnn.sets.grammar import parse_numbers, parse_target
 from symcnn.sets.inputset import InputSet
 from symcnn.sets.relation import Relation
-from symcnn.shown import by_x
+from symcnn.shown import assignment, by_x
 
 T = TypeVar("T")
 _Target = tuple[object, ...]
@@ -141,7 +141,7 @@ def batch(ask: Ask, memory: str, dtype: str | None) -> Reply:
     """The most images that go through at once in so much memory (inference, weights apart)."""
     sizes = ask.sizes
     count = ask.net.largest_batch(memory, dtype=dtype, **sizes)
-    image = " of " + ", ".join(f"{name}={size}" for name, size in sizes.items()) if sizes else ""
+    image = f" of {assignment(sizes)}" if sizes else ""
     answer = {"batch": count, "memory": memory, "sizes": sizes}
     return Reply(answer, f"{count:,} images{image} in {memory}")
 

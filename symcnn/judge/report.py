@@ -9,8 +9,7 @@ from dataclasses import asdict, dataclass
 from xml.etree import ElementTree
 
 from symcnn.lazy import cached_property
-from symcnn.questions.inputs.domain import assignment
-from symcnn.shown import Shown
+from symcnn.shown import Shown, assignment
 
 #: What is compared, in the order of the report.
 CHECKS = {

@@ -24,6 +24,7 @@ from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.formula import Formula
 from symcnn.sets.grammar import Spec, Target
 from symcnn.sets.inputset import InputSet, input_set
+from symcnn.shown import assignment
 from symcnn.trace.graph import Shape, SymbolicTensor, public
 
 if TYPE_CHECKING:
@@ -267,9 +268,8 @@ def _over_arrays(module: Module, sizes: Sequence[Any]) -> tuple[Any, ...]:
                 for point in points
                 if not requirement.holds(at := dict(zip(values, map(int, point), strict=True)))
             )
-            listed = ", ".join(f"{name}={size}" for name, size in where.items())
             told = f"{requirement.why}: {requirement.consequence(where)}"
-            raise InvalidInput(f"{type(module).__name__} cannot take {listed}: {told}")
+            raise InvalidInput(f"{type(module).__name__} cannot take {assignment(where)}: {told}")
     dims = _dims_after(net, len(sizes))
     return tuple(_elements(net.simplest(dim), values) for dim in dims)
 

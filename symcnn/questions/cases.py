@@ -18,13 +18,12 @@ from symcnn.algebra.mathml import math
 from symcnn.algebra.size import Int, Size, evaluate, floordiv, symbols_of
 from symcnn.errors import InvalidInput, SymcnnError, Undecidable
 from symcnn.lazy import sympy
-from symcnn.questions.inputs.domain import assignment
 from symcnn.sets.condition import Condition
 from symcnn.sets.formula import Formula, Given
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.member import lone
 from symcnn.sets.simplest import Simplest
-from symcnn.shown import block
+from symcnn.shown import assignment, block
 from symcnn.trace.graph import public
 
 

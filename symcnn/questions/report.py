@@ -14,12 +14,12 @@ from typing import TypeVar
 from symcnn.algebra.size import Int, Size
 from symcnn.errors import SymcnnError
 from symcnn.notation.markdown import code, folded, table
-from symcnn.questions.inputs.domain import assignment, reasons
+from symcnn.questions.inputs.domain import reasons
 from symcnn.questions.summary import Figure, Row, or_refusal, said, summary
 from symcnn.sets.condition import Condition
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.simplest import Simplest
-from symcnn.shown import Shown
+from symcnn.shown import Shown, assignment
 from symcnn.trace.trace import Trace
 
 T = TypeVar("T")

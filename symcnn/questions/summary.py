@@ -21,7 +21,7 @@ from symcnn.questions.cost.cost import formula, measure, total_macs
 from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.questions.inputs.domain import check_valid, shape_at, taken_at
 from symcnn.sets.grammar import check_sizes
-from symcnn.shown import Text, block, cell, table
+from symcnn.shown import Text, assignment, block, cell, table
 from symcnn.trace.graph import Dims, Node, Parameter
 from symcnn.trace.trace import Trace
 
@@ -146,7 +146,7 @@ def _check_valid(net: Trace, sizes: Mapping[str, int]) -> None:
     except SymcnnError:  # no exact set tells
         return
     if not possible:
-        listed = ", ".join(f"{name}={size}" for name, size in sizes.items())
+        listed = assignment(sizes)
         said = (
             f"no branch that was followed takes {listed}" if net.scope else f"{listed} is not valid"
         )

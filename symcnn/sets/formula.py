@@ -35,7 +35,7 @@ from symcnn.sets.simplest import Simplest
 from symcnn.sets.system import Said, members, symbols_in
 from symcnn.sets.system import stated as as_statement
 from symcnn.sets.words import as_mod
-from symcnn.shown import block
+from symcnn.shown import assignment, block
 
 if TYPE_CHECKING:
     import numpy as np
@@ -230,8 +230,9 @@ class Formula:
         values = check_sizes(sizes, self.names, self._from_zero)
         for condition in self.given:
             if condition.symbols <= set(values) and not condition.holds(values):
-                where = ", ".join(f"{name}={value}" for name, value in values.items())
-                raise InvalidInput(f"the formula is for {spoken(condition)}, not {where}")
+                raise InvalidInput(
+                    f"the formula is for {spoken(condition)}, not {assignment(values)}"
+                )
         return evaluate(self.size, values)
 
     def _over(self, sizes: Mapping[str, Any]) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 
 from symcnn.errors import InvalidInput, NoSolution, ShapeMismatch, SymcnnError, Undecidable
 from symcnn.sets.condition import Requirement
+from symcnn.shown import assignment
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Paths:
             return found
         there = self._there(sizes)
         if there is None:
-            at = ", ".join(f"{name}={size}" for name, size in sizes.items())
+            at = assignment(sizes)
             raise Undecidable(
                 f"no branch that was followed takes {at}: the set holds {self.scope}",
                 cure=f"net.shape_at({at}, ...) runs the model there",

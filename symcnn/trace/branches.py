@@ -21,7 +21,7 @@ from symcnn.sets.implicit import ImplicitSet
 from symcnn.sets.inputset import InputSet
 from symcnn.sets.region import Region
 from symcnn.sets.words import conjunction, relation
-from symcnn.shown import Shown, scoped
+from symcnn.shown import Shown, assignment, scoped
 from symcnn.trace.tape import Guard
 
 if TYPE_CHECKING:
@@ -210,9 +210,8 @@ class Part(Generic[Net]):
         try:
             return self.ask(net)
         except BadSpec as error:
-            at = ", ".join(f"{name}={size}" for name, size in sizes.items())
             cure = f"trace again with example={dict(sizes)}"
-            raise InvalidInput(f"{error.cause} at {at}", cure=cure) from None
+            raise InvalidInput(f"{error.cause} at {assignment(sizes)}", cure=cure) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 from symcnn.algebra.expr import Number, from_sympy
 from symcnn.errors import InvalidInput, SymcnnError, Undecidable
 from symcnn.sets.paths import Paths
-from symcnn.shown import Several
+from symcnn.shown import Several, assignment
 from symcnn.trace.branches import Unfollowed
 from symcnn.trace.tape import Guard
 
@@ -113,8 +113,7 @@ def elsewhere(net: Net, values: Mapping[str, Number]) -> Net:
     """
     numbers = {str(name): from_sympy(value) for name, value in values.items()}
     if net._at is None or not all(isinstance(value, int) for value in numbers.values()):
-        said = ", ".join(f"{name}={value}" for name, value in values.items())
-        raise InvalidInput(f"no branch that was followed takes {said}")
+        raise InvalidInput(f"no branch that was followed takes {assignment(values)}")
     found: Net = net._at(numbers)  # type: ignore[arg-type]
     return found
 

@@ -609,6 +609,13 @@ def tree_map(function: Callable[[Any], Any], value: Any) -> Any:
     return function(value)
 
 
+def leaves(value: object) -> list[object]:
+    """The leaves of nested tuples, lists, dicts and dataclasses."""
+    found: list[object] = []
+    tree_map(found.append, value)
+    return found
+
+
 class FieldTuple:
     """A named tuple to pickle whose class no module has by its name, as one that a forward makes:
     again it is one of an equal class.

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from symcnn.errors import SymcnnError
 from symcnn.sets.condition import AnyOf, Condition, Requirement, is_lookup
 from symcnn.trace.branches import negation
-from symcnn.trace.graph import Node, SymbolicTensor, tree_map
+from symcnn.trace.graph import Node, SymbolicTensor, leaves, tree_map
 from symcnn.trace.tape import PICKS, Guard, Tape
 
 
@@ -148,7 +148,7 @@ class Comparison:
     def _value(self, old: Any, new: Any) -> None:
         if tree_map(lambda _: None, old) != tree_map(lambda _: None, new):
             raise Diverged
-        for a, b in zip(_leaves(old), _leaves(new), strict=True):
+        for a, b in zip(leaves(old), leaves(new), strict=True):
             if isinstance(a, SymbolicTensor) and isinstance(b, SymbolicTensor):
                 self._tensor(a, b)
             elif type(a) is not type(b) or str(a) != str(b):
@@ -158,12 +158,6 @@ class Comparison:
 def _spoken(node: Node) -> Any:
     """What a rule answered, but for the tensors in it, which are compared as inputs."""
     return replace(node.result, others=()), [axes for _, axes in node.result.others], node.taken
-
-
-def _leaves(value: Any) -> list[Any]:
-    found: list[Any] = []
-    tree_map(found.append, value)
-    return found
 
 
 #: One run's guards and choices.

@@ -56,6 +56,7 @@ from symcnn.network import Network
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.isl import NODE, Purse, allowed_nodes, shared
+from symcnn.shown import assignment
 from symcnn.trace.assume import Assumptions, sizes_of, where_met
 from symcnn.trace.branches import Refusal, Unfollowed, negation, said, with_rest
 from symcnn.trace.graph import SymbolicTensor, tensor, tensors_in, tree_map
@@ -463,8 +464,6 @@ class _Front:
         except (UnsupportedOperation, DataDependent):
             raise
         except SymcnnError as error:
-            from symcnn.questions.inputs.domain import assignment
-
             refused = f"the model refuses {assignment(sizes)}: {error.cause}"
             raise InvalidInput(refused, cure=error.cure) from error
 

@@ -21,7 +21,7 @@ from symcnn.questions.field.reach import over_channels
 from symcnn.questions.field.readings import used
 from symcnn.questions.field.tables import Box, Table, boxes, joined, narrowest, projected, pulled
 from symcnn.questions.inputs.domain import shape_at
-from symcnn.shown import Shown, block, table
+from symcnn.shown import Shown, assignment, block, table
 from symcnn.trace.graph import Blocks, Node, Parameter, SymbolicTensor
 from symcnn.trace.trace import Trace
 
@@ -198,7 +198,7 @@ class FieldAt(Shown):
 
     @property
     def _sizes(self) -> str:
-        return ", ".join(f"{k}={v}" for k, v in sorted(self.values.items())) or "its sizes"
+        return assignment(dict(sorted(self.values.items()))) or "its sizes"
 
     def __str__(self) -> str:
         rows = [f"at {self._sizes}"]

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, ShapeMismatch, Undecidable
 from symcnn.progress import watched
-from symcnn.questions.inputs.domain import assignment
 from symcnn.sets.inputset import InputSet
-from symcnn.shown import Shown
+from symcnn.shown import Shown, assignment
 from symcnn.trace.rerun import may_be
 
 if TYPE_CHECKING:
@@ -161,7 +160,7 @@ def solve_choices(
                 f"with {assignment(values)}: {error.cause}", cure=error.cure
             ) from None
     if not found:
-        spans = ", ".join(f"{name}={_span(value)}" for name, value in opened.items())
+        spans = assignment({name: _span(value) for name, value in opened.items()})
         first = {name: numbers[0] for name, numbers in ranges.items()}
         raise NoSolution(
             f"no choice of {spans} has an input with {wanted}",

@@ -18,12 +18,12 @@ from symcnn.algebra.size import evaluate
 from symcnn.errors import SymcnnError
 from symcnn.ops.operation import operation_of
 from symcnn.ops.registry import one_or_each
-from symcnn.questions.inputs.domain import assignment, failures
+from symcnn.questions.inputs.domain import failures
 from symcnn.questions.inputs.fix import fixes
 from symcnn.questions.inputs.nearest import nearest_valid
 from symcnn.questions.inputs.silent import Trap, silent
 from symcnn.sets.condition import Condition, KeepsBatch, Requirement
-from symcnn.shown import Shown
+from symcnn.shown import Shown, assignment
 from symcnn.trace.branches import said
 from symcnn.trace.graph import Node, Parameter, SymbolicTensor
 from symcnn.trace.tape import Guard

@@ -16,7 +16,7 @@ from symcnn.sets.condition import ForAll, KeepsBatch, Requirement
 from symcnn.sets.fewer import strictest_of
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.member import by_name
-from symcnn.shown import Rows, Shown
+from symcnn.shown import Rows, Shown, assignment
 from symcnn.trace.graph import Node
 from symcnn.trace.tape import Guard
 from symcnn.trace.trace import Trace
@@ -211,11 +211,6 @@ def whole_network(net: Trace, found: InputSet, asked: Sequence[Requirement]) -> 
     step, requirement = failure
     by = f"the branch at {step.where}" if isinstance(step, Guard) else _spoken(step)
     return f"the whole network takes none of these: {by} needs {requirement}"
-
-
-def assignment(sizes: Mapping[str, int]) -> str:
-    """Sizes for reading: ``N=1, H=224``."""
-    return ", ".join(f"{name}={size}" for name, size in sizes.items())
 
 
 def _nearest(net: Trace, sizes: Mapping[str, int]) -> str:

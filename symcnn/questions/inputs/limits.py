@@ -22,12 +22,12 @@ from symcnn.algebra.size import Atom, Floor, Int, Max, Size, with_values
 from symcnn.algebra.substitute import replaced
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, ShapeMismatch, Undecidable
 from symcnn.questions.cost.cost import measure
-from symcnn.questions.inputs.domain import assignment
 from symcnn.sets.condition import Condition
 from symcnn.sets.grammar import Amount, Between, Limit, parse_amount
 from symcnn.sets.inputset import InputSet
 from symcnn.sets.member import by_name, lone
 from symcnn.sets.pieces import either
+from symcnn.shown import assignment
 from symcnn.trace.trace import Trace
 
 #: What a budget may bound: the word for it, and the figure of `Network.cost` that it is, by

@@ -28,7 +28,7 @@ from symcnn.questions.inputs.solve import parsed_target
 from symcnn.sets.condition import Condition, Requirement, decide_syntactically
 from symcnn.sets.grammar import Target
 from symcnn.sets.inputset import InputSet, input_set
-from symcnn.shown import Rows, Shown
+from symcnn.shown import Rows, Shown, assignment
 from symcnn.trace.call import Call
 from symcnn.trace.graph import Node, public, signature_of, tensors_in
 from symcnn.trace.rerun import Replay
@@ -53,10 +53,7 @@ class Refit(Shown):
     crop: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        lines = [
-            f"{node}: {', '.join(f'{name}={value}' for name, value in values.items())}"
-            for node, values in self.changes.items()
-        ]
+        lines = [f"{node}: {assignment(values)}" for node, values in self.changes.items()]
         if any(self.crop):
             pads = ", ".join(f"0, {-c}" for c in reversed(self.crop))
             lines.append(f"F.pad(output, ({pads}))")

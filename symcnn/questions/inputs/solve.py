@@ -26,7 +26,7 @@ from symcnn.errors import BadSpec, NoSolution, SymcnnError, Undecidable
 from symcnn.lazy import sympy
 from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.questions.inputs.choices import Choices, solve_choices
-from symcnn.questions.inputs.domain import assignment, whole_network
+from symcnn.questions.inputs.domain import whole_network
 from symcnn.questions.inputs.even import even_wishes
 from symcnn.questions.inputs.limits import keep_within, span_of
 from symcnn.sets.condition import Condition, Requirement
@@ -34,7 +34,7 @@ from symcnn.sets.grammar import Amount, Between, Target, parse_target
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.member import by_name, lone
 from symcnn.sets.relation import Relation
-from symcnn.shown import by_x
+from symcnn.shown import assignment, by_x
 from symcnn.trace.coverage import all_followed
 from symcnn.trace.trace import Trace
 

@@ -20,7 +20,7 @@ from symcnn.ops.registry import one_or_each
 from symcnn.sets.condition import Condition
 from symcnn.sets.grammar import parse_formula
 from symcnn.sets.inputset import InputSet, always, input_set
-from symcnn.shown import Rows, Shown
+from symcnn.shown import Rows, Shown, assignment
 
 #: Where a hyperparameter is not given: torch's default, or (for a range) free in it.
 _DEFAULTS: dict[str, Any] = {"dilation": 1, "output_padding": 0, "ceil_mode": False}
@@ -42,7 +42,7 @@ class Choice(Shown):
         return self.values[name]
 
     def __str__(self) -> str:
-        return ", ".join(f"{name}={value}" for name, value in self.values.items())
+        return assignment(self.values)
 
     def __repr__(self) -> str:
         return f"{self.layer}({self})"
@@ -111,7 +111,7 @@ def solve_layer(
         ]
         every = sorted(map(_plain, joined), key=lambda values: _simplicity(name, values))
     if not every:
-        given = ", ".join(f"{k}={v}" for k, v in hyperparameters.items()) or "the usual values"
+        given = assignment(hyperparameters) or "the usual values"
         other = f"ConvTranspose{name.removeprefix('Conv')}"
         up = kind is _conv and any(map(_grows, pairs))
         cure = f'one that enlarges: solve_layer("{other}", {input}, {output})'

@@ -35,7 +35,7 @@ from symcnn.questions.place.paths import Paths, way, whole_reads
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.member import by_name
-from symcnn.shown import Shown
+from symcnn.shown import Shown, assignment
 from symcnn.trace.graph import SymbolicTensor, public
 from symcnn.trace.trace import Trace
 
@@ -538,10 +538,10 @@ def _equal_reads(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet) 
         if sizes <= here:
             return sizes - sizes if apart else sizes
         if apart or _holes(ours, theirs):
-            text = ", ".join(f"{n}={v}" for n, v in near.items())
             raise Undecidable(
                 f"both read from the same first to the same last place, and {'not ' * apart}the"
-                f" same places in between at {text}; at other sizes that is not decided",
+                f" same places in between at {assignment(near)}; at other sizes"
+                " that is not decided",
                 cure="give numbers for the sizes of the inputs",
             )
     return sizes

@@ -27,7 +27,7 @@ from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.questions.inputs.solve import solve
 from symcnn.sets.condition import Condition
 from symcnn.sets.grammar import Claim, Ratio, check_sizes, parse_claim, parse_value
-from symcnn.shown import Shown
+from symcnn.shown import Shown, assignment
 from symcnn.trace.graph import Node, SymbolicTensor
 from symcnn.trace.trace import Trace
 
@@ -426,7 +426,7 @@ def _counterexample(gaps: Sequence[Int]) -> str | None:
         at = {name: value + 2 * i for i, name in enumerate(names)}
         try:
             if any(evaluate(gap, at) != 0 for gap in gaps):
-                return ", ".join(f"{name}={size}" for name, size in at.items())
+                return assignment(at)
         except (SymcnnError, ZeroDivisionError):
             continue
     return None

@@ -31,14 +31,14 @@ from symcnn.errors import BadSpec, SymcnnError, Undecidable
 from symcnn.lazy import cached_property
 from symcnn.ops.shape import on_coarsest_floors, reshaped
 from symcnn.questions.cost.cost import total_macs
-from symcnn.questions.inputs.domain import assignment, first_failure
+from symcnn.questions.inputs.domain import first_failure
 from symcnn.questions.proof.documented import stated_in_documentation
 from symcnn.questions.proof.layer import WAYS, Fresh, is_symbol, seen
 from symcnn.questions.proof.smt import STEPS, Statement, ask
 from symcnn.sets.condition import Condition, Requirement, decide_syntactically, substituted
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.member import by_name
-from symcnn.shown import Shown
+from symcnn.shown import Shown, assignment
 from symcnn.trace.assume import Assumptions
 from symcnn.trace.graph import Node, Result
 from symcnn.trace.tape import Tape
