@@ -18,14 +18,7 @@ from typing import Any
 from symcnn.algebra.expr import Expr, Number, from_sympy
 from symcnn.algebra.mathml import math
 from symcnn.algebra.size import Floor, Int, every_atom
-from symcnn.errors import (
-    BadSpec,
-    InvalidInput,
-    NoSolution,
-    ShapeMismatch,
-    SymcnnError,
-    Undecidable,
-)
+from symcnn.errors import BadSpec, InvalidInput, NoSolution, ShapeMismatch, SymcnnError, Undecidable
 from symcnn.lazy import cached_property, sympy
 from symcnn.network import Network
 from symcnn.questions.cases import Cases, as_expr, merged, plain

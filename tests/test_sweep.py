@@ -21,14 +21,7 @@ from symcnn.testing import KINDS, Layer
 from .fuzz import campaign
 from .fuzz.__main__ import main
 from .fuzz.campaign import Campaign
-from .fuzz.sweep import (
-    Tally,
-    case,
-    domain_case,
-    judge_cases,
-    layer_case,
-    network_case,
-)
+from .fuzz.sweep import Tally, case, domain_case, judge_cases, layer_case, network_case
 
 CONTAINERS = {"Module", "ModuleDict", "ModuleList", "Repeat", "Sequential"}
 

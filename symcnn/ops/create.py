@@ -17,14 +17,7 @@ from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
 from symcnn.ops import dtypes, values, work
 from symcnn.ops.operation import torch_rules as any_rules
 from symcnn.ops.pointwise import broadcast
-from symcnn.ops.registry import (
-    OneOrMore,
-    Operand,
-    at_least,
-    of_everything,
-    same_axes,
-    unpacked,
-)
+from symcnn.ops.registry import OneOrMore, Operand, at_least, of_everything, same_axes, unpacked
 from symcnn.ops.storage import pointwise as points
 from symcnn.ops.takes import require_number
 from symcnn.ops.work import moves as rule

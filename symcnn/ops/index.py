@@ -12,16 +12,7 @@ from functools import partial
 from typing import Any
 
 from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Flip, Pick, Roll, Scatter, Whole, Window
-from symcnn.algebra.size import (
-    Int,
-    Size,
-    ceildiv,
-    exact_div,
-    maximum,
-    minimum,
-    prod,
-    sole_atom,
-)
+from symcnn.algebra.size import Int, Size, ceildiv, exact_div, maximum, minimum, prod, sole_atom
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
 from symcnn.ops import values, work
 from symcnn.ops.masks import fits_mask, masked
@@ -51,14 +42,7 @@ from symcnn.ops.takes import require_number, require_part, require_same_dtype, r
 from symcnn.ops.work import moves as rule
 from symcnn.sets.condition import Condition, Place, Requirement, Within
 from symcnn.trace.graph import Node, Result, SymbolicTensor, tensors_in
-from symcnn.trace.tape import (
-    decided,
-    empties,
-    entails,
-    may_be_empty,
-    may_be_negative,
-    plain_number,
-)
+from symcnn.trace.tape import decided, empties, entails, may_be_empty, may_be_negative, plain_number
 
 #: An axis that is unbound gives at most so many tensors.
 _PARTS = 1 << 16

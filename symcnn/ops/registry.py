@@ -19,13 +19,7 @@ from symcnn.errors import ShapeMismatch
 from symcnn.sets.condition import AnyOf, Condition, Place, Requirement
 from symcnn.sets.placewise import Placewise
 from symcnn.trace.graph import Constant, Parameter, Result, SymbolicTensor
-from symcnn.trace.tape import (
-    ELEMENTS,
-    decided,
-    leave_to_torch,
-    may_be_empty,
-    may_be_negative,
-)
+from symcnn.trace.tape import ELEMENTS, decided, leave_to_torch, may_be_empty, may_be_negative
 
 Rule = Callable[..., Result]
 

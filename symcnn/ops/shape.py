@@ -15,15 +15,7 @@ from functools import lru_cache, reduce
 from math import gcd, lcm
 from typing import Any
 
-from symcnn.algebra.axis import (
-    IDENTITY,
-    Axes,
-    AxisMap,
-    Digit,
-    Folded,
-    Pick,
-    Window,
-)
+from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Digit, Folded, Pick, Window
 from symcnn.algebra.divisors import divisors
 from symcnn.algebra.factor import factors
 from symcnn.algebra.polynomial import polynomial

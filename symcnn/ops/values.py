@@ -31,15 +31,7 @@ from symcnn.ops.corners import (
     over_a_number,
     upwards,
 )
-from symcnn.ops.laws import (
-    ArrayLaw,
-    Held,
-    Law,
-    Value,
-    are_whole,
-    filled_with,
-    is_unknown,
-)
+from symcnn.ops.laws import ArrayLaw, Held, Law, Value, are_whole, filled_with, is_unknown
 from symcnn.ops.piecewise import Arguments, Options
 from symcnn.ops.positions import Positions, Stack
 

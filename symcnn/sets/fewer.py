@@ -17,12 +17,7 @@ from symcnn.algebra import size as sz
 from symcnn.algebra.factor import factors
 from symcnn.algebra.size import Int, Size
 from symcnn.algebra.substitute import replaced
-from symcnn.sets.condition import (
-    AnyOf,
-    Condition,
-    Requirement,
-    substituted,
-)
+from symcnn.sets.condition import AnyOf, Condition, Requirement, substituted
 from symcnn.sets.products import Facts, is_linear
 
 

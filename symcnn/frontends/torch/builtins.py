@@ -44,15 +44,7 @@ from symcnn.frontends.torch.asleep import is_asleep
 from symcnn.frontends.torch.expressions import SELECT
 from symcnn.frontends.torch.functions import LEGACY, MATHS, functions_of
 from symcnn.frontends.torch.recompile import in_front
-from symcnn.frontends.torch.selects import (
-    ASSIGNS,
-    PUT,
-    assigns,
-    may_select,
-    put,
-    select,
-    selecting,
-)
+from symcnn.frontends.torch.selects import ASSIGNS, PUT, assigns, may_select, put, select, selecting
 from symcnn.frontends.torch.shape import Sizes
 from symcnn.frontends.torch.sizes import SIZES, Dim, largest
 from symcnn.frontends.torch.statements import NUMBERS, are_numbers

@@ -23,16 +23,7 @@ from typing import Any, Self
 import torch
 
 from symcnn.algebra.expr import to_sympy
-from symcnn.algebra.size import (
-    SCALE_BOUND,
-    Int,
-    Size,
-    exact_div,
-    floordiv,
-    maximum,
-    mod,
-    scaled,
-)
+from symcnn.algebra.size import SCALE_BOUND, Int, Size, exact_div, floordiv, maximum, mod, scaled
 from symcnn.frontends.torch.irrational import Float, Irrational, as_methods, power
 from symcnn.frontends.torch.keys import KeyBook, hashing, numbers_near, numbers_written
 from symcnn.frontends.torch.questions import Questions

@@ -453,12 +453,3 @@ def dilations_for(
         found.append(step)
         missing -= step
     return tuple(found)
-
-
-def receptive_field_of(dilations: Sequence[int], kernel_size: int = 3) -> int:
-    """What a stack of stride-1 convolutions sees.
-
-    >>> receptive_field_of(dilations_for(224))
-    225
-    """
-    return 1 + (kernel_size - 1) * sum(dilations)

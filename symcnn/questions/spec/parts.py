@@ -13,16 +13,7 @@ from itertools import islice, product
 from math import lcm, prod
 from typing import Any
 
-from symcnn.algebra.size import (
-    Floor,
-    Int,
-    Size,
-    Symbol,
-    every_atom,
-    mod,
-    symbols_of,
-    with_values,
-)
+from symcnn.algebra.size import Floor, Int, Size, Symbol, every_atom, mod, symbols_of, with_values
 from symcnn.errors import BadSpec, NoSolution
 from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.sets.inputset import InputSet, input_set
