@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from symcnn.errors import BadSpec
 from symcnn.frontends.onnx import traced
@@ -16,8 +16,6 @@ from symcnn.frontends.onnx.file import require_onnx
 
 if TYPE_CHECKING:
     from onnx import ModelProto
-
-    from symcnn.frontends.onnx.values import Value
 
 
 def annotate(
@@ -73,26 +71,10 @@ def annotate(
             if not value.dtype:  # of less than a byte: the standard's own inference says which
                 graph.value_info.pop()
                 continue
-        _write(info, value)
+        value.write(info.type.tensor_type)
     if out is not None:
         onnx.save(whole, str(out))
     return whole  # type: ignore[no-any-return]
-
-
-def _write(info: Any, value: Value) -> None:
-    from symcnn.frontends.onnx.values import DTYPES
-
-    kind = info.type.tensor_type
-    if not kind.elem_type:
-        kind.elem_type = {name: number for number, name in DTYPES.items()}[value.dtype]
-    del kind.shape.dim[:]
-    kind.shape.SetInParent()
-    for size in value.dims:
-        dim = kind.shape.dim.add()
-        if isinstance(size, int):
-            dim.dim_value = size
-        else:
-            dim.dim_param = str(size)
 
 
 def _refuse_data_elsewhere(model: ModelProto, path: Path) -> None:

@@ -32,7 +32,7 @@ from symcnn.frontends.onnx.step import (
     attribute_of,
     attributes_of,
 )
-from symcnn.frontends.onnx.values import DTYPES, Array, Truth, Unknown, Value, dtype_of
+from symcnn.frontends.onnx.values import Array, Truth, Unknown, Value, dtype_of
 from symcnn.trace.graph import Constant, Parameter, SymbolicTensor
 from symcnn.trace.tape import Guard, Tape
 
@@ -446,12 +446,5 @@ def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
 def _type_of(value: Any) -> Any:
     proto = onnx.TypeProto()
     if isinstance(value, Value):
-        kinds = {name: kind for kind, name in DTYPES.items()}
-        proto.tensor_type.elem_type = kinds.get(value.dtype, 1)
-        for size in value.dims:
-            dim = proto.tensor_type.shape.dim.add()
-            if isinstance(size, int):
-                dim.dim_value = size
-            else:
-                dim.dim_param = str(size)
+        value.write(proto.tensor_type)
     return proto

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import Any, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import numpy as np
 
@@ -18,21 +18,25 @@ from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.trace.graph import Constant, Dims, SymbolicTensor
 from symcnn.trace.tape import entails
 
+if TYPE_CHECKING:
+    from onnx import TypeProto
+
 #: Of numbers, or of objects where formulas are among them.
 Array: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[Any]]"
 
 
-#: TensorProto.DataType by numpy's (and torch's) name.
-DTYPES = {
+#: Numpy's (and torch's) name of each TensorProto.DataType.
+_DTYPES = {
     1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64",
     9: "bool", 10: "float16", 11: "float64", 12: "uint32", 13: "uint64", 14: "complex64",
     15: "complex128", 16: "bfloat16",
 }  # fmt: skip
+_NUMBERS = {name: number for number, name in _DTYPES.items()}
 
 
 def dtype_of(kind: int) -> str:
     """The name of a TensorProto.DataType, "" for those of less than a byte and of text."""
-    return DTYPES.get(kind, "")
+    return _DTYPES.get(kind, "")
 
 
 class Unknown(Exception):
@@ -83,6 +87,18 @@ class Value:
     def symbolic(self) -> bool:
         """Whether formulas are among the known elements."""
         return self.content is not None and self.content.dtype == object
+
+    def write(self, kind: TypeProto.Tensor) -> None:
+        """Its sizes into a type of the standard's, and its dtype where that has none."""
+        kind.elem_type = kind.elem_type or _NUMBERS.get(self.dtype, 1)
+        del kind.shape.dim[:]
+        kind.shape.SetInParent()
+        for size in self.dims:
+            dim = kind.shape.dim.add()
+            if isinstance(size, int):
+                dim.dim_value = size
+            else:
+                dim.dim_param = str(size)
 
     def __repr__(self) -> str:
         known = "" if self.content is None else f" = {self.content.tolist()}"

@@ -14,10 +14,10 @@ where a crop stands before padding, that interval lies inside the part and the o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from math import lcm
+from math import lcm, prod
 from typing import TYPE_CHECKING, Any
 
 from symcnn.algebra.axis import (
@@ -219,12 +219,8 @@ class Course:
             return Fraction(1)
         if isinstance(bound, Chain):
             rates = [self._rate(link, None) for link in bound.maps]
-            product = Fraction(1)
-            for rate in rates:
-                if rate is None:
-                    return None
-                product *= rate
-            return product
+            found = [rate for rate in rates if rate is not None]
+            return prod(found, start=Fraction(1)) if len(found) == len(rates) else None
         if isinstance(bound, Resample) and not (bound.recompute or bound.align_corners):
             if isinstance(bound.scale, Size):
                 return Fraction(int(evaluate(bound.scale, self.sizes)))
@@ -271,7 +267,7 @@ class Course:
         source: Any = outs[0][1]
         sizes = [int(evaluate(t.dims[a], self.sizes)) for a in source]
         at = source.index(state.axis)
-        above, below = _product(sizes[:at]), _product(sizes[at + 1 :])
+        above, below = prod(sizes[:at]), prod(sizes[at + 1 :])
         top, _, digit = max(outs, key=lambda each: int(evaluate(each[2].step, self.sizes)))
         step = int(evaluate(digit.step, self.sizes))
         if above > 1 or self.name in symbols_of(digit.step):
@@ -443,13 +439,6 @@ _SIZED = (Const, Adaptive, Resample)
 
 #: A multiple of every stride, at which floors have their slope.
 _FAR = 720720 << 6
-
-
-def _product(values: Sequence[int]) -> int:
-    result = 1
-    for value in values:
-        result *= value
-    return result
 
 
 def _uniform(t: SymbolicTensor, axis: int) -> bool:
