@@ -286,6 +286,17 @@ def _plain_container(kind: type) -> bool:
 release = _Shared.release
 
 
+def _once(copier: Callable[[Copies, T], T]) -> Callable[[Copies, T], T]:
+    """A copier that leaves what was copied already as the copy that there is."""
+
+    @functools.wraps(copier)
+    def copied(self: Copies, value: T) -> T:
+        found: T | None = self.found.get(id(value))
+        return copier(self, value) if found is None else found
+
+    return copied
+
+
 class Copies:
     """The copies of one run.
 
@@ -415,10 +426,8 @@ class Copies:
         self.originals.append(original)
         return copy
 
+    @_once
     def module(self, module: T) -> T:
-        found: T | None = self.found.get(id(module))
-        if found is not None:
-            return found
         try:
             copy = object.__new__(type(module))
         except TypeError:  # partly written in C
@@ -455,10 +464,8 @@ class Copies:
                 attributes[key] = set() if type(value) is set else {}
         self._fill(attributes, islice(attributes.items(), _COUNT, None))
 
+    @_once
     def mapping(self, value: dict[object, object]) -> dict[object, object]:
-        found: dict[object, object] | None = self.found.get(id(value))
-        if found is not None:
-            return found
         copy = self._made(value, value.copy())
         for key in copy:
             if type(key) is not str and self.value(key) is not key:
@@ -473,19 +480,15 @@ class Copies:
         self.todo.append(copy)
         return copy
 
+    @_once
     def sequence(self, value: list[object] | deque[object]) -> list[object] | deque[object]:
-        found: list[object] | deque[object] | None = self.found.get(id(value))
-        if found is not None:
-            return found
         copy = self._made(value, value.copy())
         if not _PLAIN.issuperset(map(type, copy)):
             self.todo.append(copy)
         return copy
 
+    @_once
     def unordered(self, value: set[object]) -> set[object]:
-        found: set[object] | None = self.found.get(id(value))
-        if found is not None:
-            return found
         copy = self._made(value, value.copy())
         if not _PLAIN.issuperset(map(type, copy)):
             items = list(map(self.value, copy))
@@ -493,11 +496,9 @@ class Copies:
             copy.update(items)
         return copy
 
+    @_once
     def derived(self, value: T) -> T:
         """An object of a class derived from a container's: its items and its attributes."""
-        found: T | None = self.found.get(id(value))
-        if found is not None:
-            return found
         kind = type(value)
         make: Any = kind.__new__
         copy: T = self._made(value, make(kind))
@@ -524,13 +525,11 @@ class Copies:
         copy: tuple[object, ...] = kind(*parts) if hasattr(value, "_fields") else kind(parts)
         return copy
 
+    @_once
     def function(self, function: types.FunctionType) -> types.FunctionType:
         """A function whose enclosing variables, or defaults, hold what was copied."""
         if not (function.__closure__ or function.__defaults__ or function.__kwdefaults__):
             return function
-        found: types.FunctionType | None = self.found.get(id(function))
-        if found is not None:
-            return found
         self._made(function, function)  # while it is looked at, it may meet itself
         cells = tuple(map(self._cell, function.__closure__ or ()))
         defaults = self.value(function.__defaults__)
@@ -548,10 +547,8 @@ class Copies:
         vars(copy).update(vars(function))
         return self._made(function, copy)
 
+    @_once
     def _cell(self, cell: types.CellType) -> types.CellType:
-        found: types.CellType | None = self.found.get(id(cell))
-        if found is not None:
-            return found
         try:
             content = cell.cell_contents
         except ValueError:  # not assigned yet
@@ -580,27 +577,21 @@ class Copies:
         copy = None if target is None else self.value(target)
         return reference if copy is target else weakref.ref(copy)
 
+    @_once
     def namespace(self, value: types.SimpleNamespace) -> types.SimpleNamespace:
-        found: types.SimpleNamespace | None = self.found.get(id(value))
-        if found is not None:
-            return found
         copy = self._made(value, types.SimpleNamespace(**vars(value)))
         self.todo.append(vars(copy))
         return copy
 
+    @_once
     def random(self, value: Random) -> Random:
-        found: Random | None = self.found.get(id(value))
-        if found is not None:
-            return found
         copy = Random()
         copy.setstate(value.getstate())
         return self._made(value, copy)
 
+    @_once
     def helper(self, value: T) -> T:
         """A helper object. One without any attribute may be a mark that code compares with."""
-        found: T | None = self.found.get(id(value))
-        if found is not None:
-            return found
         kind = type(value)
         attributes = getattr(value, "__dict__", None)
         slots = [n for b in kind.__mro__ for n in _slots(b)]
