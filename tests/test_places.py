@@ -368,6 +368,21 @@ def test_what_is_not_causal_says_by_how_much() -> None:
     assert "not causal: an output waits for 6 more samples" in str(stream)
 
 
+def test_an_output_waits_for_the_layers_on_its_longest_way_alone() -> None:
+    class Residual(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.before, self.inner = nn.Conv1d(1, 1, 3), nn.Conv1d(1, 1, 7)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.before(x)
+            return self.inner(x) + x[..., 3:-3]
+
+    stream = symcnn.from_torch(Residual(), "N 1 L").stream()
+    assert (stream.lookahead, stream.waits) == (8, {"before": 2, "inner": 6})
+    assert "which is due to before 2, inner 6" in str(stream).splitlines()[2]
+
+
 def test_where_branches_meet_the_sooner_waits(net: Any) -> None:
     assert net.stream().delays == {"cat:1": (0, 2), "cat:2": (0, 8)}
 
@@ -507,6 +522,17 @@ def test_even_sizes(
     assert str(found).startswith(f"H % {period} == {rest}")
     assert (near, near) in found
     assert (near + 1, near) not in found
+
+
+def test_patches_that_leave_rows_over_are_not_even() -> None:
+    """Convolutions by hand: columns of patches, times the weights."""
+
+    class Columns(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return F.unfold(x, (3, 2), dilation=2, padding=1, stride=(2, 3))
+
+    found = symcnn.from_torch(Columns(), "N 3 H W").solve(even=True)
+    assert str(found) == "H % 2 == 1 and H >= 3 and W % 3 == 1 and W >= 1"
 
 
 def test_padding_on_one_side_is_even_nowhere() -> None:

@@ -138,6 +138,29 @@ def test_the_peak_of_a_module_that_caches_is_that_of_its_first_pass() -> None:
     assert verdicts(net.validate(module, "cpu", samples=4, checks=["peak"]), "peak") == {"passed"}
 
 
+def test_a_module_whose_methods_return_nothing_is_validated(tmp_path: Path) -> None:
+    """Blur pools of Holocron move, and backbones with frozen norms train, without a return."""
+    file = tmp_path / "frozen.py"
+    file.write_text(
+        "import torch\n"
+        "class Frozen(torch.nn.Conv2d):\n"
+        "    def __init__(self):\n"
+        "        super().__init__(3, 4, 3)\n"
+        "    def train(self, mode=True):\n"
+        "        super().train(False)\n"
+        "    def _apply(self, fn):\n"
+        "        super()._apply(fn)\n"
+    )
+    space: dict[str, Any] = {}
+    exec(file.read_text(), space)
+    module = space["Frozen"]()
+    net = symcnn.from_torch(module, "N 3 H W")
+    assert net.validate(module, "cpu", samples=2, dtype="float64")
+    assert symcnn.effective_receptive_field(module, "N 3 H W", H=9, W=9).values.shape == (9, 9)
+    asked = ["shapes", f"{file}:Frozen", "--input", "N 3 H W"]
+    assert CliRunner().invoke(main, asked).exit_code == 0
+
+
 def test_channels_last_is_for_volumes_too() -> None:
     module = nn.Sequential(nn.Conv3d(3, 4, 3), nn.BatchNorm3d(4), nn.ReLU())
     net = symcnn.from_torch(module, "N 3 D H W")

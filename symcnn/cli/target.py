@@ -361,7 +361,8 @@ def traced(module: Module, shapes: Sequence[str], *, train: bool = False) -> Net
         return module.trace(*shapes)
     from symcnn.frontends import from_torch
 
-    return from_torch(module.train(train), *shapes)
+    module.train(train)  # which need not return the module
+    return from_torch(module, *shapes)
 
 
 def named_inputs(inputs: tuple[str, ...]) -> Mapping[str, str] | Sequence[str] | None:

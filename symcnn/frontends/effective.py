@@ -96,7 +96,8 @@ def effective_receptive_field(
     with needs("torch", "gradients"):
         import torch
 
-    module = deepcopy(module).eval()
+    module = deepcopy(module)
+    module.eval()  # which need not return it
     net = from_torch(module, spec)
     (given,) = net.inputs[:1] if len(net.inputs) == 1 else (None,)
     if given is None:

@@ -22,7 +22,8 @@ from torch.overrides import TorchFunctionMode
 
 def make_positive(module: nn.Module) -> nn.Module:
     """Positive weights, about 1 in sum, in double precision; batch norms that change nothing."""
-    module = module.eval().double()  # `train` may build layers, in the dtype that it has
+    module.eval()  # `train` may build layers, in the dtype that it has
+    module.double()  # neither need return the module
     generator = torch.Generator().manual_seed(0)
     for parameter in module.parameters():
         parameter.data.uniform_(0.5, 1.5, generator=generator)

@@ -632,7 +632,7 @@ def _cast(module: torch.nn.Module, dtype: str | None, *, channels_last: bool) ->
     import torch
 
     if dtype is not None:
-        module = torch.nn.Module.to(module, getattr(torch, dtype))  # not a method of its own
+        torch.nn.Module.to(module, getattr(torch, dtype))  # not a method of its own
     for t in _tensors(module) if channels_last else ():
         t.data = _last(t.data)
     return module

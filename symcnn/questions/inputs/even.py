@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from symcnn.algebra.axis import Folded, Window
 from symcnn.algebra.size import Int, maximum, mod
+from symcnn.algebra.taps import Tap
 from symcnn.errors import BadSpec, NoSolution, Undecidable
 from symcnn.ops.operation import operation_of
 from symcnn.questions.field.reach import index_symbol, substituted
@@ -73,6 +74,23 @@ def _of_node(node: Node) -> Iterator[Condition]:
             rest = mod(dims[source] + left + right - axis_map.extent, axis_map.stride)
             why = f"{rest} rows are left over by windows of stride {axis_map.stride}"
             yield Condition(rest, "==", 0, why)
+    yield from _of_taps(node)
+
+
+def _of_taps(node: Node) -> Iterator[Condition]:
+    """The same of patches: from the first place that they read to the last, padding counted, as
+    much lies beyond the image on the left as on the right.
+    """
+    sizes = node.inputs[0].dims
+    for axes, dims in node.result.steps:
+        taps: dict[int, list[Tap]] = {}
+        for source, axis_map in axes:
+            if isinstance(axis_map, Tap) and isinstance(source, tuple):
+                taps.setdefault(source[0], []).append(axis_map)
+        for axis, read in taps.items():
+            last = sum((tap.step * (tap.length - 1) + 2 * tap.shift for tap in read), 1)
+            yield Condition(last, "==", sizes[axis], "rows are left over by patches")
+        sizes = dims
 
 
 def _crops(pad: Int) -> bool:

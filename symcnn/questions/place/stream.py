@@ -48,7 +48,8 @@ class Stream(Shown):
         states: the nodes that carry on what they have made of all before, as a recurrent layer or
             a cumulative sum does; `lookback` is how far one looks beside these.
         delays: where branches meet, for each operand how many places it waits for the slowest.
-        waits: the nodes that look ahead, and by how many samples of the input each adds.
+        waits: the nodes that look ahead, on the way that looks furthest, and by how many samples of
+            the input each adds.
         note: which of several outputs is meant.
     """
 
@@ -117,17 +118,12 @@ class Stream(Shown):
         if self.causal:
             lines.append("  causal: no output waits for a sample after its own")
         else:
-            waits = ", ".join(f"{node} {more}" for node, more in list(self.waits.items())[:4])
             lines.append(f"  not causal: an output waits for {self.lookahead} more samples")
-            lines.append(f"  which is due to {waits}")
+            lines += _line("which is due to", self.waits)
         lines.append(
             f"  lookback {self.lookback}; of n samples {self.final('n')} outputs are final"
         )
-        for name, items in (("keeps", self.buffers), ("delays", self.delays)):
-            if items:
-                shown = [f"{node} {value}" for node, value in list(items.items())[:6]]
-                more = len(items) - len(shown)
-                lines.append(f"  {name} {', '.join(shown)}{f' and {more} more' if more else ''}")
+        lines += [*_line("keeps", self.buffers), *_line("delays", self.delays)]
         if self.states:
             lines.append(f"  and all before, by the state of {', '.join(self.states)}")
         return "\n".join([*lines, *([f"  {self.note}"] if self.note else [])])
@@ -203,6 +199,12 @@ def stream(
         last,
         _head(net, at, axis, gates, statistics, last, (back, ahead, course.period)),
     )
+
+
+def _line(what: str, items: Mapping[str, object]) -> list[str]:
+    shown = [f"{node} {value}" for node, value in list(items.items())[:6]]
+    more = len(items) - len(shown)
+    return [f"  {what} {', '.join(shown)}{f' and {more} more' if more else ''}"] * bool(items)
 
 
 def running(
@@ -340,9 +342,17 @@ def _waiting(fast: Any, slow: Any, period: int) -> int:
 
 
 def _waits(course: Course, footprint: Footprint) -> Any:
-    """The nodes whose outputs look further ahead than all that they read."""
-    for node, out, reads in _nodes(course):
-        before = max(looks(footprint, read.tensor)[1] for read in reads)
-        more = looks(footprint, out)[1] - before
-        if more > 0:
-            yield node.name, more
+    """The nodes whose outputs look further ahead than what they read, on the way that is longest:
+    without the others an output would wait as long.
+    """
+    deciding, found = {course.home(course.output)}, []
+    for node, out, reads in reversed(_nodes(course)):
+        if out in deciding:
+            own = _own(footprint, out)
+            ahead = [int((footprint.through(out, read)[1] - own).max()) for read in reads]
+            slowest = [r.tensor for r, far in zip(reads, ahead, strict=True) if far == max(ahead)]
+            deciding.update(slowest)
+            more = max(ahead) - max(looks(footprint, t)[1] for t in slowest)
+            if more > 0:
+                found.append((node.name, more))
+    yield from reversed(found)
