@@ -395,6 +395,17 @@ def test_floors_of_products_are_decided_by_residues(shift: int) -> None:
     judged("HW", [Condition((a // 2) * (b // 3), ">=", a * b // 6)], 24)
 
 
+@pytest.mark.parametrize("wanted", [(9, 1), (1, 4), (3, 9)])
+def test_a_quotient_is_each_number_that_another_requirement_lets_it_be(wanted: Any) -> None:
+    """Involution by a stride views 9 taps of ceil(H/2)*ceil(W/2) patches by H//2 and W//2, and
+    broadcasts what comes out to 9.
+    """
+    patches, pooled = 9 * ((h + 3) // 2) * ((w + 3) // 2), ((h + 2) // 2) * ((w + 2) // 2)
+    share = patches // pooled
+    either = AnyOf(tuple(Condition(share, "==", value) for value in wanted), "broadcast")
+    judged("HW", [Condition(patches, "==", share * pooled), either], 24)
+
+
 def test_equal_networks_print_equally_in_every_process() -> None:
     code = (
         "from symcnn import nn, H, W\nimport symcnn\n"

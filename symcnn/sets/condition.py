@@ -7,7 +7,7 @@ them (``padded input >= kernel extent``), so that an error can quote both sides;
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal, Union
@@ -16,8 +16,10 @@ from symcnn.algebra.factor import reading, text
 from symcnn.algebra.size import (
     Floor,
     Int,
+    Part,
     Size,
     evaluate,
+    every_atom,
     sharp_lower,
     sole_atom,
     symbols_of,
@@ -284,3 +286,15 @@ def _compared(lhs: Int, relation: str, rhs: Int) -> bool | None:
     return (
         True if low is not None and low >= 0 else False if high is not None and high < 0 else None
     )
+
+
+def is_deep(requirement: Requirement) -> bool:
+    """Whether a floor stands in a floor."""
+    floors = (a for a in every_atom(*subexpressions(requirement)) if isinstance(a, Floor))
+    return any(isinstance(a, Floor) for floor in floors for a in every_atom(floor.num))
+
+
+def parts_of(requirements: Iterable[Requirement]) -> Iterator[Part]:
+    """The symbols that are declared odd, or multiples: their sets say so."""
+    sides = (side for requirement in requirements for side in subexpressions(requirement))
+    return (atom for atom in every_atom(*sides) if isinstance(atom, Part))

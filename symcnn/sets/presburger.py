@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import reduce
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from symcnn.algebra import size as sz
@@ -36,6 +37,8 @@ from symcnn.sets.condition import (
     Requirement,
     congruence,
     decide_syntactically,
+    is_deep,
+    parts_of,
     subexpressions,
     substituted,
 )
@@ -388,8 +391,7 @@ def region(names: tuple[str, ...], requirements: tuple[Requirement, ...]) -> tup
         asked[next((g for g in groups if requirement.symbols & {*g}), groups[0])].append(
             requirement
         )
-    parts = [*_parts_of(tight)]
-    return tuple(_group(group, mine, parts) for group, mine in asked.items())
+    return tuple(_group(group, mine, [*parts_of(tight)]) for group, mine in asked.items())
 
 
 class _Anything:
@@ -448,8 +450,16 @@ def _group(
     lines = [_line(n, alone[n]) for n in names]
     if lines and any(alone.values()):
         whole = whole.intersect(reduce(lambda a, b: a.flat_product(b), lines))
-    found = Region(names, {frozenset(): whole})
-    while hard:  # what one of them bounds may decide another
+    return _narrow(Region(names, {frozenset(): whole}), hard)
+
+
+#: So many ways to choose an option of each alternative are tried.
+_WAYS = range(2, 17)
+
+
+def _narrow(found: Region, hard: list[Requirement]) -> Region:
+    """Of a region, what meets requirements: what one of them bounds or fixes may decide another."""
+    while hard:
         known = Sizes(found)
         left: list[tuple[Requirement, Undecidable]] = []
         for requirement in hard:
@@ -463,6 +473,10 @@ def _group(
             hard = [requirement for requirement, _ in left]
         elif (fewer := [with_fewer_floors(r, known) for r in hard]) != hard:
             hard = fewer
+        elif prod(map(len, ways := [r.options for r in hard if isinstance(r, AnyOf)])) in _WAYS:
+            rest = [r for r in hard if not isinstance(r, AnyOf) or r.options != ways[0]]
+            each = (_narrow(found, with_equal_numbers([one, *rest])) for one in ways[0])
+            return reduce(Region.union, each)
         else:
             raise left[0][1]
     return found
@@ -498,7 +512,7 @@ _PERIOD, _CLASSES = 512, 8
 def _line(name: str, requirements: Sequence[Requirement], low: int = 1) -> Any:
     """The values of one size, from `low` on, that meet linear requirements."""
     writer = Writer([name], low)
-    deep = [r for r in requirements if _is_deep(r)]
+    deep = [r for r in requirements if is_deep(r)]
     plain = [r for r in requirements if r not in deep]
     classes = _classes(writer.set(plain)) if deep and plain else ()
     if not classes:
@@ -534,12 +548,6 @@ def _residue(name: str, first: int, step: int, left: Sequence[Requirement]) -> A
     asked = [r for r in asked if decide_syntactically(r) is not True]
     found = _line(name, [r for _, r in strictest_of(asked)], 0)
     return found.apply(isl().Map(f"{{ [q] -> [{step}*q + {first}] }}"))
-
-
-def _is_deep(requirement: Requirement) -> bool:
-    """Whether a floor stands in a floor."""
-    floors = (a for a in sz.every_atom(*subexpressions(requirement)) if isinstance(a, sz.Floor))
-    return any(isinstance(a, sz.Floor) for floor in floors for a in sz.every_atom(floor.num))
 
 
 def meeting(requirement: Requirement, known: Sizes) -> Region:
@@ -669,12 +677,6 @@ def _by_values(requirement: Condition, known: Sizes) -> Region:
                 found = found.union(meeting(case, Sizes(here)))
             return found
     raise undecidable(_gap(requirement))
-
-
-def _parts_of(requirements: Iterable[Requirement]) -> Iterator[sz.Part]:
-    """The symbols that are declared odd, or multiples: their sets say so."""
-    sides = (side for requirement in requirements for side in subexpressions(requirement))
-    return (atom for atom in sz.every_atom(*sides) if isinstance(atom, sz.Part))
 
 
 def _with_fixed(requirements: list[Requirement]) -> list[Requirement]:
