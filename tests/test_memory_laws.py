@@ -273,3 +273,116 @@ def test_layers_trained_for_quantization_are_those_layers_and_keep_what_lies_in_
         x = [torch.rand(sizes["N"], 3, sizes["H"], sizes["W"])]
         theirs = torch_saved(net, module, sizes, inputs=x)
         assert net.cost().at(**sizes).saved == theirs
+
+
+def _pixels(t: torch.Tensor) -> torch.Tensor:
+    return t.permute(0, 2, 3, 1).reshape(-1, 3)
+
+
+def _several(cell: Callable[..., Any], gates: int) -> Callable[..., Any]:
+    """One step of a cell, all of whose arguments come from the map, the weight and the input."""
+
+    def step(y: torch.Tensor, w: torch.Tensor, x: torch.Tensor) -> Any:
+        weights = torch.cat([w] * gates), torch.cat([w] * gates)
+        return cell(_pixels(y), _pixels(x), *weights, torch.cat([w[0]] * gates))
+
+    return step
+
+
+#: What autograd keeps of these, and the bytes alive while they run.
+KEPT: dict[str, Callable[..., Any]] = {
+    "rot90": lambda y, w, x: torch.rot90(y, 1, (2, 3)),
+    "rot90 twice": lambda y, w, x: torch.rot90(y, 2, (2, 3)),
+    "rot90 of what is turned": lambda y, w, x: torch.rot90(y.transpose(1, 2), 3, (0, 3)),
+    "rot90 by nothing": lambda y, w, x: torch.rot90(y.mT, 0, (2, 3)),
+    "fliplr": lambda y, w, x: torch.fliplr(y.mT),
+    "flipud": lambda y, w, x: torch.flipud(y),
+    "affine_grid": lambda y, w, x: F.grid_sample(
+        y, F.affine_grid(y[:, :2, 0, :1] * torch.ones(3), x.shape, align_corners=False)
+    ),
+    "lp_pool1d": lambda y, w, x: F.lp_pool1d(y.flatten(2), 2.0, 1),
+    "lp_pool2d": lambda y, w, x: F.lp_pool2d(y, 3.0, 1),
+    "cdist": lambda y, w, x: torch.cdist(y.flatten(2), y.flatten(2)),
+    "cosine_similarity": lambda y, w, x: F.cosine_similarity(y, x),
+    "cosine_similarity along the last": lambda y, w, x: F.cosine_similarity(x, y, dim=-1),
+    "pairwise_distance": lambda y, w, x: F.pairwise_distance(y, x),
+    "dist": lambda y, w, x: torch.dist(y, x),
+    "tensordot by a weight": lambda y, w, x: torch.tensordot(y, w, ([1], [0])),
+    "tensordot with a weight": lambda y, w, x: torch.tensordot(w, y, ([1], [1])),
+    "inner": lambda y, w, x: torch.inner(y, x),
+    "inner with a weight": lambda y, w, x: torch.inner(y.permute(0, 2, 3, 1), w),
+    "addbmm": lambda y, w, x: torch.addbmm(torch.zeros(1), y.flatten(2), y.flatten(2).mT),
+    "linalg.cross": lambda y, w, x: torch.linalg.cross(y, x, dim=1),
+    "linalg.det": lambda y, w, x: torch.linalg.det(w) * y,
+    "block_diag": lambda y, w, x: torch.block_diag(y[0, 0], w),
+    "gumbel_softmax": lambda y, w, x: F.gumbel_softmax(y, dim=1),
+    "gumbel_softmax that chooses": lambda y, w, x: F.gumbel_softmax(y, hard=True, dim=1),
+    "softmin": lambda y, w, x: F.softmin(y, 1),
+    "cummax": lambda y, w, x: torch.cummax(y, 2)[0],
+    "cummin": lambda y, w, x: torch.cummin(y.mT, 2)[0],
+    "cumprod": lambda y, w, x: torch.cumprod(y, 2),
+    "logcumsumexp": lambda y, w, x: torch.logcumsumexp(y, 2),
+    "diff": lambda y, w, x: torch.diff(y, dim=1),
+    "msort": lambda y, w, x: torch.msort(y.mT),
+    "nansum": lambda y, w, x: torch.nansum(y, 1),
+    "take": lambda y, w, x: torch.take(y, torch.tensor([0, 2])),
+    "scatter of values": lambda y, w, x: torch.scatter(y, 1, x[:, :1].long(), x[:, :1]),
+    "scatter of a number": lambda y, w, x: torch.scatter(y.mT, 1, x[:1, :1, :1, :1].long(), 1.0),
+    "column_stack": lambda y, w, x: torch.column_stack([y[:, 0, 0], y[:, 1, 0]]),
+    "dstack": lambda y, w, x: torch.dstack([y[:, 0, 0], y[:, 1, 0]]),
+    "xlogy": lambda y, w, x: torch.xlogy(y, x),
+    "xlog1py": lambda y, w, x: torch.special.xlog1py(x, y),
+    "logaddexp": lambda y, w, x: torch.logaddexp(y, x),
+    "logaddexp2": lambda y, w, x: torch.logaddexp2(x, y),
+    "hypot": lambda y, w, x: torch.hypot(y, x),
+    "fmax": lambda y, w, x: torch.fmax(y, x),
+    "sgn": lambda y, w, x: torch.sgn(y),
+    "polygamma": lambda y, w, x: torch.polygamma(1, y),
+    "heaviside": lambda y, w, x: torch.heaviside(y, x),
+    "gcd": lambda y, w, x: y * torch.gcd(y.long(), x.long()),
+    "rrelu": lambda y, w, x: F.rrelu(y, training=True),
+    "constant_pad_nd": lambda y, w, x: torch.constant_pad_nd(y, (1, 1)),
+    "normal": lambda y, w, x: torch.normal(y, x),
+}
+
+
+@pytest.mark.parametrize("case", KEPT)
+def test_what_an_operation_keeps_and_makes_on_the_way_is_what_torch_sees(case: str) -> None:
+    agree(KEPT[case], peak=True)
+
+
+#: Of these python holds what was made on the way as long as the forward runs.
+HELD: dict[str, Callable[..., Any]] = {
+    "lp_pool2d of a padded map": lambda y, w, x: F.lp_pool2d(F.pad(y, (0, 1, 0, 1)), 3.0, 2, 1),
+    "fractional_max_pool2d": lambda y, w, x: F.fractional_max_pool2d(
+        F.pad(y, (0, 1, 0, 1)), 2, output_size=(1, 1)
+    ),
+    "addr": lambda y, w, x: torch.addr(w, w[0], w[1]) + y.sum(),
+    "var_mean": lambda y, w, x: sum(torch.var_mean(y, (2, 3))),
+    "std_mean": lambda y, w, x: sum(torch.std_mean(y, 1)),
+    "aminmax": lambda y, w, x: sum(torch.aminmax(y, dim=1)),
+    "take_along_dim": lambda y, w, x: torch.take_along_dim(y, x.long(), 3),
+    "bilinear": lambda y, w, x: F.bilinear(_pixels(y), _pixels(x), w[None].expand(2, 3, 3)),
+    "fill": lambda y, w, x: torch.fill(y, 2.0) * x,
+    "tensordot of a map with itself": lambda y, w, x: torch.tensordot(y, y, ([1, 2], [1, 2])),
+    "distances of all rows": lambda y, w, x: torch.cdist(_pixels(y), w),
+    "slogdet": lambda y, w, x: torch.slogdet(y[:, :, :1, :1].flatten(2) + torch.eye(3))[1],
+    "gru_cell": _several(torch.gru_cell, 3),
+    "rnn_tanh_cell": _several(torch.rnn_tanh_cell, 1),
+}
+
+
+@pytest.mark.parametrize("case", HELD)
+def test_what_an_operation_keeps_is_what_torch_keeps(case: str) -> None:
+    agree(HELD[case])
+
+
+@pytest.mark.parametrize("cell", [nn.GRUCell, nn.LSTMCell, nn.RNNCell])
+def test_a_cell_keeps_its_gates(cell: Callable[..., nn.Module]) -> None:
+    module = nn.Sequential(nn.Linear(3, 3), cell(3, 4))
+    net = symcnn.from_torch(module, "N 3")
+    for n in (1, 5):
+        x = torch.rand(n, 3)
+        theirs = torch_saved(net, module, {"N": n}, inputs=[x.requires_grad_()], input_grad=True)
+        assert net.cost(input_grad=True).at(N=n).saved == theirs
+        assert net.cost().at(N=n).peak == torch_peak(module, module, [x.detach()])[0]

@@ -270,10 +270,10 @@ def _stack_along(axis: int, rank: int) -> Any:
 
 for _names, _axis, _rank in ((("hstack",), 1, 1), (("vstack", "row_stack"), 0, 2)):
     rule(*_names, saves="", dtype=dtypes.of_tensors)(_stack_along(_axis, _rank))
-rule("dstack", dtype=dtypes.of_tensors)(_stack_along(2, 3))
+rule("dstack", saves="", dtype=dtypes.of_tensors)(_stack_along(2, 3))
 
 
-@rule("column_stack", dtype=dtypes.of_tensors)
+@rule("column_stack", saves="", dtype=dtypes.of_tensors)
 def column_stack(tensors: Sequence[SymbolicTensor], *, out: object = None) -> Result:
     """Vectors as columns, one beside the other."""
     columns = [x if x.ndim > 1 else SymbolicTensor((prod(x.dims), 1)) for x in tensors]

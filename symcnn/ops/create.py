@@ -79,7 +79,7 @@ def randint(
     return made(*shape)
 
 
-@rule("normal", dtype=dtypes.first, takes={"": "float complex", "std": "bool int float"})
+@rule("normal", saves="", dtype=dtypes.first, takes={"": "float complex", "std": "bool int float"})
 def normal(
     mean: Operand, std: Operand = 1.0, size: Sequence[Int] | None = None, **kwargs: object
 ) -> Result:

@@ -13,6 +13,7 @@ from typing import Any, Union
 
 from symcnn.algebra.size import Int, Size, minimum, prod
 from symcnn.errors import ShapeMismatch
+from symcnn.ops.registry import normal_dim
 from symcnn.trace.graph import SymbolicTensor
 
 Dims = tuple[Int, ...]
@@ -54,6 +55,21 @@ def factors_of(*given: object) -> tuple[str, tuple[SymbolicTensor, ...]]:
     if len(args) % 2:
         output = "->" + "".join("..." if i is Ellipsis else alphabet[i] for i in args[-1])
     return ",".join(texts) + output, args[0 : len(args) - len(args) % 2 : 2]
+
+
+def paired_axes(
+    first: int, second: int, dims: int | Sequence[int | Sequence[int]]
+) -> tuple[Sequence[int], Sequence[int]]:
+    """The axes that `tensordot` sums, of tensors of so many axes: the last of the one and the first
+    of the other, or those named.
+    """
+    if isinstance(dims, int):
+        return range(first - dims, first), range(dims)
+    one, other = (d if isinstance(d, (tuple, list)) else [d] for d in dims)
+    return (
+        [normal_dim(d, first, "tensordot") for d in one],
+        [normal_dim(d, second, "tensordot") for d in other],
+    )
 
 
 def labels_of(

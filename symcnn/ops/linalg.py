@@ -118,10 +118,13 @@ _square_rules(
     dtype=dtypes.then(dtypes.first, dtypes.always("int32")),
     saves=products.columns,
 )
-_square_rules("linalg_det det", lambda b, n: (b,))
+_square_rules("linalg_det det", lambda b, n: (b,), saves=products.determinant)
 _square_rules("logdet", lambda b, n: (b,), **_CPU)
 _square_rules(
-    "linalg_slogdet slogdet", lambda b, n: (b, b), dtype=dtypes.then(dtypes.first, dtypes.to_real)
+    "linalg_slogdet slogdet",
+    lambda b, n: (b, b),
+    saves=products.determinant,
+    dtype=dtypes.then(dtypes.first, dtypes.to_real),
 )
 for _name, _law in (
     ("linalg_eig", dtypes.then(dtypes.to_complex)),
@@ -294,7 +297,7 @@ def pdist(input: SymbolicTensor, p: float = 2.0) -> Result:
     return of_everything(((rows * (rows - 1)) // 2,))
 
 
-@rule("block_diag", dtype=dtypes.of_tensors)
+@rule("block_diag", saves="", dtype=dtypes.of_tensors)
 def block_diag(*tensors: SymbolicTensor) -> Result:
     """Matrices along a diagonal; vectors are rows, numbers a matrix of one."""
     if any(t.ndim > 2 for t in tensors):
@@ -333,7 +336,7 @@ def _cross(input: SymbolicTensor, other: SymbolicTensor, axis: int) -> Result:
     return of_everything(both.shapes[0], (*both.requires, *needs))
 
 
-@rule("linalg_cross", takes="int float complex", same_dtype="input other")
+@rule("linalg_cross", saves=products.factors, takes="int float complex", same_dtype="input other")
 def linalg_cross(
     input: SymbolicTensor, other: SymbolicTensor, *, dim: int = -1, **kwargs: object
 ) -> Result:

@@ -16,14 +16,21 @@ from symcnn.algebra.size import Int, prod
 from symcnn.errors import ShapeMismatch, UnsupportedOperation
 from symcnn.ops import dtypes, tools, work
 from symcnn.ops.autograd import factors, pair
-from symcnn.ops.equation import Factor, contraction, factors_of, labels_of, pair_macs, without_ones
+from symcnn.ops.equation import (
+    Factor,
+    contraction,
+    factors_of,
+    labels_of,
+    pair_macs,
+    paired_axes,
+    without_ones,
+)
 from symcnn.ops.operation import Counted, Product
 from symcnn.ops.operation import torch_rule as rule
 from symcnn.ops.pointwise import aligned, broadcast_dims, fits
 from symcnn.ops.registry import (
     OneOrMore,
     leading_axes,
-    normal_dim,
     of_everything,
     require_equal,
     require_rank,
@@ -187,7 +194,9 @@ _adds = partial(
 )
 for _name, _rank in (("addmm", 2), ("baddbmm", 3)):
     _adds(_name, saves=products.factors)(_plus_product(_name, _rank))
-_adds("addbmm", counted=Counted(work.nothing, factors(1, 2)))(_plus_product("addbmm", 3))
+_adds("addbmm", saves=products.factors, counted=Counted(work.nothing, factors(1, 2)))(
+    _plus_product("addbmm", 3)
+)
 _adds("addmv", counted=UNCOUNTED, saves=products.factors, autocast=dtypes.LOW_ON_CUDA)(
     _plus_product("addmv", 2, vector=True)
 )
@@ -203,7 +212,14 @@ def outer(input: SymbolicTensor, vec2: SymbolicTensor) -> Result:
     return Result(((rows, columns),), ((0, IDENTITY), (None, Whole(columns))), others=others)
 
 
-@rule("addr", scaled=True, other=work.made, dtype=dtypes.of_tensors, autocast=dtypes.LOW_ON_CUDA)
+@rule(
+    "addr",
+    scaled=True,
+    other=work.made,
+    saves=products.factors,
+    dtype=dtypes.of_tensors,
+    autocast=dtypes.LOW_ON_CUDA,
+)
 def addr(
     input: SymbolicTensor, vec1: SymbolicTensor, vec2: SymbolicTensor, **kwargs: object
 ) -> Result:
@@ -218,6 +234,7 @@ def addr(
 @rule(
     "inner",
     other=work.nothing,
+    saves=products.over_last,
     products=factors(0, 1),
     counted=passed_over(lambda node: all(t.ndim == 1 for t in node.inputs[:2])),
     autocast=dtypes.LOW,
@@ -240,6 +257,7 @@ def inner(input: SymbolicTensor, other: SymbolicTensor) -> Result:
 @rule(
     "tensordot",
     other=work.nothing,
+    saves=products.over_axes,
     products=factors(0, 1),
     counted=passed_over(lambda node: all(size == 1 for size in node.outputs[0].dims)),
     takes="int float complex",
@@ -250,14 +268,9 @@ def tensordot(
     a: SymbolicTensor, b: SymbolicTensor, dims: OneOrMore[int] = 2, out: object = None
 ) -> Result:
     """A product over several axes: the last of `a` with the first of `b`, or those named."""
-    if isinstance(dims, int):
-        if not 0 <= dims <= min(a.ndim, b.ndim):
-            raise ShapeMismatch(f"tensordot over {dims} axes of {a.ndim}-d and {b.ndim}-d tensors")
-        first, second = list(range(a.ndim - dims, a.ndim)), list(range(dims))
-    else:
-        pair = [d if isinstance(d, (tuple, list)) else [d] for d in dims]
-        first = [normal_dim(d, a.ndim, "tensordot") for d in pair[0]]
-        second = [normal_dim(d, b.ndim, "tensordot") for d in pair[1]]
+    if isinstance(dims, int) and not 0 <= dims <= min(a.ndim, b.ndim):
+        raise ShapeMismatch(f"tensordot over {dims} axes of {a.ndim}-d and {b.ndim}-d tensors")
+    first, second = paired_axes(a.ndim, b.ndim, dims)
     if len(first) != len(second):
         raise ShapeMismatch(f"tensordot over {len(first)} axes of one and {len(second)} of another")
     meet = [(a.dims[i], b.dims[j]) for i, j in zip(first, second, strict=True)]
@@ -284,6 +297,7 @@ def _bilinear_products(node: Node) -> list[Product]:
     other=work.bias,
     counts=tools.BIAS,
     products=_bilinear_products,
+    saves=products.bilinear,
     counted=UNCOUNTED,
     takes="int float complex",
     same_dtype="input1 input2 weight bias",

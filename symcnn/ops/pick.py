@@ -26,7 +26,7 @@ from symcnn.ops.registry import (
     same_axes,
     whole_axes,
 )
-from symcnn.ops.storage.pointwise import added_at, copied_to, filled_at
+from symcnn.ops.storage.pointwise import added_at, copied_to, filled_at, written_at
 from symcnn.ops.takes import meant, not_taken, require_number
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import Result, SymbolicTensor
@@ -114,7 +114,8 @@ def _scattered(
     )
 
 
-rule("scatter", "scatter_reduce", takes=_INDEX, same_dtype="input src")(_scattered)
+rule("scatter", saves=written_at, takes=_INDEX, same_dtype="input src")(_scattered)
+rule("scatter_reduce", takes=_INDEX, same_dtype="input src")(_scattered)
 rule("scatter_add", saves=added_at, takes=_INDEX, same_dtype="input src")(_scattered)
 
 
@@ -146,7 +147,7 @@ def index_select(input: SymbolicTensor, dim: int, index: SymbolicTensor) -> Resu
     return Result((dims,), tuple(axes), requires=inside, others=((index, tuple(places)),))
 
 
-@rule("take_along_dim", takes={"indices": "int64"})
+@rule("take_along_dim", saves="input indices", takes={"indices": "int64"})
 def take_along_dim(
     input: SymbolicTensor, indices: SymbolicTensor, dim: OneOrMore[int] | None = None
 ) -> Result:
@@ -169,7 +170,7 @@ def take_along_dim(
     return Result((shape,), tuple(axes), requires=tuple(requires), others=others)
 
 
-@rule("take", takes={"index": "int64"})
+@rule("take", saves="input index", takes={"index": "int64"})
 def take(input: SymbolicTensor, index: SymbolicTensor) -> Result:
     """Elements by their number in the flattened tensor."""
     count = prod(input.dims)

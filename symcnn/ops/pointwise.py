@@ -89,7 +89,7 @@ _keeps("softplus", takes="float", autocast=dtypes.SINGLE_ON_CUDA)(_unary)
 _keeps("square", dtype=dtypes.square)(_unary)
 _keeps("threshold", takes="int float")(_unary)
 rules("mvlgamma", dtype=dtypes.tensor_floats, takes="int float")(_unary)
-rules("sgn")(_unary)
+rules("sgn", saves=points.keeps_both)(_unary)
 rules("elu leaky_relu", counts=tools.ACTIVATION, saves=points.leaky, takes="float")(_unary)
 rules("logsigmoid", saves=points.logsigmoid, takes="float")(_unary)
 rules("positive", saves=views.same, takes=_NUMBERS)(_unary)
@@ -107,7 +107,7 @@ rules(
 _moves = partial(rules, other=work.nothing)
 _moves("identity", saves=views.same, shows="every")(_unary)
 _moves("requires_grad_ conj resolve_conj resolve_neg requires_grad", saves=views.same)(_unary)
-_moves("cpu", value=values.same)(_unary)
+_moves("cpu", saves=views.same, value=values.same)(_unary)
 _moves("cuda pin_memory alias_copy")(_unary)
 _moves("imag real", saves=views.half, dtype=dtypes.part)(_unary)
 _moves("clone", saves=points.clone, value=values.same)(_unary)
@@ -179,7 +179,7 @@ def _fill(input: SymbolicTensor, value: object) -> Result:
 
 
 _new("full_like", saves=points.clone, uniform=True, value=values.created)(_full_like)
-_new("fill", uniform=True)(_fill)
+_new("fill", saves=points.keeps_nothing, uniform=True)(_fill)
 
 
 def _softmax(
@@ -216,10 +216,16 @@ _shares = partial(
 )
 _shares("softmax", counts=tools.SOFTMAX, saves=points.softmax, takes="float")(_softmax)
 _shares("log_softmax", saves=points.softmax, takes="float")(_softmax)
-_shares("softmin", takes={"": "float", "input": _NUMBERS})(_softmax)
+_shares("softmin", saves=points.softmin, takes={"": "float", "input": _NUMBERS})(_softmax)
 
 
-@rule("gumbel_softmax", pointwise=False, other=work.times(3, work.made), takes="float")
+@rule(
+    "gumbel_softmax",
+    pointwise=False,
+    other=work.times(3, work.made),
+    saves=points.gumbel_softmax,
+    takes="float",
+)
 def gumbel_softmax(
     logits: SymbolicTensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
 ) -> Result:
@@ -260,13 +266,13 @@ def hardtanh(
     return elementwise(input)
 
 
-@rule("Tensor.polygamma", dtype=dtypes.floats, takes=_REAL)
+@rule("Tensor.polygamma", saves=points.keeps_input, dtype=dtypes.floats, takes=_REAL)
 def polygamma_of(input: SymbolicTensor, n: int) -> Result:
     """A derivative of digamma; the method takes its order last."""
     return _polygamma(n, input)
 
 
-@rule("polygamma", dtype=dtypes.floats, takes=_REAL)
+@rule("polygamma", saves=points.keeps_input, dtype=dtypes.floats, takes=_REAL)
 def polygamma(n: int, input: SymbolicTensor) -> Result:
     """A derivative of digamma; the function takes its order first."""
     return _polygamma(n, input)
@@ -387,10 +393,14 @@ def _several(*args: object, **kwargs: object) -> Result:
 
 _real = partial(rules, dtype=dtypes.floats, takes=_REAL)
 _real("atan2 arctan2", saves=points.both_operands)(_binary)
-_real("copysign xlogy xlog1py")(_binary)
+_real("xlogy xlog1py", saves=points.both_operands)(_binary)
+_real("copysign")(_binary)
 rules("ldexp", dtype=dtypes.floats)(_binary)
-rules("hypot logaddexp2 igamma igammac", dtype=dtypes.promotes, takes="float")(_binary)
-rules("logaddexp", dtype=dtypes.promotes, takes="float complex")(_binary)
+_promotes = partial(rules, dtype=dtypes.promotes, takes="float")
+_promotes("hypot", saves=points.operands_and_output)(_binary)
+_promotes("logaddexp2", saves=points.both_operands)(_binary)
+_promotes("logaddexp", saves=points.both_operands, takes="float complex")(_binary)
+_promotes("igamma igammac")(_binary)
 for _name in "eq ne lt le gt ge".split():
     _asks(
         _name,
@@ -400,15 +410,20 @@ for _name in "eq ne lt le gt ge".split():
     )(_binary)
 for _name in "and or xor".split():
     _asks(f"logical_{_name}", value=getattr(values, f"TRUE_{_name.upper()}"))(_binary)
-_integers = partial(rules, dtype=dtypes.promotes, takes="int")
+_integers = partial(rules, saves=points.keeps_nothing, dtype=dtypes.promotes, takes="int")
 _integers("bitwise_left_shift", value=values.shifted, operators="lshift rlshift ilshift")(_binary)
 _integers("bitwise_right_shift", value=values.shifted_back, operators="rshift rrshift irshift")(
     _binary
 )
 _integers("gcd lcm")(_binary)
-rules("fmax fmin", dtype=dtypes.promotes, takes=_REAL)(_binary)
 rules("nextafter", dtype=dtypes.promotes, takes="float")(_binary)
-rules("heaviside", dtype=dtypes.promotes, takes=_REAL, same_dtype="input other")(_binary)
+rules(
+    "heaviside",
+    saves=points.keeps_nothing,
+    dtype=dtypes.promotes,
+    takes=_REAL,
+    same_dtype="input other",
+)(_binary)
 _arithmetic = partial(rules, saves=points.keeps_nothing, dtype=dtypes.promotes)
 _differs = partial(_arithmetic, takes={"input": _NUMBERS, "other": _NUMBERS})
 _differs(
@@ -455,6 +470,7 @@ rules("fmod", saves=points.remainder, dtype=dtypes.promotes, takes="int float")(
 _extreme = partial(rules, saves=points.extreme_of_two, dtype=dtypes.promotes, takes=_REAL)
 _extreme("maximum", value=values.MAX)(_binary)
 _extreme("minimum", value=values.MIN)(_binary)
+_extreme("fmax fmin")(_binary)
 _arithmetic(
     "add",
     autocast=dtypes.WIDEST_IN_SCRIPTS,

@@ -253,6 +253,7 @@ for _n in (2, 3):
         _name,
         f"{_name}_with_indices",
         dtype=dtypes.with_places,
+        saves=maps.fractional,
         autocast=dtypes.SINGLE_ON_CPU,
         takes="float",
     )(partial(_fractional, _n))
@@ -276,7 +277,7 @@ for _n in (1, 2, 3):
         saves=maps.avg_pool,
         takes="int64 float",
     )(of_shapes(partial(_avg_pool, _n)))
-    _pools(f"lp_pool{_n}d", other=_window)(partial(_lp_pool, _n))
+    _pools(f"lp_pool{_n}d", other=_window, saves=maps.lp_pool)(partial(_lp_pool, _n))
     _pools(
         f"adaptive_avg_pool{_n}d",
         other=work.read,

@@ -187,7 +187,7 @@ def exponential(input: SymbolicTensor, lambd: float = 1.0, **kwargs: object) -> 
     return elementwise(input)
 
 
-@rule("rrelu", takes="float")
+@rule("rrelu", saves=points.random_leaky, takes="float")
 def rrelu(
     input: SymbolicTensor,
     lower: float = 1 / 8,

@@ -30,7 +30,7 @@ from symcnn.ops.registry import (
     of_everything,
     require_equal,
 )
-from symcnn.ops.storage import maps
+from symcnn.ops.storage import losses, maps
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Node, Result, SymbolicTensor
 from symcnn.trace.tape import empties, entails
@@ -102,7 +102,7 @@ rule("prod", saves=_both, dtype=dtypes.counts, autocast=dtypes.SINGLE, value=val
     _statistic("prod")
 )
 rule("nanmean", takes=_FLOATS)(_statistic("nanmean"))
-rule("nansum", dtype=dtypes.counts)(_statistic("nansum"))
+rule("nansum", saves="input", dtype=dtypes.counts)(_statistic("nansum"))
 for _name in "all any".split():
     rule(_name, saves="", dtype=dtypes.logical, value=values.logical)(_statistic(_name))
     rule(f"_is_{_name}_true", saves="", dtype="bool", takes="bool", value=values.logical)(
@@ -112,7 +112,7 @@ for _name in "argmax argmin".split():
     rule(_name, saves="", dtype="int64", takes="int float")(_statistic(_name))
 
 
-@rule("count_nonzero", dtype="int64")
+@rule("count_nonzero", saves="", dtype="int64")
 def count_nonzero(
     input: SymbolicTensor, dim: OneOrMore[int] | None = None, *dims: int, **kwargs: object
 ) -> Result:
@@ -138,7 +138,12 @@ def _spread(op: str, count: int = 1) -> Any:
 rule("var", saves="input", dtype=dtypes.part, takes=_FLOATS)(_spread("var"))
 rule("std", saves="input output", dtype=dtypes.part, takes=_FLOATS)(_spread("std"))
 for _name in ("var_mean", "std_mean"):
-    rule(_name, dtype=dtypes.then(dtypes.part, dtypes.first), takes=_FLOATS)(_spread(_name, 2))
+    rule(
+        _name,
+        saves=maps.spread,
+        dtype=dtypes.then(dtypes.part, dtypes.first),
+        takes=_FLOATS,
+    )(_spread(_name, 2))
 
 
 @rule("max", saves=maps.extreme, dtype=dtypes.extreme, value=values.MAX, takes=_REAL)
@@ -179,7 +184,7 @@ def mode(input: SymbolicTensor, dim: int = -1, keepdim: bool = False, **kwargs: 
     return reduced(input, normal_dim(dim, input.ndim, "mode"), keepdim, "mode", 2)
 
 
-@rule("aminmax", takes=_REAL)
+@rule("aminmax", saves=_both, takes=_REAL)
 def aminmax(
     input: SymbolicTensor, *, dim: OneOrMore[int] | None = None, keepdim: bool = False
 ) -> Result:
@@ -316,7 +321,7 @@ rule("sort", saves=maps.extreme, dtype=dtypes.with_places, value=values.in_order
 rule("argsort", saves="", dtype="int64", value=values.order, takes=_REAL)(_order("argsort", 1))
 
 
-@rule("msort", takes=_REAL)
+@rule("msort", saves=maps.sorted_rows, takes=_REAL)
 def msort(input: SymbolicTensor) -> Result:
     """Sorted along the first axis."""
     return _along(input, 0, "msort")
@@ -332,13 +337,15 @@ def _running(op: str, count: int = 1) -> Any:
 
 
 _single("cumsum", saves="", dtype=dtypes.counts, value=values.RUNNING)(_running("cumsum"))
-_single("cumprod", dtype=dtypes.counts)(_running("cumprod"))
-rule("logcumsumexp", autocast=dtypes.SINGLE_ON_CPU, takes=_FLOATS)(_running("logcumsumexp"))
+_single("cumprod", saves=_both, dtype=dtypes.counts)(_running("cumprod"))
+rule("logcumsumexp", saves=_both, autocast=dtypes.SINGLE_ON_CPU, takes=_FLOATS)(
+    _running("logcumsumexp")
+)
 for _name in ("cummax", "cummin"):
-    rule(_name, dtype=dtypes.with_places, takes=_REAL)(_running(_name, 2))
+    rule(_name, saves=maps.running, dtype=dtypes.with_places, takes=_REAL)(_running(_name, 2))
 
 
-@rule("diff")
+@rule("diff", saves=maps.differences)
 def diff(
     input: SymbolicTensor,
     n: int = 1,
@@ -382,7 +389,7 @@ def trace(input: SymbolicTensor) -> Result:
 # Distances ------------------------------------------------------------------------------------
 
 
-@_single("cosine_similarity", dtype=dtypes.of_tensors, takes="float")
+@_single("cosine_similarity", saves=losses.cosine, dtype=dtypes.of_tensors, takes="float")
 def cosine_similarity(
     x1: SymbolicTensor, x2: SymbolicTensor, dim: int = 1, eps: float = 1e-8
 ) -> Result:
@@ -395,7 +402,12 @@ def cosine_similarity(
     return of_everything(found.shapes[0], both.requires)
 
 
-@_single("pairwise_distance", dtype=dtypes.tensor_real, takes={"x1 x2": "int float complex"})
+@_single(
+    "pairwise_distance",
+    saves=losses.distance,
+    dtype=dtypes.tensor_real,
+    takes={"x1 x2": "int float complex"},
+)
 def pairwise_distance(
     x1: SymbolicTensor, x2: SymbolicTensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> Result:
@@ -406,13 +418,19 @@ def pairwise_distance(
     return of_everything(found.shapes[0], both.requires)
 
 
-@_single("dist", dtype=dtypes.tensor_real, takes=_FLOATS)
+@_single("dist", saves="input other output", dtype=dtypes.tensor_real, takes=_FLOATS)
 def dist(input: SymbolicTensor, other: SymbolicTensor, p: float = 2) -> Result:
     """The norm of a difference."""
     return Result(((),), requires=broadcast(input, other).requires)
 
 
-@rule("cdist", autocast=dtypes.SINGLE, takes="float32 float64", same_dtype="x1 x2")
+@rule(
+    "cdist",
+    autocast=dtypes.SINGLE,
+    saves=losses.distances,
+    takes="float32 float64",
+    same_dtype="x1 x2",
+)
 def cdist(
     x1: SymbolicTensor, x2: SymbolicTensor, p: float = 2.0, *a: object, **k: object
 ) -> Result:

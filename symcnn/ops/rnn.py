@@ -24,7 +24,7 @@ from symcnn.ops.registry import (
     require_shape,
     whole_axes,
 )
-from symcnn.ops.storage import maps
+from symcnn.ops.storage import maps, products
 from symcnn.sets.condition import Requirement
 from symcnn.trace.graph import Node, Result, SymbolicTensor, tensors_in
 
@@ -235,6 +235,7 @@ for _name, _gates, _state_work in (
         f"{_name}_cell",
         other=_cell_work(_state_work),
         products=_cell_products,
+        saves=products.cell,
         autocast=dtypes.LOW,
         takes="float",
         same_dtype="input hx w_ih w_hh biases",

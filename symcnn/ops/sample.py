@@ -146,6 +146,7 @@ def _grid_products(node: Node) -> list[Product]:
     "affine_grid_generator",
     other=work.nothing,
     products=_grid_products,
+    saves="",
     empty=False,
 )
 def affine_grid(

@@ -561,7 +561,7 @@ cat = rule(
 )(join)
 
 
-@rule("constant_pad_nd", sizes=True)
+@rule("constant_pad_nd", saves=maps.images, sizes=True)
 def constant_pad_nd(input: SymbolicTensor, pad: Sequence[Int], value: object = 0) -> Result:
     """`pad` with a constant, by the name that it has below."""
     require_number("constant_pad_nd", value, input.dtype)

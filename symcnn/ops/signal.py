@@ -298,7 +298,7 @@ rule("cumulative_trapezoid", dtype=dtypes.tensor_floats, takes={"x y": _NUMBERS}
 # Places ---------------------------------------------------------------------------------------
 
 
-@rule("bucketize", dtype=dtypes.search, takes="int float", empty=True)
+@rule("bucketize", saves="", dtype=dtypes.search, takes="int float", empty=True)
 def bucketize(input: Operand, boundaries: SymbolicTensor, **kwargs: object) -> Result:
     """For every number, the bucket it falls into."""
     require_rank(boundaries, (1,), "the boundaries of bucketize")
@@ -307,6 +307,7 @@ def bucketize(input: Operand, boundaries: SymbolicTensor, **kwargs: object) -> R
 
 @rule(
     "searchsorted",
+    saves="",
     dtype=dtypes.search,
     takes={"sorted_sequence input": "bool int float"},
     empty=True,
@@ -349,7 +350,7 @@ def _hops(
     return hop, width, [*needs, *at_least("win_length", (width,), 1), fits]
 
 
-@rule("isin", dtype="bool", takes="int float", empty=True)
+@rule("isin", saves="", dtype="bool", takes="int float", empty=True)
 def isin(elements: Operand, test_elements: Operand, **kwargs: object) -> Result:
     """For every element, whether it is among others."""
     return elementwise(elements) if isinstance(elements, SymbolicTensor) else Result(((),))

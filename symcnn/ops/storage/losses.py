@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from symcnn.algebra.size import Int, prod
-from symcnn.ops.storage.layouts import UnknownError
+from symcnn.ops.storage.layouts import KeptUnknownError, UnknownError
 from symcnn.ops.storage.memory import Memory, out
 from symcnn.trace.graph import Node
+
+#: From so many points on, distances are computed as a product of matrices. Source: ATen.
+_MANY = 25
 
 
 def of_both(m: Memory, node: Node) -> None:
@@ -33,12 +36,50 @@ def _place(m: Memory, node: Node) -> None:
         m.place(m.fresh(()))
 
 
-def _elements(node: Node) -> Int:
-    """As many terms as input and target have together."""
-    one, other = (tuple(reversed(node.arguments[name].dims)) for name in ("input", "target"))
+def _elements(node: Node, names: tuple[str, str] = ("input", "target")) -> Int:
+    """As many terms as two tensors have together."""
+    one, other = (tuple(reversed(node.arguments[name].dims)) for name in names)
     longer, shorter = sorted((one, other), key=len, reverse=True)
     pairs = zip(longer, shorter + (1,) * (len(longer) - len(shorter)), strict=True)
     return prod(b if a == 1 else a for a, b in pairs)
+
+
+def distance(m: Memory, node: Node) -> None:
+    """The differences, each with a small number added, and the result."""
+    if node.arguments["p"] != 2:
+        raise UnknownError("of another order")
+    count = _elements(node, ("x1", "x2"))
+    m.extra(count)
+    m.fresh((2 * count,))
+    m.place(m.fresh(node.outputs[0].dims))
+    m.save(node.outputs[0])
+
+
+def cosine(m: Memory, node: Node) -> None:
+    """Of each tensor with a gradient itself, its norms and these again, clamped, and the other
+    one divided by its norms. On the way all of these are made, their product, and the clamp.
+    """
+    tensors = node.inputs[:2]
+    every, norms = _elements(node, ("x1", "x2")), prod(node.outputs[0].dims)
+    for t in tensors:
+        if m.needs(t):
+            m.save(t)
+            for count in (norms, norms, every):
+                m.extra(count)
+    m.fresh((3 * every + 2 * norms + 1,))
+    m.place(m.fresh(node.outputs[0].dims))
+
+
+def distances(m: Memory, node: Node) -> None:
+    """Both sets and the distances. Many points are copied where they do not lie in order."""
+    one, other = node.inputs[:2]
+    m.place(m.fresh(node.outputs[0].dims))
+    m.save(one, other, node.outputs[0])
+    if one.dims[:-2] != other.dims[:-2]:
+        raise KeptUnknownError("over batches that are stretched")
+    few = all(isinstance(t.dims[-2], int) and t.dims[-2] <= _MANY for t in (one, other))
+    if not few and not all(m.of(t).contiguous for t in (one, other)):
+        raise KeptUnknownError("of many points that lie in another order")
 
 
 def absolute(m: Memory, node: Node) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from symcnn.algebra.size import Int, Size, prod
-from symcnn.ops.registry import normal_dim
-from symcnn.ops.storage.layouts import LAST, KeptUnknownError, UnknownError
+from symcnn.algebra.size import Int, Size, maximum, prod
+from symcnn.ops.registry import normal_dim, normal_dims
+from symcnn.ops.storage.layouts import LAST, KeptUnknownError, UnknownError, copied_strides
 from symcnn.ops.storage.memory import LONG, SINGLE, Memory, first_of, is_float
 from symcnn.ops.storage.pointwise import extreme_of_two
 from symcnn.trace.graph import Node
@@ -118,9 +118,40 @@ def max_pool(m: Memory, node: Node) -> None:
         places(prod(node.outputs[0].dims), LONG)
 
 
+def fractional(m: Memory, node: Node) -> None:
+    """The input and the places of the largest; where windows lie is drawn before."""
+    x, made = first_of(node), node.outputs[0].dims
+    n = int(node.op.partition("pool")[2][0])
+    drawn = 0 if node.arguments["_random_samples"] is not None else prod(x.dims[:-n]) * n
+    m.save(x)
+    m.place(m.fresh(made))
+    if len(node.outputs) > 1:
+        m.fresh((drawn,))
+        m.place(m.fresh(made, LONG), 1)
+        m.save(node.outputs[1])
+    else:
+        m.extra(prod(made), LONG)
+        m.fresh((drawn * m.bytes_of(x) + LONG * prod(made),), 1)
+
+
 def avg_pool(m: Memory, node: Node) -> None:
     """The input, of which only the shape matters."""
     m.save(first_of(node))
+    images(m, node)
+
+
+def lp_pool(m: Memory, node: Node) -> None:
+    """As torch.nn.functional writes it: powers of the input, their means, signs and magnitudes of
+    these, and the products that the root is taken of.
+    """
+    x, made = first_of(node), node.outputs[0]
+    if node.arguments["norm_type"] in (0, 1, float("inf"), -float("inf")):
+        raise UnknownError("of this order")
+    m.save(x)
+    powers, means = prod(x.dims), prod(made.dims)
+    for count in (powers, *[means] * 4):
+        m.extra(count)
+    m.fresh((maximum(powers, 3 * means),))
     images(m, node)
 
 
@@ -186,6 +217,52 @@ def repeated(m: Memory, node: Node) -> None:
     if not isinstance(node.arguments["repeats"], (int, Size)):
         axis = node.arguments["dim"]
         m.extra(node.outputs[0].dims[0 if axis is None else axis], LONG)
+
+
+def turned(m: Memory, node: Node) -> None:
+    """A copy with axes reversed, of which odd turns exchange two."""
+    x, k = first_of(node), node.arguments["k"] % 4
+    base = m.of(x)
+    if k == 0:
+        m.place(m.fresh(x.dims))
+        return
+    made = m.fresh(x.dims, strides=copied_strides(x.dims, base.strides))
+    order = [*range(x.ndim)]
+    if k != 2:
+        a, b = normal_dims(tuple(node.arguments["dims"]), x.ndim, "rot90")
+        order[a], order[b] = b, a
+    m.view(made, node.outputs[0].dims, [made.strides[i] for i in order])
+
+
+def spread(m: Memory, node: Node) -> None:
+    """The input; a standard deviation, too."""
+    m.keep(node, "input")
+    if node.op == "std_mean":
+        m.save(node.outputs[0])
+
+
+def running(m: Memory, node: Node) -> None:
+    """The extremes so far, and where they stand; of the input the sizes are read."""
+    extreme(m, node)
+    m.save(first_of(node))
+
+
+def sorted_rows(m: Memory, node: Node) -> None:
+    """Where each element stood."""
+    x = first_of(node)
+    m.beside(prod(x.dims), LONG)
+    m.place(m.fresh(node.outputs[0].dims, None, m.of(x).order))
+
+
+def differences(m: Memory, node: Node) -> None:
+    """Nothing, of neighbours once."""
+    a = node.arguments
+    if a["n"] != 1 or a["prepend"] is not None or a["append"] is not None:
+        raise UnknownError("of more than neighbours")
+    base = m.of(first_of(node))
+    if not base.contiguous:
+        raise UnknownError("of what lies in another order")
+    m.place(m.fresh(node.outputs[0].dims))
 
 
 def extreme(m: Memory, node: Node) -> None:

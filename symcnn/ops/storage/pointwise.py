@@ -6,8 +6,18 @@ from typing import Any
 
 from symcnn.algebra.size import prod
 from symcnn.ops.operation import record_of
+from symcnn.ops.registry import normal_dim
 from symcnn.ops.storage.layouts import Layout, UnknownError, copied_strides
-from symcnn.ops.storage.memory import Memory, extra_kwarg, first_of, in_place, is_float, keep, out
+from symcnn.ops.storage.memory import (
+    LONG,
+    Memory,
+    extra_kwarg,
+    first_of,
+    in_place,
+    is_float,
+    keep,
+    out,
+)
 from symcnn.ops.storage.views import View, contiguous, memory_format, same
 from symcnn.trace.graph import Node, SymbolicTensor
 
@@ -132,6 +142,12 @@ def operands_of_gradients(m: Memory, node: Node) -> None:
     out(m, node)
 
 
+def operands_and_output(m: Memory, node: Node) -> None:
+    """Each operand that has a gradient, and the result."""
+    operands_of_gradients(m, node)
+    m.save(node.outputs[0])
+
+
 def extreme_of_two(m: Memory, node: Node) -> None:
     """The larger or smaller of two tensors: both are kept."""
     m.save(*node.inputs)
@@ -157,6 +173,14 @@ def added_at(m: Memory, node: Node) -> None:
         m.save(node.arguments["index"])
         if node.op == "index_add":
             m.save(source)
+    _over(m, node)
+
+
+def written_at(m: Memory, node: Node) -> None:
+    """The places."""
+    if node.arguments.get("reduce"):
+        raise UnknownError("with a reduction")
+    m.save(node.arguments["index"])
     _over(m, node)
 
 
@@ -210,6 +234,14 @@ def logsigmoid(m: Memory, node: Node) -> None:
     m.place(m.fresh(node.outputs[0].dims))
 
 
+def random_leaky(m: Memory, node: Node) -> None:
+    """The input and its slopes."""
+    x = first_of(node)
+    m.save(x)
+    m.beside(prod(x.dims))
+    m.place(m.of(x) if in_place(node) else m.fresh(x.dims))
+
+
 def softsign(m: Memory, node: Node) -> None:
     """The input, and one plus its magnitude."""
     m.save(first_of(node))
@@ -223,6 +255,30 @@ def softmax(m: Memory, node: Node) -> None:
         _in_single(m)
     m.place(m.fresh(node.outputs[0].dims))
     m.save(node.outputs[0])
+
+
+def softmin(m: Memory, node: Node) -> None:
+    """The output; the input with the other sign is made on the way."""
+    m.fresh(first_of(node).dims)
+    softmax(m, node)
+
+
+def gumbel_softmax(m: Memory, node: Node) -> None:
+    """The probabilities; which is the largest, where a choice is made of these: noise, the choice
+    and a difference are made on the way.
+    """
+    x, hard = first_of(node), node.arguments["hard"]
+    axis = normal_dim(node.arguments["dim"], x.ndim, "gumbel_softmax")
+    if hard:
+        chosen = prod(d for i, d in enumerate(x.dims) if i != axis)
+        m.extra(prod(x.dims))
+        m.extra(chosen, LONG)
+        m.fresh((4 * prod(x.dims) * m.bytes_of(x) + LONG * chosen,), 1)
+    else:
+        m.fresh((2 * prod(x.dims),))
+    m.place(m.fresh(x.dims))
+    if not hard:
+        m.save(node.outputs[0])
 
 
 def dropout(m: Memory, node: Node) -> None:

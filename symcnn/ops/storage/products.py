@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from symcnn.algebra.size import Int, maximum, prod
-from symcnn.ops.equation import factors_of, labels_of
+from symcnn.ops.equation import factors_of, labels_of, paired_axes
 from symcnn.ops.registry import normal_dim, normal_dims, ntuple
 from symcnn.ops.storage.layouts import (
     LAST,
@@ -21,7 +21,7 @@ from symcnn.ops.storage.layouts import (
 )
 from symcnn.ops.storage.memory import SINGLE, Memory, extra_kwarg, first_of
 from symcnn.trace.dtype import BYTES
-from symcnn.trace.graph import Node, SymbolicTensor
+from symcnn.trace.graph import Node, SymbolicTensor, tensors_in
 
 
 def convolution(m: Memory, node: Node) -> None:
@@ -134,11 +134,86 @@ def inner(m: Memory, node: Node) -> None:
         m.fresh((count,), BYTES.get(made.dtype))
 
 
+def over_axes(m: Memory, node: Node) -> None:
+    """Each factor as a matrix, of its own axes and those that are summed, for the other's gradient.
+
+    Source: ``tensordot`` of ATen.
+    """
+    one, other = node.inputs[:2]
+    _over(m, node, paired_axes(one.ndim, other.ndim, node.arguments["dims"]))
+
+
+def over_last(m: Memory, node: Node) -> None:
+    """The same over the last axes; a factor without axes is a number."""
+    one, other = node.inputs
+    if not one.ndim or not other.ndim:
+        raise UnknownError("with a number")
+    _over(m, node, ([one.ndim - 1], [other.ndim - 1]))
+
+
+def _over(m: Memory, node: Node, axes: tuple[Sequence[int], Sequence[int]]) -> None:
+    one, other = node.inputs[:2]
+    left, right = m.of(one), m.of(other)
+    for i, j in zip(*axes, strict=True):  # where one has a single place, the other is summed before
+        if right.dims[j] == 1:
+            left = m.fresh([1 if k == i else d for k, d in enumerate(left.dims)])
+        elif left.dims[i] == 1:
+            right = m.fresh([1 if k == j else d for k, d in enumerate(right.dims)])
+    rows, columns = (
+        [k for k in range(len(base.dims)) if k not in summed]
+        for base, summed in zip((left, right), axes, strict=True)
+    )
+    first, second = (
+        m.reshaped(
+            _permuted(base, [k for group in groups for k in group]),
+            [prod(base.dims[k] for k in group) for group in groups],
+        )
+        for base, groups in ((left, (rows, axes[0])), (right, (axes[1], columns)))
+    )
+    m.save(first if m.needs(other) else None, second if m.needs(one) else None)
+    m.place(m.fresh(node.outputs[0].dims))
+
+
 def blocks(m: Memory, node: Node) -> None:
     """The same of a product point by point, that lies as its factors do."""
     if not all(m.of(t).contiguous for t in node.inputs):
         raise UnknownError("of what lies in another order")
     factors(m, node)
+
+
+def bilinear(m: Memory, node: Node) -> None:
+    """Of two inputs and a weight each, where another has a gradient."""
+    factors = node.inputs[:3]
+    for t in factors:
+        m.save(t if m.needs(*(other for other in factors if other is not t)) else None)
+    m.place(m.fresh(node.outputs[0].dims))
+
+
+def cell(m: Memory, node: Node) -> None:
+    """One step: input and state for the weights, these for the former; then what gates make.
+
+    Source: ``RNN.cpp`` of ATen.
+    """
+    a = node.arguments
+    x, state, *cells = node.inputs[: 3 if node.op == "lstm_cell" else 2]
+    for factor, other in ((x, a["w_ih"]), (state, a["w_hh"])):
+        m.save(factor if m.needs(other) else None, other if m.needs(factor) else None)
+    rows = prod(x.dims[:-1])
+    gates, units = (rows * a[name].dims[k] for name, k in (("w_ih", 0), ("w_hh", 1)))
+    made = [m.fresh(t.dims) for t in node.outputs]
+    if node.op == "lstm_cell":
+        m.save(*cells if m.needs(x, state, a["w_ih"], a["w_hh"], *tensors_in(a["biases"])) else ())
+        kept, passing = [gates, units], 2 * gates - 2 * units
+    elif node.op == "gru_cell":
+        kept, passing = [gates, units, units, units], 2 * gates + units
+    else:
+        m.save(made[0])
+        kept, passing = [], 2 * gates
+    for count in kept:
+        m.extra(count)
+    m.fresh((passing,))
+    for i, layout in enumerate(made):
+        m.place(layout, i)
 
 
 def weight_norm(m: Memory, node: Node) -> None:
@@ -383,6 +458,17 @@ def columns(m: Memory, node: Node) -> None:
     for i, t in enumerate(node.outputs):
         m.place(m.fresh(t.dims, None, (*range(n - 2), n - 1, n - 2) if t.ndim == n else None), i)
     raise KeptUnknownError("")
+
+
+def determinant(m: Memory, node: Node) -> None:
+    """The matrices, their factors, where rows went, and the first result."""
+    x = first_of(node)
+    pivots = prod(x.dims[:-1])
+    m.keep(node, "input")
+    m.save(node.outputs[0])
+    m.extra(prod(x.dims))
+    m.extra(pivots, SINGLE)
+    m.fresh((prod(x.dims) * m.bytes_of(x) + SINGLE * pivots,), 1)
 
 
 def solution(m: Memory, node: Node) -> None:
