@@ -704,8 +704,7 @@ def test_the_peak_counts_no_scores_of_attention(bias: Any) -> None:
 def test_the_peak_of_a_recurrent_layer_needs_no_word_on_what_autograd_keeps() -> None:
     module, x = nn.LSTM(4, 6, batch_first=True), torch.zeros(3, 7, 4)
     cost = symcnn.from_torch(module, "N L 4").cost()
-    peak = 4 * 3 * (7 * 4 + 7 * 6 + 4 * 6)  # the states too, before and after
-    assert cost.at(N=3, L=7).peak == peak <= torch_peak(module, module, [x])[0]
+    assert cost.at(N=3, L=7).peak == torch_peak(module, module, [x])[0]
     with pytest.raises(UnsupportedOperation, match="what autograd keeps for lstm"):
         _ = cost.saved
 

@@ -386,3 +386,41 @@ def test_a_cell_keeps_its_gates(cell: Callable[..., nn.Module]) -> None:
         theirs = torch_saved(net, module, {"N": n}, inputs=[x.requires_grad_()], input_grad=True)
         assert net.cost(input_grad=True).at(N=n).saved == theirs
         assert net.cost().at(N=n).peak == torch_peak(module, module, [x.detach()])[0]
+
+
+class Turned(nn.Module):
+    """A recurrent layer on a map whose axes are permuted first."""
+
+    def __init__(self, layer: nn.Module, order: tuple[int, ...]) -> None:
+        super().__init__()
+        self.layer, self.order = layer, order
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.layer(x.permute(self.order))[0]
+
+
+RECURRENT: list[dict[str, Any]] = [
+    {},
+    {"batch_first": True},
+    {"bidirectional": True},
+    {"num_layers": 2},
+    {"num_layers": 3, "bidirectional": True, "batch_first": True},
+]
+
+
+@pytest.mark.parametrize("settings", RECURRENT, ids=str)
+@pytest.mark.parametrize("layer", [nn.GRU, nn.RNN, nn.LSTM])
+@pytest.mark.parametrize("wide", [2, 40])
+def test_a_recurrent_layer_keeps_and_holds_what_torch_sees(
+    layer: Any, settings: dict[str, Any], wide: int
+) -> None:
+    """What `LSTM` keeps is oneDNN's, and not known."""
+    for order, spec in (((2, 0, 1), f"A {wide} B"), ((0, 1, 2), f"A B {wide}")):
+        module = Turned(layer(wide, 4, **settings), order)
+        net = symcnn.from_torch(module, spec)
+        for a, b in ((1, 1), (5, 2), (2, 7), (1, 4)):
+            sizes = {"A": a, "B": b}
+            x = torch.rand([sizes.get(d) or int(d) for d in spec.split()])
+            assert net.cost().at(**sizes).peak == torch_peak(module, module, [x])[0], sizes
+            if layer is not nn.LSTM:
+                assert net.cost().at(**sizes).saved == torch_saved(net, module, sizes, inputs=[x])

@@ -608,7 +608,7 @@ rule("fliplr", saves=points.clone)(_flip_along("fliplr", 1))
 rule("flipud", saves=points.clone)(_flip_along("flipud", 0))
 
 
-@rule("rot90", scrambles=True, saves=maps.turned)
+@rule("rot90", saves=maps.turned)
 def rot90(input: SymbolicTensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Result:
     """A plane turned by quarter turns: odd ones exchange its axes."""
     if len(dims) != 2 or input.ndim < 2:

@@ -24,7 +24,8 @@ from symcnn.ops.registry import (
     require_shape,
     whole_axes,
 )
-from symcnn.ops.storage import maps, products
+from symcnn.ops.storage import products
+from symcnn.ops.storage.recurrent import recurrent
 from symcnn.sets.condition import Requirement
 from symcnn.trace.graph import Node, Result, SymbolicTensor, tensors_in
 
@@ -225,7 +226,7 @@ for _name, _gates, _state_work in (
         _name,
         other=_work(_state_work, _gates),
         products=_products,
-        saves=maps.recurrent,
+        saves=recurrent,
         scrambles=True,
         autocast=dtypes.LOW,
         takes="float",

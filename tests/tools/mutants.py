@@ -580,10 +580,10 @@ MUTANTS = (
         "tests/test_argument_forms.py -k add",
     ),
     Mutant(
-        "scrambles: a rotation lies in plain order",
-        "symcnn/ops/index.py",
-        '@rule("rot90", scrambles=True)',
-        '@rule("rot90", scrambles=False)',
+        "scrambles: a power lies in plain order",
+        "symcnn/ops/linalg.py",
+        '    "matrix_power",\n    scrambles=True,',
+        '    "matrix_power",\n    scrambles=False,',
         "tests/test_layout.py -k leaves_open",
     ),
     Mutant(

@@ -19,8 +19,8 @@ from symcnn.frontends.torch.where import caller
 from symcnn.ops.autograd import Gradients
 from symcnn.ops.operation import Operation, operation_of, record_of
 from symcnn.ops.storage import Layout, Memory
-from symcnn.ops.storage.maps import recurrent
 from symcnn.ops.storage.products import columns, solution
+from symcnn.ops.storage.recurrent import recurrent
 from symcnn.ops.storage.views import View, contiguous
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Node, SymbolicTensor

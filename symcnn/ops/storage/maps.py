@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from symcnn.algebra.size import Int, Size, maximum, prod
 from symcnn.ops.registry import normal_dim, normal_dims
-from symcnn.ops.storage.layouts import LAST, KeptUnknownError, UnknownError, copied_strides
+from symcnn.ops.storage.layouts import (
+    LAST,
+    UnknownError,
+    copied_strides,
+)
 from symcnn.ops.storage.memory import LONG, SINGLE, Memory, first_of, is_float
 from symcnn.ops.storage.pointwise import extreme_of_two
 from symcnn.trace.graph import Node
@@ -169,15 +173,6 @@ def pad(m: Memory, node: Node) -> None:
     if mode in ("reflect", "replicate"):
         m.save(first_of(node))
     images(m, node)
-
-
-def recurrent(m: Memory, node: Node) -> None:
-    """Steps are joined along time, which lies outermost, also where the batch is the first axis."""
-    for i, t in enumerate(node.outputs):
-        batch_first = i == 0 and t.ndim == 3 and node.arguments.get("batch_first")
-        m.place(m.fresh(t.dims, None, (1, 0, 2) if batch_first else None), i)
-    lstm = node.op == "lstm"
-    raise KeptUnknownError("with a workspace that oneDNN sizes by the machine" if lstm else "")
 
 
 def interpolate(m: Memory, node: Node) -> None:

@@ -1,0 +1,101 @@
+"""What recurrent layers keep of their steps, and what they hold while they run.
+
+The law: *a layer makes its gates for all steps at once, then a state per step, then joins these*.
+Gates and states are counted in states of one step; all layers before hold their last states, the
+one before its outputs. Source: ``RNN.cpp`` of ATen; for `lstm` in single precision, oneDNN, which
+holds outputs and states only.
+"""
+
+from __future__ import annotations
+
+from symcnn.algebra.size import Int, maximum, prod
+from symcnn.ops.storage.layouts import KeptUnknownError, Layout, view_strides
+from symcnn.ops.storage.memory import Memory, first_of
+from symcnn.trace.graph import Node, tensors_in
+
+#: Gates, and the states that one step makes on its way.
+_GATES = {"gru": (3, 5), "rnn_tanh": (1, 2), "rnn_relu": (1, 2)}
+
+
+def recurrent(m: Memory, node: Node) -> None:
+    """Steps are joined along time, which lies outermost, also where the batch is the first axis.
+    Kept are what each layer reads, the first states, and of every step what its gates make.
+    """
+    a = node.arguments
+    for i, t in enumerate(node.outputs):
+        batch_first = i == 0 and t.ndim == 3 and a["batch_first"]
+        m.place(m.fresh(t.dims, None, (1, 0, 2) if batch_first else None), i)
+    base = _outermost(m.of(first_of(node)), time=1 if a["batch_first"] else 0)
+    if node.op == "lstm":
+        _lstm(m, node, 0 if base.contiguous else prod(base.dims))
+        raise KeptUnknownError("with a workspace that oneDNN sizes by the machine")
+    rows = prod(base.dims[:-1])
+    copy = prod(base.dims) if view_strides(base, (rows, base.dims[-1])) is None else 0
+    state, layers, directions = a["hx"], a["num_layers"], 1 + bool(a["bidirectional"])
+    gates, _ = _GATES[node.op]
+    samples, units = prod(base.dims[1:-1]), state.dims[-1]
+    product = gates * rows * units
+    turned = a["has_biases"] and not base.contiguous  # the biases are added to a copy
+    first = maximum(copy + product, 2 * product if turned else product)
+    m.fresh((_held(node, first, rows * units, samples * units),))
+    if not all(map(m.needs, a["params"])):
+        raise KeptUnknownError("with weights that have no gradient")
+    if a["train"] and a["dropout"] and layers != 1:
+        raise KeptUnknownError("with dropout between layers")
+    m.save(state, None if copy else base)
+    for _ in range(directions if copy else 0):
+        m.extra(copy)
+    for _ in range(layers - 1):
+        m.extra(rows * units * directions)
+    each = 7 * rows - samples if node.op == "gru" else rows
+    m.extra(layers * directions * each * units)
+
+
+def _outermost(base: Layout, time: int) -> Layout:
+    """With time as the first axis."""
+    order = [time, *(i for i in range(len(base.dims)) if i != time)]
+    dims, strides = (tuple(of[i] for i in order) for of in (base.dims, base.strides))
+    return Layout(base.storage, dims, strides)
+
+
+def _held(node: Node, first: Int, every: Int, one: Int) -> Int:
+    """Elements beside the results at the worst moment: while a step runs, while the outputs of a
+    layer are joined, or while a layer's product with its input is made.
+
+    first: those of the first layer's product. every, one: those of the states after all steps,
+        and after one.
+    """
+    gates, within = _GATES[node.op]
+    layers, both = node.arguments["num_layers"], bool(node.arguments["bidirectional"])
+    directions = 1 + both
+    before = 2 * every if both else 0  # the outputs one way, and these joined
+    moments: list[Int] = []
+    for layer in range(layers):
+        below = directions * (layer * one + (every if layer else 0))
+        held = below + gates * every
+        moments += [
+            held + before + every + (within - 1) * one,
+            held + (6 if both else 2) * every,
+            (held + before if both else below) + (gates * every if layer else first),
+        ]
+    states: Int = layers * directions * one
+    made: Int = directions * every + states
+    return maximum(*moments, made + states) - made
+
+
+def _lstm(m: Memory, node: Node, copy: Int) -> None:
+    """The same of oneDNN's kernel, where torch takes it."""
+    a = node.arguments
+    states = tensors_in(a["hx"])
+    single = first_of(node).dtype in ("", "float32") and a["has_biases"]
+    if not single or states[0].dims != states[1].dims:
+        return
+    layers, both = a["num_layers"], bool(a["bidirectional"])
+    directions, last = 1 + both, prod(states[0].dims)
+    outputs, one = prod(node.outputs[0].dims), prod(states[0].dims[1:])
+    joined = 2 * outputs if both else outputs  # the outputs each way, and these joined
+    moments = [
+        (outputs if layer else 0) + joined + 2 * directions * (layer + 1) * one
+        for layer in range(layers)
+    ]
+    m.fresh((copy + maximum(*moments, joined + 4 * last) - outputs - 2 * last,))
