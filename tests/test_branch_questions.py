@@ -116,6 +116,29 @@ def test_a_cost_is_that_of_the_branch(net: Any) -> None:
     assert net.params == 224
 
 
+def test_the_peaks_of_branches_on_one_axis_are_compared_in_the_batch_too() -> None:
+    class Causal(nn.Module):
+        def __init__(self, most: int) -> None:
+            super().__init__()
+            self.most = most
+            self.a, self.b = nn.Conv1d(2, 8, 3, stride=2), nn.Conv1d(8, 2, 3, padding=1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if x.shape[-1] <= self.most:
+                x = F.pad(x, (0, self.most))
+            x = F.pad(F.pad(x, (2, 0), mode="reflect"), (0, -x.shape[-1] % 2))
+            y = self.a(x)
+            return self.b(y) + y[:, :2]
+
+    net = symcnn.from_torch(nn.Sequential(Causal(4), Causal(9)), "N 2 L")
+    every: Any = net.cost().peak
+    assert len(net.branches) == 3
+    for length in (3, 9, 30):
+        (branch,) = (b for b in net.branches if length in b.where)
+        peak = branch.network.cost().at(N=5, L=length).peak
+        assert every.at(N=5, L=length) == peak
+
+
 def test_a_field_is_that_of_the_branch(net: Any) -> None:
     field = net.receptive_field()
     assert [field.size[0].at(H=h, W=9) for h in (64, 65)] == [3, 6]

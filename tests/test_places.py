@@ -333,6 +333,34 @@ def test_the_halo_of_resnet_50(resnet50: Any) -> None:
     assert [p.output[0] for p in shards] == [slice(k, k + 8) for k in (0, 8, 16, 24)]
 
 
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "constant"])
+def test_a_part_reads_what_is_reflected_at_a_border(mode: str) -> None:
+    """The first output sees further than the last one of its part: a causal encoder of speech."""
+    torch.manual_seed(0)
+
+    class Causal(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Conv1d(1, 1, 9), nn.Conv1d(1, 1, 8, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = F.pad(self.first(F.pad(x, (8, 0), mode)), (14, 0), mode)
+            return self.second(x)
+
+    module = Causal().double()
+    x = torch.randn(1, 1, 48, dtype=torch.double)
+    whole = module(x)
+    for shard in symcnn.from_torch(module, "N 1 L").shards(L=48, parts=4):
+        (read,), (place,) = shard.read, shard.output
+        other = torch.randn_like(x)
+        other[..., read] = x[..., read]
+        assert torch.equal(module(other)[..., place], whole[..., place])
+        for edge in (read.start, read.stop - 1):
+            other = x.clone()
+            other[..., edge] += 1
+            assert not torch.equal(module(other)[..., place], whole[..., place])
+
+
 def test_parts_of_a_grid(resnet50: Any) -> None:
     shards = resnet50.shards(H=1024, W=512, parts=(4, 2), at="layer4")
     assert len(shards) == 8

@@ -183,7 +183,8 @@ def _zero(law: Simplest, gap: Int) -> bool:
             return True
         where = law.domain
         if where is not None:
-            return where <= input_set(where.names, [Condition(gap, "==", 0)])
+            names = (*where.names, *sorted(symbols_of(gap) - {*where.names}))
+            return where <= input_set(names, [Condition(gap, "==", 0)])
     return False
 
 

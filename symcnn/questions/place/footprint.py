@@ -122,43 +122,49 @@ class Footprint:
         """The table at a place, or at places, continued beyond its period."""
         return table[places % len(table)] + places // len(table) * self.period
 
-    def heads(self, t: SymbolicTensor) -> NDArray[np.int64]:
-        """The last place that every output reads at the true start of the input, where what lies
-        before it is padding: -1 for outputs of nothing but padding. Right up to some way off the
-        end of the input.
+    def real(self, t: SymbolicTensor) -> Ends:
+        """The first and the last place that every output reads of the input as long as it is: at
+        its borders nothing is read of padding with zeros, and what is reflected comes from further
+        inside. The last is -1 where an output reads nothing.
         """
         course = self.course
         lengths = course.lengths(course.sizes)
-        found: dict[SymbolicTensor, NDArray[np.int64]] = {
-            s: np.arange(lengths[s], dtype=np.int64) for s in course.sources if s in lengths
-        }
+        found: dict[SymbolicTensor, Ends] = {}
+        for s in course.sources:
+            if s in lengths:
+                own = np.arange(lengths[s], dtype=np.int64)
+                found[s] = own, own
         for out, reads in course.steps:
+            first = np.full(lengths[out], _NEVER, dtype=np.int64)
             last = np.full(lengths[out], -1, dtype=np.int64)
             for read in reads:
-                one = self._headed(read, found[read.tensor], lengths[out])
-                last = np.maximum(last, one)
-            found[out] = last
+                low, high = self._real(read, found[read.tensor], lengths[out])
+                first, last = np.minimum(first, low), np.maximum(last, high)
+            found[out] = first, last
         return found[course.home(t)]
 
-    def _headed(self, read: Read, table: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+    def _real(self, read: Read, ends: Ends, length: int) -> Ends:
         if read.same:
-            return table[:length]
-        x = len(table)
+            return ends[0][:length], ends[1][:length]
+        x = len(ends[0])
         if isinstance(read.axis_map, Running):
-            return np.maximum.accumulate(table)[:length]
+            return ends[0][:length], np.maximum.accumulate(ends[1])[:length]
         if read.views != (1, 1):
             low, high = self.taps(read, np.arange(length, dtype=np.int64))
             step = np.ones(length, dtype=np.int64)
         else:
             axis_map = read.axis_map.at(self.course.sizes)
             low, high, step = (a[:length] for a in self.course.taps(axis_map, x, length))
-        found = np.full(length, -1, dtype=np.int64)
+        first = np.full(length, _NEVER, dtype=np.int64)
+        last = np.full(length, -1, dtype=np.int64)
         count = int(((high - low) // step).max(initial=-1)) + 1
         for k in range(count):
             place = low + k * step
             there = (place <= high) & (place >= 0) & (place < x)
-            found = np.maximum(found, np.where(there, table[np.where(there, place, 0)], -1))
-        return found
+            at = np.where(there, place, 0)
+            first = np.minimum(first, np.where(there, ends[0][at], _NEVER))
+            last = np.maximum(last, np.where(there, ends[1][at], -1))
+        return first, last
 
     def span(self, t: SymbolicTensor, start: int, stop: int) -> tuple[int, int]:
         """The first and the last place that outputs ``[start, stop)`` read."""

@@ -1,8 +1,9 @@
 """Shards: an input divided among devices, and the rows that each needs of its neighbours.
 
 A part owns ``x/parts`` rows, a whole number of periods, and the outputs that stand for them. It
-reads from the first row that its first output sees to the last one that its last output sees; what
-of that it does not own is its halo.
+reads from the first row that one of its outputs sees to the last one; what of that it does not own
+is its halo. What is reflected at a border is seen from there, so the outer parts are looked at as
+they are.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from symcnn.errors import BadSpec
+from symcnn.algebra.axis import Folded
+from symcnn.errors import BadSpec, Undecidable
 from symcnn.questions.place.cut import Course, Moved
 from symcnn.questions.place.footprint import Footprint
 from symcnn.questions.place.tiles import courses, filled, of_several
@@ -106,6 +108,9 @@ def shards(
     return Shards(tuple(c.name for c in found), made, halos, periods, of_several(part))
 
 
+#: Of up to so many rows each is looked at; of more, one period.
+_LONG = 1 << 18
+
 #: Along one axis: rows, what is read, outputs, halo.
 _Row = tuple[slice, slice, slice, tuple[int, int]]
 
@@ -123,12 +128,24 @@ def _along(course: Course, parts: Any) -> list[_Row]:
         )
     footprint, end = Footprint(course), course.end
     assert isinstance(end, Moved)
+    if x > _LONG and any(
+        isinstance(r.axis_map, Folded) for _, reads in course.steps for r in reads
+    ):
+        raise Undecidable(
+            f"what is reflected at the borders of {x:,} rows is not followed",
+            cure=f"divide up to {_LONG:,} rows: those of the parts inside are the same",
+        )
+    real = footprint.real(course.output) if x <= _LONG else None
     rows: list[_Row] = []
     width, outputs = x // parts, int(end.rate * (x // parts))
     for k in range(parts):
         start, stop = k * outputs, (k + 1) * outputs if k < parts - 1 else course.length
         stop = min(stop, course.length)
-        first, last = footprint.span(course.output, start, stop)
+        if real is None:
+            first, last = footprint.span(course.output, start, stop)
+        else:
+            first = int(real[0][start:stop].min(initial=x))
+            last = int(real[1][start:stop].max(initial=-1))
         first, last = max(first, 0), min(last, x - 1)
         own = slice(k * width, (k + 1) * width)
         if stop <= start or last < first:

@@ -265,7 +265,7 @@ def _head(
     _, (course,) = courses(
         net, at, sizes, gates=gates, statistics=statistics, only=[axis], every=True
     )
-    own = np.maximum.accumulate(Footprint(course).heads(course.output))
+    own = np.maximum.accumulate(Footprint(course).real(course.output)[1])
     i = np.arange(len(own))
     later = np.array(last)[i % len(last)] + i // len(last) * looks[2]
     inside = (later < sizes[axis] - far) & (own < sizes[axis] - far)
