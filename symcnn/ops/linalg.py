@@ -84,10 +84,7 @@ _square_rules(
     saves=products.columns,
     **_CPU,
 )
-_square_rules("matrix_exp", lambda b, n: ((*b, n, n),), takes="float complex")
-_square_rules(
-    "linalg_matrix_exp", lambda b, n: ((*b, n, n),), scrambles=True, takes="float complex"
-)
+_square_rules("matrix_exp linalg_matrix_exp", lambda b, n: ((*b, n, n),), takes="float complex")
 
 
 def _power_products(node: Node) -> list[Product]:
@@ -100,7 +97,6 @@ def _power_products(node: Node) -> list[Product]:
 @rule(
     "linalg_matrix_power",
     "matrix_power",
-    scrambles=True,
     products=_power_products,
     takes="int float complex",
 )

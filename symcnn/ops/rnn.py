@@ -227,7 +227,6 @@ for _name, _gates, _state_work in (
         other=_work(_state_work, _gates),
         products=_products,
         saves=recurrent,
-        scrambles=True,
         autocast=dtypes.LOW,
         takes="float",
         same_dtype="input hx params",

@@ -580,10 +580,10 @@ MUTANTS = (
         "tests/test_argument_forms.py -k add",
     ),
     Mutant(
-        "scrambles: a power lies in plain order",
+        "scrambles: singular vectors lie in plain order",
         "symcnn/ops/linalg.py",
-        '    "matrix_power",\n    scrambles=True,',
-        '    "matrix_power",\n    scrambles=False,',
+        '@_factors("svd", scrambles=True,',
+        '@_factors("svd", scrambles=False,',
         "tests/test_layout.py -k leaves_open",
     ),
     Mutant(
