@@ -1,5 +1,6 @@
 """How tensors were made before `torch.tensor`: networks of those years still run."""
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -105,18 +106,138 @@ def test_tensors_made_the_old_way_have_the_shape_and_dtype_that_torch_gives(name
     assert net.output_tensors[0].dtype == str(want.dtype).removeprefix("torch.")
 
 
-def test_a_grid_of_numpy_holds_at_one_size_and_is_right_at_each() -> None:
-    class Grid(nn.Module):
-        """Columns of a map, as detection heads made them (YOLOv4)."""
+def _anchors(x: torch.Tensor) -> torch.Tensor:
+    """Places of a map, four numbers each, as Faster R-CNN shifts its boxes."""
+    columns, rows = np.meshgrid(np.arange(0, x.shape[3]) * 8, np.arange(0, x.shape[2]) * 8)
+    flat = (columns.ravel(), rows.ravel(), columns.ravel(), rows.ravel())
+    shifts = np.vstack(flat).transpose()
+    boxes = np.ones((9, 4)) + shifts.reshape((1, shifts.shape[0], 4)).transpose((1, 0, 2))
+    return torch.from_numpy(boxes.reshape(-1, 4).astype(np.float32))
 
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            columns = np.linspace(0, x.size(3) - 1, x.size(3)).repeat(x.size(2), 0)
-            return x.view(x.size(0), 3, -1) + torch.tensor(columns, dtype=torch.float32)
 
-    net = symcnn.from_torch(Grid(), "N 3 H W")
-    assert not net.complete
-    assert net.shape_at(**SIZES) == (2, 3, 35)
-    assert net.shape_at(N=1, H=1, W=4) == (1, 3, 4)
+def _waves(x: torch.Tensor) -> torch.Tensor:
+    """Sines and cosines of places."""
+    angles = np.arange(x.shape[3])[:, None] / 10000 ** (np.arange(4)[np.newaxis] / 4)
+    return torch.tensor(np.concatenate([np.sin(angles), np.cos(angles)], axis=1))
+
+
+def _framed(x: torch.Tensor) -> torch.Tensor:
+    """A mask with numbers written between sizes."""
+    mask = np.zeros(x.shape[2:])
+    mask[x.shape[2] // 4 :, : x.shape[3] // 2] = 1
+    return x * torch.from_numpy(mask).float()
+
+
+GRIDS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "numbers between two": lambda x: x * torch.from_numpy(np.linspace(0, 1, x.shape[3])).float(),
+    "numbers between sizes": lambda x: torch.tensor(
+        np.linspace(x.shape[2] / 2, x.shape[3], 2 * x.shape[2] + 1, dtype=np.float32)
+    ),
+    "without the last": lambda x: torch.tensor(np.linspace(-1, 1, num=x.shape[3], endpoint=False)),
+    "columns repeated": lambda x: torch.tensor(
+        np.linspace(0, x.size(3) - 1, x.size(3)).repeat(x.size(2), 0)
+    ),
+    "a range": lambda x: torch.tensor(np.arange(x.shape[3])) / x.shape[3],
+    "a range of floats": lambda x: torch.tensor(np.arange(x.shape[3], dtype=np.float32)) * 2,
+    "a range in steps": lambda x: torch.from_numpy(np.arange(1, x.shape[3], 2, dtype="int32")),
+    "a range of none": lambda x: torch.from_numpy(np.arange(x.shape[2] + 9, x.shape[2])),
+    "a range as an index": lambda x: x[:, :, torch.from_numpy(np.arange(0, x.shape[2], 2))],
+    "a range as an index of its own": lambda x: x[:, :, np.arange(1, x.shape[2])],
+    "a grid": lambda x: torch.from_numpy(
+        np.stack(np.meshgrid(np.arange(x.shape[3]), np.linspace(-1, 1, x.shape[2])))
+    ),
+    "a grid, rows first": lambda x: torch.from_numpy(
+        np.meshgrid(np.arange(x.shape[2]), np.arange(4.0), indexing="ij")[1]
+    ),
+    "sums along two axes": lambda x: torch.tensor(
+        np.arange(x.shape[2])[:, None] + np.arange(x.shape[3]) - x.shape[2]
+    ),
+    "powers and roots": lambda x: torch.tensor(np.sqrt(np.arange(x.shape[3]) ** 2 + 1) > 2),
+    "halves less a half": lambda x: torch.tensor(np.arange(x.shape[2]) - 0.5),
+    "the smaller": lambda x: torch.tensor(np.minimum(np.arange(x.shape[3]), x.shape[2])),
+    "in a table": lambda x: torch.from_numpy(
+        np.arange(x.shape[2] * x.shape[3]).reshape(x.shape[2], x.shape[3])
+    ),
+    "tiled": lambda x: torch.from_numpy(np.tile(np.arange(x.shape[3]), (x.shape[2], 1))),
+    "along one axis": lambda x: torch.from_numpy(np.ones((x.shape[2], 3)).flatten()),
+    "a part": lambda x: torch.from_numpy(np.arange(x.shape[3])[1:-1].copy()),
+    "an identity": lambda x: torch.from_numpy(np.eye(x.shape[2], dtype=np.float32)),
+    "an array of its own beside": lambda x: torch.tensor(
+        np.concatenate([np.arange(x.shape[2]), np.ones(3)])
+    ),
+    "anchors": _anchors,
+    "waves": _waves,
+    "written between sizes": _framed,
+}
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_grids_that_numpy_makes_are_followed_at_every_size(name: str) -> None:
+    net = symcnn.from_torch(Forward(GRIDS[name]), "N 3 H W")
+    assert net.complete
+    for h, w in ((2, 3), (5, 7), (8, 4), (1, 2)):
+        want = GRIDS[name](torch.zeros(2, 3, h, w))
+        assert net.shape_at(N=2, H=h, W=w) == tuple(want.shape)
+        assert net.output_tensors[0].dtype == str(want.dtype).removeprefix("torch.")
+
+
+class Forward(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.function(x)
+
+
+@pytest.mark.filterwarnings("ignore:__array_wrap__")
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+@pytest.mark.parametrize("name", "add sub mul truediv floordiv pow matmul eq iadd imul".split())
+def test_a_tensor_beside_an_array_is_what_numpy_makes_of_both(name: str, dtype: str) -> None:
+    function: Callable[[torch.Tensor, Any], torch.Tensor] = getattr(operator, name)
+
+    def of_sizes(x: torch.Tensor) -> torch.Tensor:
+        return function(x * 1, np.ones((x.shape[3], x.shape[2]), dtype))
+
+    def of_numbers(x: torch.Tensor) -> torch.Tensor:
+        return function(x * 1, np.ones((5, 1, 7, 7), dtype))
+
+    for forward in (of_sizes, of_numbers):
+        net, want = symcnn.from_torch(Forward(forward), "1 3 H 7"), forward(torch.zeros(1, 3, 7, 7))
+        assert net.complete
+        assert net.output_tensors[0].dtype == str(want.dtype).removeprefix("torch.")
+        assert net.shape_at(H=7) == tuple(want.shape)
+
+
+def test_an_array_beside_a_tensor_is_refused_as_torch_refuses_it() -> None:
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        return np.ones(x.shape[2:]) * x  # type: ignore[return-value]
+
+    with pytest.raises(TypeError):
+        forward(torch.zeros(1, 3, 5, 3))
+    with pytest.raises(symcnn.SymcnnError):
+        symcnn.from_torch(Forward(forward), "N 3 H W")
+
+
+def test_a_size_that_numpy_needs_as_a_number_is_asked_for_in_a_line_of_the_model() -> None:
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        return x * torch.from_numpy(np.hanning(x.shape[3])).float()
+
+    net = symcnn.from_torch(Forward(forward), "N 3 H W")
+    assert {left.where_in_code.rpartition(":")[0] for left in net.unfollowed} == {__file__}
+
+
+def test_an_array_whose_shape_was_read_holds_what_is_written_to_it() -> None:
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        mask = np.zeros(x.shape[2:])
+        mask[: mask.shape[0] // 2] = 1
+        return x[..., : int(mask.sum())]
+
+    net = symcnn.from_torch(Forward(forward), "N 3 H W", example={"H": 4, "W": 20})
+    assert net.shape_at(N=1, H=4, W=20) == (1, 3, 4, 20)
+    assert net.shape_at(N=1, H=2, W=3) == (1, 3, 2, 3)
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ FIXED: dict[str, Callable[..., Any]] = {
     "Decimal": lambda x, h, w: x[..., : int(decimal.Decimal(h) / 2 + 1)],
     "Fraction": lambda x, h, w: x[..., : int(fractions.Fraction(h, 2) + 1)],
     "numpy, a logarithm": lambda x, h, w: x[..., : int(np.log2(h)) + 1],
-    "numpy, as a tensor": lambda x, h, w: x * torch.from_numpy(np.arange(w)),
+    "numpy, as a tensor": lambda x, h, w: x * torch.from_numpy(np.blackman(w)),
     "gcd": lambda x, h, w: x[..., : math.gcd(h, w)],
     "logarithm": lambda x, h, w: x[..., : int(math.log2(h)) + 1],
     "a function of one": lambda x, h, w: x[..., : int(math.exp(-math.log2(h / 30))) + 1],

@@ -53,7 +53,8 @@ def _truncated(args: Arguments, kwargs: Options) -> Held:
 
 def _as_float(args: Arguments, kwargs: Options) -> Held:
     """A size as a quotient by 1, which python takes for a float."""
-    return args[0] if args[0] is None or type(args[0]) is int else args[0] / 1
+    whole = isinstance(args[0], int) and type(args[0]) is not int
+    return args[0] / 1 if whole else args[0]
 
 
 _FLOAT_DTYPES = {"torch.float32", "torch.float64"}

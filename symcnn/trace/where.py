@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 _SYMCNN = dirname(dirname(__file__))
 
-#: Whether a file is of symcnn, torch or python's machinery, and not the user's.
+#: Whether a file is of symcnn, torch, numpy or python's machinery, and not the user's.
 _OURS: dict[str, bool] = {}
 
 
@@ -213,8 +213,8 @@ _MACHINERY = (contextlib.__file__, functools.__file__)
 
 
 def _is_ours(file: str) -> bool:
-    torch = getattr(sys.modules.get("torch"), "__file__", None)
-    homes = (_SYMCNN, *([dirname(torch)] if torch else []))
+    modules = (getattr(sys.modules.get(name), "__file__", None) for name in ("torch", "numpy"))
+    homes = (_SYMCNN, *(dirname(module) for module in modules if module))
     return file.startswith(homes) or file.startswith("<frozen") or file in _MACHINERY
 
 

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from symcnn.frontends.torch.sizes import SIZES, Real
+from symcnn.frontends.torch.arrays import tensor_of
+from symcnn.frontends.torch.sizes import SIZES, Real, hold_sizes
 from symcnn.frontends.torch.tensors import Masked, TracedTensor
 from symcnn.ops.index import getitem, setitem
 from symcnn.trace.graph import OPS, Constant, Parameter, SymbolicTensor, as_index
@@ -109,7 +110,7 @@ _INTERPOLATE = signature(torch.nn.functional.interpolate)
 
 def as_places(given: object) -> object:
     """An index with ranges, arrays of numpy, and masks whose values are there, as lists."""
-    index: Any = given
+    index: Any = tensor_of(given)
     if isinstance(index, tuple):
         return tuple(map(as_places, index))
     if isinstance(index, range):
@@ -178,11 +179,6 @@ def hold_traced(values: Iterable[object]) -> bool:
         if isinstance(value, slice) and hold_traced((value.start, value.stop, value.step)):
             return True
     return False
-
-
-def hold_sizes(values: Iterable[object]) -> bool:
-    """Whether values are, or hold, sizes of a trace."""
-    return any(hold_sizes(v) if isinstance(v, (tuple, list)) else type(v) in SIZES for v in values)
 
 
 def modules_in(module: torch.nn.Module) -> list[tuple[str, torch.nn.Module]]:

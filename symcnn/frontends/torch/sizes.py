@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import operator
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from os.path import dirname
 from types import FrameType
@@ -649,6 +649,11 @@ as_methods(Dim, Real, Irrational)
 
 #: What python computes from sizes.
 SIZES = frozenset({Dim, Real, Irrational})
+
+
+def hold_sizes(values: Iterable[object]) -> bool:
+    """Whether values are, or hold, sizes of a trace."""
+    return any(hold_sizes(v) if isinstance(v, (tuple, list)) else type(v) in SIZES for v in values)
 
 
 def _as_float(value: Any) -> Any:

@@ -59,6 +59,9 @@ class Tracer(Questions, Protocol):
     def written(self, target: object, result: object) -> object:
         """The tensor written to, with what was written to it."""
 
+    def beside(self, word: str, tensor: torch.Tensor, array: object) -> object:
+        """What an operator makes of a tensor and an array of numpy."""
+
     def unsupported(self, op: str) -> Exception:
         """The error for an operation without a rule."""
 
@@ -477,9 +480,13 @@ def _operator(name: str, word: str) -> Callable[..., Any]:
     def call(self: TracedTensor, *args: object) -> object:
         if word in ("eq", "ne") and not _is_operand(args[0]):
             return NotImplemented  # to python it is another object, as None is
+        if args and hasattr(type(args[0]), "__array_function__"):
+            return self._tracer.beside(word, self, args[0])
         return self._tracer.method(name, self, *args, inplace=writes(f"__{word}__"))
 
     def reflected(self: TracedTensor, other: object) -> object:
+        if hasattr(type(other), "__array_function__"):
+            return self._tracer.beside(word, self, other)
         return self._tracer.method(name, other, self)
 
     return reflected if word in REFLECTED else call

@@ -49,7 +49,7 @@ from symcnn.frontends.torch.branches import (
 from symcnn.frontends.torch.observe import Stage, modes, observed, set_stage
 from symcnn.frontends.torch.tensors import Masked, TracedTensor
 from symcnn.frontends.torch.tracer import Tracer
-from symcnn.frontends.torch.where import frames, is_left_alone, transform, transformed
+from symcnn.frontends.torch.where import OWN_FILES, frames, is_left_alone, transform, transformed
 from symcnn.interrupts import Held
 from symcnn.lazy import uncollected
 from symcnn.network import Network
@@ -664,13 +664,14 @@ def _too_long(module: torch.nn.Module, tape: Tape, error: Endless) -> Undecidabl
 
 
 def _line(error: BaseException) -> str:
-    """file:line of the model that an error came through, python's own code left out."""
+    """file:line of the model that an error came through, python's and numpy's code left out."""
     found = ""
     for raised in (error, error.__cause__):  # from the outermost frame to the innermost
         step = None if raised is None else raised.__traceback__
         while step is not None:
             file = step.tb_frame.f_code.co_filename
-            found = found if is_left_alone(file) else f"{file}:{step.tb_lineno}"
+            left = is_left_alone(file) or file.startswith(OWN_FILES)
+            found = found if left else f"{file}:{step.tb_lineno}"
             step = step.tb_next
     return found
 

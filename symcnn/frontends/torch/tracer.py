@@ -39,13 +39,12 @@ from symcnn.frontends.torch.arguments import (
     as_taken,
     constant_of,
     flat,
-    hold_sizes,
     hold_traced,
     holds_scalar,
     is_tensor,
     with_dtypes,
 )
-from symcnn.frontends.torch.arrays import Array, tensor_of
+from symcnn.frontends.torch.arrays import Array, beside, tensor_of
 from symcnn.frontends.torch.branches import Choice, Comparison, Refused
 from symcnn.frontends.torch.complaint import Complaint
 from symcnn.frontends.torch.forms import NUMPY, Kind, numbers, placed, require_floats
@@ -61,7 +60,7 @@ from symcnn.frontends.torch.operations import (
 )
 from symcnn.frontends.torch.repeated import Repeated, of_repeated
 from symcnn.frontends.torch.script import Script
-from symcnn.frontends.torch.sizes import SIZES, Dim, formula_of
+from symcnn.frontends.torch.sizes import SIZES, Dim, formula_of, hold_sizes
 from symcnn.frontends.torch.tensors import MADE, Masked, TracedTensor, as_subclass, assignment
 from symcnn.frontends.torch.values import Values
 from symcnn.frontends.torch.weights import Weights
@@ -374,6 +373,8 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
             return self._run(name, args, kwargs, inplace=inplace)
         except AliasFound:  # such tensors are looked for from now on
             return self._run(name, args, kwargs, inplace=inplace)
+
+    beside = staticmethod(beside)
 
     def _run(self, name: str, args: Any, kwargs: Any, *, inplace: bool = False) -> Any:
         """Run the rule called `name`."""

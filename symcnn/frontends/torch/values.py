@@ -71,9 +71,10 @@ def _span(value: object) -> Any:
 
 
 def _numbers(number: Any) -> Sequence[object]:
-    """One number as several, those of an array, or those at two corners."""
-    if type(number) is Corners:
-        return number.ends
+    """One number as several, those of an array, or those at the ends."""
+    if type(number) in (Between, Corners):
+        ends: Sequence[object] = number.ends
+        return ends
     return [*number.flat] if hasattr(number, "flat") else [number]
 
 

@@ -19,18 +19,17 @@ import symcnn.ops
 import symcnn.trace
 from symcnn.errors import UnsupportedOperation
 
-_OWN_FILES = (
-    dirname(dirname(__file__)),
-    symcnn.ops.__path__[0],
-    symcnn.trace.__path__[0],
-    torch.__path__[0],
-)
+_SYMCNN = dirname(symcnn.ops.__path__[0])
+_NUMPY = getattr(sys.modules.get("numpy"), "__file__", None)
+
+#: Where files of ours, torch's and numpy's are.
+OWN_FILES = (_SYMCNN, torch.__path__[0], *([dirname(_NUMPY)] if _NUMPY else []))
 
 
 def caller() -> str:
     """file:line of the user code that is running."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OWN_FILES):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(OWN_FILES):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
@@ -47,7 +46,6 @@ def is_left_alone(file: str) -> bool:
     return file.startswith(_LIBRARY) and "-packages" not in file
 
 
-_SYMCNN = dirname(symcnn.ops.__path__[0])
 _LIBRARY = sysconfig.get_paths()["stdlib"]
 
 #: `torch.utils.checkpoint.checkpoint` without reentry: hooks drop what is saved in it.
