@@ -492,6 +492,31 @@ def test_the_time_does_not_grow_with_the_budget(resnet: Any) -> None:
     assert counts[1] < 3 * counts[0]
 
 
+@pytest.mark.parametrize("what", ["memory", "peak"])
+def test_a_map_that_is_resized_where_it_does_not_fit_has_a_budget(what: str) -> None:
+    """Feature pyramids: at some residues of the size there is one map more."""
+
+    class Pyramid(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = torch.nn.Conv2d(3, 8, 3, 2, 1), torch.nn.Conv2d(8, 8, 3, 2, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            fine = self.a(x)
+            up = torch.nn.functional.interpolate(self.b(fine), scale_factor=2)
+            if up.shape[-2:] != fine.shape[-2:]:
+                up = torch.nn.functional.interpolate(up, size=fine.shape[-2:])
+            return torch.cat([up, fine], 1)
+
+    net = symcnn.from_torch(Pyramid(), "1 3 H W")
+    figure = "activations" if what == "memory" else what
+    asked: Any = {what: 100_000}
+    line, plane = net.solve(**asked, W=33), net.solve(**asked)
+    for height in range(1, 150):
+        fits = int(getattr(net.given(H=height, W=33).cost(), figure)) <= 100_000
+        assert ((height, 33) in line) == fits == ((height, 33) in plane), height
+
+
 def test_a_cost_that_does_not_grow_is_refused() -> None:
     x = symcnn.tensor("N 3 H W")
     y = nn.Conv2d(3, 3, 1)(x)

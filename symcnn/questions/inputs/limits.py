@@ -89,6 +89,9 @@ _LAID_OUT = frozenset("activations memory saved peak".split())
 #: So many distinctions are made of a cost, one within the other.
 _DEEP = 4
 
+#: Of so many cases each.
+_MANY = 64
+
 #: What holds in a case, and what an atom is there.
 Case = tuple[Condition, Atom, Int]
 
@@ -261,14 +264,13 @@ def _cases(terms: Sequence[Int]) -> list[Case] | None:
     """The first distinction that makes terms simpler; None if there is none."""
     atoms = list(dict.fromkeys(atom for term in terms for atom in sz.every_atom(term)))
     floors = [a for a in atoms if isinstance(a, Floor)]
-    for a, b in permutations(floors, 2):
-        gap, m = a.num - b.num, a.den
-        if a.den == b.den and isinstance(m, int) and isinstance(gap, int) and 0 < gap < m:
-            rest, least = sz.mod(b.num, m), m - gap
-            return [
-                (Condition(rest, ">=", least), a, b.size() + 1),
-                (Condition(least - 1, ">=", rest), a, b.size()),
-            ]
+    for a, b in permutations(floors, 2):  # a is so many times b, and what the rest by b tells
+        gap, m, by = a.num - b.num, a.den, b.den
+        if type(m) is int and type(by) is int and type(gap) is int and by % m == 0:
+            values = range(gap // m, (by - 1 + gap) // m + 1)
+            rest = sz.floordiv(sz.mod(b.num, by) + gap, m)
+            if 1 < len(values) <= _MANY:
+                return [(Condition(rest, "==", v), a, b.size() * (by // m) + v) for v in values]
     for atom in atoms:
         if isinstance(atom, Max):
             first, rest = atom.args[0], sz.maximum(*atom.args[1:])
