@@ -236,3 +236,14 @@ def test_sizes_have_names_and_a_column_may_stand_alone() -> None:
 def test_an_unknown_style_of_floors_is_refused() -> None:
     with pytest.raises(BadSpec, match="floors='square'"):
         nn.Conv2d(3, 8, 3, 2).trace("N 3 H W").summary(floors="square")
+
+
+def test_a_library_beside_torch_is_no_part_of_torch() -> None:
+    beside = Path(torch.__file__).parents[1] / "torchvision" / "models.py"
+    space: dict[str, Any] = {"torch": torch, "__name__": "torchvision.models"}
+    text = "class Net(torch.nn.Module):\n    def forward(self, x):\n"
+    text += "        return x[..., : int(x.shape[2] / 2)]\n"
+    exec(compile(text, str(beside), "exec"), space)
+    net = symcnn.from_torch(space["Net"](), "N 3 H W")
+    assert net.complete
+    assert {str(node.source) for node in net.nodes} == {"models.py:3"}

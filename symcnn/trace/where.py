@@ -14,11 +14,11 @@ import sys
 from bisect import bisect_left
 from collections.abc import Sequence
 from linecache import getline
-from os.path import basename, dirname
+from os.path import basename, dirname, join
 from types import CodeType, FrameType
 from typing import NamedTuple
 
-_SYMCNN = dirname(dirname(__file__))
+_SYMCNN = join(dirname(dirname(__file__)), "")
 
 #: Whether a file is of symcnn, torch, numpy or python's machinery, and not the user's.
 _OURS: dict[str, bool] = {}
@@ -214,7 +214,7 @@ _MACHINERY = (contextlib.__file__, functools.__file__)
 
 def _is_ours(file: str) -> bool:
     modules = (getattr(sys.modules.get(name), "__file__", None) for name in ("torch", "numpy"))
-    homes = (_SYMCNN, *(dirname(module) for module in modules if module))
+    homes = (_SYMCNN, *(join(dirname(module), "") for module in modules if module))
     return file.startswith(homes) or file.startswith("<frozen") or file in _MACHINERY
 
 

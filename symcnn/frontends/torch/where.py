@@ -7,7 +7,7 @@ import sysconfig
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from inspect import CO_VARARGS, unwrap
-from os.path import dirname
+from os.path import dirname, join
 from types import CodeType, FrameType, FunctionType
 from typing import Literal, Union
 
@@ -19,11 +19,12 @@ import symcnn.ops
 import symcnn.trace
 from symcnn.errors import UnsupportedOperation
 
-_SYMCNN = dirname(symcnn.ops.__path__[0])
+#: Homes end in a separator: torchvision, which lies beside torch, is none of torch's.
+_SYMCNN, _TORCH = join(dirname(symcnn.ops.__path__[0]), ""), join(torch.__path__[0], "")
 _NUMPY = getattr(sys.modules.get("numpy"), "__file__", None)
 
 #: Where files of ours, torch's and numpy's are.
-OWN_FILES = (_SYMCNN, torch.__path__[0], *([dirname(_NUMPY)] if _NUMPY else []))
+OWN_FILES = (_SYMCNN, _TORCH, *([join(dirname(_NUMPY), "")] if _NUMPY else []))
 
 
 def caller() -> str:
@@ -41,7 +42,7 @@ Context = Union[FunctionCtx, Literal[False], None]
 @lru_cache(maxsize=4096)
 def is_left_alone(file: str) -> bool:
     """Whether it is python's, torch's or our own, whose code runs as it is."""
-    if file.startswith((torch.__path__[0], _SYMCNN, "<frozen")):
+    if file.startswith((_TORCH, _SYMCNN, "<frozen")):
         return True
     return file.startswith(_LIBRARY) and "-packages" not in file
 
