@@ -424,3 +424,51 @@ def test_a_recurrent_layer_keeps_and_holds_what_torch_sees(
             assert net.cost().at(**sizes).peak == torch_peak(module, module, [x])[0], sizes
             if layer is not nn.LSTM:
                 assert net.cost().at(**sizes).saved == torch_saved(net, module, sizes, inputs=[x])
+
+
+def _stft(signal: torch.Tensor, window: Any, **settings: Any) -> torch.Tensor:
+    return torch.stft(signal, 16, 4, window=window, return_complex=True, **settings)
+
+
+@pytest.mark.parametrize("frozen", ["weight_ih", "weight_hh", "bias", "weight", "l1", "ih_l0"])
+@pytest.mark.parametrize("layer", [nn.GRU, nn.RNN])
+def test_a_recurrent_layer_keeps_what_gradients_need(layer: Any, frozen: str) -> None:
+    module = nn.Sequential(nn.Linear(3, 3), layer(3, 4, num_layers=2, bidirectional=True))
+    for name, parameter in module.named_parameters():
+        parameter.requires_grad_(frozen not in name)
+    net = symcnn.from_torch(module, "A B 3")
+    for grad in (False, True):
+        x = torch.rand(5, 2, 3).requires_grad_(grad)
+        theirs = torch_saved(net, module, {"A": 5, "B": 2}, inputs=[x], input_grad=grad)
+        assert net.cost(input_grad=grad).at(A=5, B=2).saved == theirs
+
+
+SPECTRA: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    "of one channel": lambda x, w: _stft(x[:, 0], w),
+    "of one channel, not centred": lambda x, w: _stft(x[:, 0], w, center=False),
+    "of one channel, with zeros": lambda x, w: _stft(x[:, 0], w, pad_mode="constant"),
+    "of every other sample": lambda x, w: _stft(x[:, 0, ::2], w),
+    "and back": lambda x, w: torch.istft(_stft(x[:, 0], w), 16, 4, window=w, length=x.shape[-1]),
+    "and back, shorter": lambda x, w: torch.istft(_stft(x[:, 0], w), 16, 4, window=w, length=30),
+    "and back, longer": lambda x, w: torch.istft(_stft(x[:, 0], w), 16, 4, window=w, length=110),
+}
+
+
+@pytest.mark.parametrize("case", SPECTRA)
+def test_a_spectrum_is_that_of_a_signal_wherever_it_lies(case: str) -> None:
+    class Spectrum(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv1d(3, 3, 1)
+            self.window: torch.Tensor
+            self.register_buffer("window", torch.hann_window(16))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return SPECTRA[case](self.conv(x), self.window)
+
+    module = Spectrum()
+    net = symcnn.from_torch(module, "N 3 L")
+    for n, length in ((1, 40), (3, 101)):
+        sizes = {"N": n, "L": length}
+        x = torch.rand(n, 3, length)
+        assert net.cost().at(**sizes).saved == torch_saved(net, module, sizes, inputs=[x])

@@ -38,17 +38,20 @@ def recurrent(m: Memory, node: Node) -> None:
     turned = a["has_biases"] and not base.contiguous  # the biases are added to a copy
     first = maximum(copy + product, 2 * product if turned else product)
     m.fresh((_held(node, first, rows * units, samples * units),))
-    if not all(map(m.needs, a["params"])):
-        raise KeptUnknownError("with weights that have no gradient")
     if a["train"] and a["dropout"] and layers != 1:
         raise KeptUnknownError("with dropout between layers")
-    m.save(state, None if copy else base)
-    for _ in range(directions if copy else 0):
-        m.extra(copy)
-    for _ in range(layers - 1):
-        m.extra(rows * units * directions)
-    each = 7 * rows - samples if node.op == "gru" else rows
-    m.extra(layers * directions * each * units)
+    each, below = len(a["params"]) // (layers * directions), m.needs(first_of(node))
+    for i in range(layers * directions):
+        w_ih, w_hh = a["params"][each * i : each * i + 2]
+        layer, needed = i // directions, m.needs(w_hh)
+        m.save(w_hh, w_ih if layer or below else None, state if needed else None)
+        if m.needs(w_ih) and not layer:
+            m.save(None if copy else base)
+            m.extra(copy)
+        elif m.needs(w_ih) and i % directions == 0:
+            m.extra(rows * units * directions)
+        steps = 6 * rows + (rows - samples) * needed if node.op == "gru" else rows
+        m.extra(steps * units)
 
 
 def _outermost(base: Layout, time: int) -> Layout:

@@ -142,8 +142,6 @@ def stft(m: Memory, node: Node) -> None:
     a, x, made = node.arguments, first_of(node), node.outputs[0]
     _step(node)
     base, n = m.of(x), a["n_fft"]
-    if not base.contiguous:
-        raise UnknownError("of what is not in plain order")
     batch = x.dims[:-1]
     frames = made.dims[len(batch) + 1]
     real = not x.dtype.startswith("complex")
@@ -176,8 +174,6 @@ def istft(m: Memory, node: Node) -> None:
     """The window, and the sum of its squares."""
     a, x, made = node.arguments, first_of(node), node.outputs[0]
     hop, n, frames = _step(node), a["n_fft"], x.dims[-1]
-    if a["length"] is not None:
-        raise UnknownError("of a given length")
     width = BYTES[made.dtype] if made.dtype else m.bytes_of(x) // 2
     _window(m, node, width)
     whole = n + hop * (frames - 1)
