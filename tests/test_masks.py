@@ -69,6 +69,44 @@ def test_what_a_mask_picks_is_written_where_the_same_mask_picks(forward: Forward
     assert str(found.valid_inputs()) == "H >= 1 and W >= 1"
 
 
+def added(x: torch.Tensor) -> torch.Tensor:
+    x = F.avg_pool2d(x, 3, 1, 1)
+    x[x > 0] += 1.0
+    return x
+
+
+def divided(x: torch.Tensor) -> torch.Tensor:
+    y, mask = F.avg_pool2d(x, 3, 1, 1), x > 0
+    y[mask] /= x[mask]
+    return y
+
+
+def roots(x: torch.Tensor) -> torch.Tensor:
+    y, mask = torch.zeros_like(x), x > 0
+    y[mask] = F.avg_pool2d(x, 3, 1, 1)[mask].abs().sqrt() * 2 - x[mask]
+    return y
+
+
+@pytest.mark.parametrize("forward", [added, divided, roots])
+def test_what_is_done_point_by_point_to_what_a_mask_picks_is_followed(forward: Forward) -> None:
+    found = net(forward)
+    assert found.complete
+    assert found.shape_at(N=2, H=9, W=7) == tuple(forward(torch.randn(2, 3, 9, 7)).shape)
+    assert str(found.valid_inputs()) == "H >= 1 and W >= 1"
+    assert found.macs == 0
+    assert found.receptive_field().size == (3, 3)
+
+
+def test_what_is_picked_is_not_changed_where_it_was_picked_from() -> None:
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        x = x.clone()
+        picked = x[x > 0]
+        picked += 1.0
+        return x
+
+    assert net(forward).receptive_field().size == (1, 1)
+
+
 def test_memory_of_what_a_mask_picks_is_refused() -> None:
     with pytest.raises(UnsupportedOperation, match="setitem with a mask is not known"):
         _ = net(points).cost().peak
@@ -104,6 +142,9 @@ PICKED: dict[str, Forward] = {
     "a sum": lambda x: x + x[x > 0],
     "a product from the right": lambda x: 2 * x[x > 0],
     "a list": lambda x: torch.stack([x[x > 0]]),
+    "a sum with others": lambda x: x[x > 0] + x[x > 1],
+    "a sum with as many numbers": lambda x: x.index_put_((x > 0,), x[x > 0] + torch.ones(3)),
+    "a function that is returned": lambda x: x[x > 0].abs() + 1,
     "a mean": lambda x: x[x > 0].mean(),
     "a weight": lambda x: F.conv2d(x, x[x > 0]),
     "another mask": another_mask,

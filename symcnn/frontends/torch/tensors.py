@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -415,6 +415,26 @@ def assignment(operation: object, args: Sequence[object]) -> tuple[object, Seque
     if type(picked) is not Masked or picked.mask is not getattr(mask, "_value", None):
         return operation, args
     return masked_copy, (*args[:2], TracedTensor.of(picked.source, traced._tracer))
+
+
+def beneath(
+    operation: object, args: Sequence[object], kwargs: Mapping[str, object]
+) -> tuple[Masked | None, list[object]]:
+    """What one mask picks of tensors as large, and the arguments with these in its place; None
+    where nothing is done point by point, or to others beside.
+    """
+    tensors: list[Any] = [a for a in (*args, *kwargs.values()) if isinstance(a, torch.Tensor)]
+    picked = [getattr(t, "_value", None) for t in tensors]
+    first = next((p for p in picked if type(p) is Masked), None)
+    if first is None or type(operation) is not Operation or not operation.pointwise:
+        return None, []
+    for one in picked:
+        if type(one) is not Masked or one.mask is not first.mask:
+            return None, []
+        if one.source.dims != first.source.dims:
+            return None, []
+    of = {id(t): TracedTensor.of(t._value.source, t._tracer) for t in tensors}
+    return first, [of.get(id(a), a) for a in args]
 
 
 def as_subclass(value: torch.Tensor, kind: type) -> torch.Tensor:

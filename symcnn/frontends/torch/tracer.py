@@ -7,7 +7,6 @@ Python executes the forward; every torch function called on a `TracedTensor` arr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -44,7 +43,7 @@ from symcnn.frontends.torch.arguments import (
     is_tensor,
     with_dtypes,
 )
-from symcnn.frontends.torch.arrays import Array, beside, tensor_of
+from symcnn.frontends.torch.arrays import Array, tensor_of
 from symcnn.frontends.torch.branches import Choice, Comparison, Refused
 from symcnn.frontends.torch.complaint import Complaint
 from symcnn.frontends.torch.forms import NUMPY, Kind, numbers, placed, require_floats
@@ -61,7 +60,7 @@ from symcnn.frontends.torch.operations import (
 from symcnn.frontends.torch.repeated import Repeated, of_repeated
 from symcnn.frontends.torch.script import Script
 from symcnn.frontends.torch.sizes import SIZES, Dim, formula_of, hold_sizes
-from symcnn.frontends.torch.tensors import MADE, Masked, TracedTensor, as_subclass, assignment
+from symcnn.frontends.torch.tensors import MADE, TracedTensor, as_subclass, assignment
 from symcnn.frontends.torch.values import Values
 from symcnn.frontends.torch.weights import Weights
 from symcnn.frontends.torch.where import caller, custom_function, without_rule
@@ -374,8 +373,6 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         except AliasFound:  # such tensors are looked for from now on
             return self._run(name, args, kwargs, inplace=inplace)
 
-    beside = staticmethod(beside)
-
     def _run(self, name: str, args: Any, kwargs: Any, *, inplace: bool = False) -> Any:
         """Run the rule called `name`."""
         operation, left = OPS[name], self.left
@@ -386,11 +383,9 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         try:
             made = self.apply(operation, name, args, kwargs, inplace=inplace)
         except DataDependent as error:
-            mask = self.unwrap(args[1]) if name in INDEXED and len(args) == 2 else None
-            if not isinstance(mask, SymbolicTensor):
-                raise
-            self.left, refuse = left, partial(self.leaving, error)  # whoever asks for its size
-            return TracedTensor.of(Masked(self.unwrap(args[0]), mask, refuse), self)
+            made = self.picked(operation, name, args, kwargs, error)
+            self.left = left  # whoever asks for its size is refused
+            return made
         return self.finished(name, args, kwargs, inplace, made)
 
     def finished(self, name: str, args: Any, kwargs: Any, inplace: bool, result: Any) -> Any:

@@ -10,18 +10,21 @@ products of quotients are left alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from math import prod
 from typing import Any, cast
 
 import torch
 
 from symcnn.algebra.size import Size
-from symcnn.frontends.torch.arguments import PLAIN, flat
+from symcnn.errors import DataDependent
+from symcnn.frontends.torch.arguments import INDEXED, PLAIN, flat
+from symcnn.frontends.torch.arrays import beside
 from symcnn.frontends.torch.irrational import Irrational, in_tensor
 from symcnn.frontends.torch.sizes import SIZES, Dim, Real
-from symcnn.frontends.torch.tensors import TracedTensor
+from symcnn.frontends.torch.tensors import Masked, TracedTensor, beneath
 from symcnn.frontends.torch.writes import Writes
 from symcnn.ops import values
 from symcnn.ops.corners import PLACED, SEVERAL, Between, Corners, Everywhere
@@ -152,6 +155,9 @@ class Values:
     leaves: dict[int, SymbolicTensor]
     _guard: Callable[..., None]  # records a requirement
     dispatch: Callable[..., Any]  # runs a function
+    apply: Callable[..., Any]  # runs a rule
+    unwrap: Callable[[Any], Any]
+    leaving: Callable[[Exception], Exception]
 
     def _of_values(self, func: Any, args: Any, kwargs: Any) -> Any:
         """A function of tensors with values, run. What it freezes or trains is that once read."""
@@ -347,6 +353,28 @@ class Values:
         listed = args[0] if len(args) == 1 and isinstance(args[0], (tuple, list)) else args
         held = [self._held(a) if (told := _span(a)) is None else told for a in listed]
         return law(held, kwargs, cast("tuple[int, ...]", made[0].dims))
+
+    beside = staticmethod(beside)
+
+    def picked(
+        self,
+        operation: object,
+        name: str,
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
+        error: DataDependent,
+    ) -> TracedTensor:
+        """What a mask picks, or what is done point by point to that; raises the error otherwise."""
+        mask = self.unwrap(args[1]) if name in INDEXED and len(args) == 2 else None
+        if isinstance(mask, SymbolicTensor):
+            masked = Masked(self.unwrap(args[0]), mask, partial(self.leaving, error))
+        else:
+            first, every = beneath(operation, args, kwargs)
+            if first is None:
+                raise error
+            made = self.unwrap(self.apply(operation, name, every, kwargs))
+            masked = Masked(made, first.mask, first.refuse)
+        return TracedTensor.of(masked, self)  # type: ignore[arg-type]
 
     def read(self, numbers: Iterable[object]) -> None:
         """What a tensor holds is asked for. Tensors divide in 32-bit floats: exact up to a size."""
