@@ -188,15 +188,14 @@ def _price(
         return price
     if len(net.branches) == 1 or not isinstance(cost, str) or cost not in _COSTS:
         return _formula_price(_formula(net, cost, names), names, fixed)
-    prices: dict[int, Callable[[Sizes], float]] = {}
 
-    def of_branch(bucket: Sizes) -> float:
-        taken = net.branch_at(**{**fixed, **dict(zip(names, bucket, strict=True))})
-        if id(taken) not in prices:
-            prices[id(taken)] = _formula_price(_formula(taken, cost, names), names, fixed)
-        return prices[id(taken)](bucket)
+    @cache
+    def of_branch(taken: Trace) -> Callable[[Sizes], float]:
+        return _formula_price(_formula(taken, cost, names), names, fixed)
 
-    return of_branch
+    return lambda bucket: of_branch(
+        net.branch_at(**{**fixed, **dict(zip(names, bucket, strict=True))})
+    )(bucket)
 
 
 def _formula(net: Trace, cost: Any, names: Sequence[str]) -> Int:
@@ -235,27 +234,19 @@ class _Holder:
     """The cheapest valid size that holds an image."""
 
     def __init__(
-        self, domain: InputSet, names: tuple[str, ...], price: Callable[[Sizes], Any]
+        self, domain: InputSet, names: tuple[str, ...], price: Callable[[Sizes], float]
     ) -> None:
         self.domain, self.names, self.price = domain, names, price
-        self._found: dict[Sizes, Sizes] = {}
-        self._costs: dict[Sizes, float] = {}
+        self.least = cache(self._least)
         self.apart = all(len(side.names) == 1 for side in domain._sides)
         self._axes = {n: domain.axis(n) for n in names if n in domain.names}
 
-    def least(self, image: Sizes) -> Sizes:
-        """The least of them; of several, the cheapest."""
-        if image not in self._found:
-            self._found[image] = self._least(image)
-        return self._found[image]
-
     def cost(self, image: Sizes) -> float:
         """What an image costs in it."""
-        if image not in self._costs:
-            self._costs[image] = self.price(self.least(image))
-        return self._costs[image]
+        return self.price(self.least(image))
 
     def _least(self, image: Sizes) -> Sizes:
+        """The least of them; of several, the cheapest."""
         if self.apart:
             return tuple(
                 self._along(name, size) for name, size in zip(self.names, image, strict=True)
