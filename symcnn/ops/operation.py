@@ -80,37 +80,19 @@ TARGETS: dict[Any, Operation] = {}
 class Operation:
     """One operation: a rule that records what it answers, and what else is asked of its nodes.
 
+    The fields are what `rule` takes, as functions of a node where it takes words and numbers, and
+    beside it:
+
     rule: how shapes follow, how outputs read inputs, MACs, and what sizes it requires.
-    other: the arithmetic that is no MAC.
-    counts: what a convention counts beside the MACs, by the convention's name.
     products: the products that its MACs are, each of which has the gradients of its factors;
         `unsaid` where its gradient has others.
-    counted: the same as FlopCounterMode sees them, where that is not what is done.
-    gradient: False where none flows back.
     saves: what it makes, views and keeps for the backward pass, in a run in memory; or what it
         keeps, by parameter name.
     dtype: the dtypes of what it makes, from a node and the dtype of a python float; None for that
         of its first tensor.
-    autocast: by device, whether torch.autocast has it read floats in the "low" precision or in
-        "single"; or a function of the node that says so. A "script" casts as "cuda" does, and some
-        to the "widest" of its operands.
-    pointwise: a place of what it makes is a function of one place of each tensor, and of numbers.
-    uniform: of what is the same at all places it makes what is; as all that is pointwise.
-    slides: its windows are to read whole axes, so that a row left over is lost; False where rows
-        are picked or resized.
-    joins: several tensors, as long as each other along all axes but one.
-    statistics: it divides by statistics of whole axes, which a field may look through.
-    empty: it takes tensors without elements, where its rule does not refuse them; others require
-        that what they read has some.
-    value: what it makes of numbers that are sizes, or of arrays of them.
-    sizes: it takes sizes after its first argument, where a 0-d tensor is a number.
-    shows: where all weights are positive, a gradient reaches "every" place that it reads, or that
-        of the "winner"; "" where values may saturate or cancel.
-    operators: python's operators that call it: "add radd iadd".
-    scaled: it has an old form with scalars between its tensors, ``torch.add(x, 2, y)``.
-    scrambles: torch lays out what it makes in an order of its own. Where that is not so, and
-        `saves` is silent, it makes plain order of plain order.
-    idle: the arguments at which it returns what it is given, by parameter; None if there are none.
+    autocast: a "script" casts as "cuda" does, and some to the "widest" of its operands.
+    uniform: so is all that is pointwise.
+    scrambles: where that is not so, and `saves` is silent, it makes plain order of plain order.
     takes: the dtypes that it takes, if not all; which tensors must be alike.
     """
 

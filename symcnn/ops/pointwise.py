@@ -26,6 +26,7 @@ from symcnn.ops.registry import (
     over,
     require_numbers,
     same_axes,
+    unread,
 )
 from symcnn.ops.storage import pointwise as points
 from symcnn.ops.storage import products, views
@@ -154,28 +155,23 @@ _moves("to", saves=points.cast, dtype=dtypes.cast, value=values.cast)(_recast)
 _moves("type", saves=points.cast, dtype=dtypes.cast)(_recast)
 
 
-def _unread(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
-    """A tensor of that shape, whatever the values."""
-    return Result((input.dims,), None)
-
-
 _new = partial(_moves, pointwise=False)
-_new("zeros_like", saves=points.clone, uniform=True, value=values.filled(0))(_unread)
-_new("ones_like", saves=points.clone, uniform=True, value=values.filled(1))(_unread)
-_new("empty_like", saves=points.clone, uniform=True)(_unread)
-_new("zero", uniform=True)(_unread)
+_new("zeros_like", saves=points.clone, uniform=True, value=values.filled(0))(unread)
+_new("ones_like", saves=points.clone, uniform=True, value=values.filled(1))(unread)
+_new("empty_like", saves=points.clone, uniform=True)(unread)
+_new("zero", uniform=True)(unread)
 
 
 def _full_like(input: SymbolicTensor, fill_value: object, **kwargs: object) -> Result:
     """A tensor of that shape, of one number."""
     require_number("full_like", fill_value, dtypes.said((), kwargs) or input.dtype)
-    return _unread(input)
+    return unread(input)
 
 
 def _fill(input: SymbolicTensor, value: object) -> Result:
     """One number at all places."""
     require_number("fill", value, input.dtype)
-    return _unread(input)
+    return unread(input)
 
 
 _new("full_like", saves=points.clone, uniform=True, value=values.created)(_full_like)

@@ -15,7 +15,7 @@ from symcnn.ops import work
 from symcnn.ops.operation import torch_rule as any_rule
 from symcnn.ops.operation import torch_rules as any_rules
 from symcnn.ops.pointwise import broadcast
-from symcnn.ops.registry import at_least, elementwise, leading_axes, over, require_rank
+from symcnn.ops.registry import at_least, elementwise, leading_axes, over, require_rank, unread
 from symcnn.ops.storage import pointwise as points
 from symcnn.ops.takes import meant, not_taken
 from symcnn.sets.condition import Condition
@@ -35,14 +35,9 @@ def _drawn(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
     return elementwise(input)
 
 
-def _like(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
-    """A tensor of that shape, whatever the values."""
-    return Result((input.dims,), None)
-
-
 rules("random", other=work.nothing, saves=points.keeps_nothing)(_drawn)
-rules("rand_like randn_like", other=work.nothing, saves=points.clone, takes="float complex")(_like)
-rules("randint_like", other=work.nothing, saves=points.clone, takes="int float")(_like)
+rules("rand_like randn_like", other=work.nothing, saves=points.clone, takes="float complex")(unread)
+rules("randint_like", other=work.nothing, saves=points.clone, takes="int float")(unread)
 
 
 @rule("bernoulli", other=work.nothing, gradient=False, saves=points.keeps_nothing)

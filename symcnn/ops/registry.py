@@ -325,6 +325,11 @@ def elementwise(
     return Result((x.dims,), same_axes(len(x.dims)), requires=requires, others=others)
 
 
+def unread(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
+    """A tensor of that shape, whatever the values."""
+    return Result((input.dims,), None)
+
+
 def over(x: SymbolicTensor, axes: Iterable[int], requires: Sequence[Requirement] = ()) -> Result:
     """The result of an operation that keeps the shape and reads all of `axes` at every place."""
     maps = leading_axes(x.ndim)
