@@ -83,11 +83,6 @@ class Value:
         if self._tensor is not None and self.dtype:
             self._tensor.dtype = "" if self.dtype == "float32" else self.dtype
 
-    @property
-    def symbolic(self) -> bool:
-        """Whether formulas are among the known elements."""
-        return self.content is not None and self.content.dtype == object
-
     def write(self, kind: TypeProto.Tensor) -> None:
         """Its sizes into a type of the standard's, and its dtype where that has none."""
         kind.elem_type = kind.elem_type or _NUMBERS.get(self.dtype, 1)

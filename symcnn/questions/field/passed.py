@@ -11,7 +11,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from symcnn.algebra.axis import IDENTITY, Axes, Window
+from symcnn.algebra.axis import IDENTITY, Axes
 from symcnn.algebra.expr import Expr
 from symcnn.algebra.size import Int, Size, symbols_of
 from symcnn.errors import Undecidable, UnsupportedOperation
@@ -93,13 +93,6 @@ class Pass:
                 if out is not self.source:
                     self._node(node, k, out)
         return self
-
-    def window(self, t: SymbolicTensor, axis: int) -> Window | None:
-        """The window through which a tensor sees the source along one of its own axes, if any."""
-        for reach in self.reaches.get(t, ()):
-            if type(reach) is AffineRange and reach.axis == axis:
-                return Window(reach.left + reach.reach + 1, reach.stride, reach.left, reach.right)
-        return None
 
     def _node(self, node: Node, k: int, out: SymbolicTensor) -> None:
         try:

@@ -64,10 +64,6 @@ class _Placed:
     height: float
 
     @property
-    def centre(self) -> float:
-        return self.x + self.width / 2
-
-    @property
     def top(self) -> float:
         return self.y - self.height / 2
 
