@@ -79,6 +79,14 @@ def test_alexnet_v2_with_valid_pools() -> None:
     assert (rf.size[0], rf.stride[0], rf.padding[0][0]) == (195, 32, 64)
 
 
+def test_sizes_that_repeat_after_thousands_of_outputs_are_exact() -> None:
+    layers = nn.Conv1d(1, 1, 3), nn.ConvTranspose1d(1, 1, 101, 101), nn.Conv1d(1, 1, 5)
+    net = nn.Sequential(*layers, nn.ConvTranspose1d(1, 1, 103, 103)).trace("N 1 L")
+    (sizes,) = net.receptive_field().sizes
+    assert (sizes.min, sizes.max, sizes.period) == (3, 4, 101 * 103)
+    assert sizes.mean == sympy.Rational(307, 101)
+
+
 def test_the_valid_unet_sees_188_to_204_pixels_depending_on_the_place() -> None:
     with torch.device("meta"):
         net = traced(load_example("unet").unet_valid().eval(), "N 1 H W")
