@@ -166,16 +166,6 @@ def _shared(condition: Condition, gap: Size, known: Facts) -> Cases | None:
                     rest.remove(f)
             if len(rest) < len(whole):
                 return [[Condition(sz.prod(rest) * content, condition.relation, 0)]]
-    with suppress(ValueError):
-        (left, a), (right, b) = factors(condition.lhs), factors(condition.rhs)
-        left_rest, right_rest = list(left), list(right)
-        for f in left:
-            if f in right_rest and known.entails(Condition(f, ">=", 1)):
-                left_rest.remove(f)
-                right_rest.remove(f)
-        if len(left_rest) < len(left):
-            lhs, rhs = sz.prod(left_rest) * a, sz.prod(right_rest) * b
-            return [[Condition(lhs, condition.relation, rhs)]]
     return None
 
 
@@ -212,16 +202,14 @@ def _number(condition: Condition, gap: Size, known: Facts) -> Cases | None:
         (condition.rhs, condition.lhs),
         (gap - gap.const, -gap.const),  # h*w + 1 == 197
     ):
-        if not isinstance(rhs, int) or not isinstance(lhs, Size):
+        if not isinstance(rhs, int) or rhs == 0 or not isinstance(lhs, Size):
             continue
         with suppress(ValueError):
             found, content = factors(lhs)
             found = tuple(sorted(found, key=str))
-            some = len(found) > 1 and rhs != 0  # then each factor is a number, no divisor is 0
+            some = len(found) > 1  # then each factor is a number, and no divisor is 0
             if not all(is_linear(f) or (some and _is_quotient(f)) for f in found):
                 continue
-            if rhs == 0:
-                return [[Condition(f, "==", 0)] for f in found]
             if rhs % content:
                 return []
             return _factored(found, rhs // content, known)
