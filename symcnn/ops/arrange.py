@@ -14,9 +14,10 @@ from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Const, Folded, Scatter,
 from symcnn.algebra.size import Int, prod
 from symcnn.errors import DataDependent, ShapeMismatch
 from symcnn.ops import dtypes, moves, values
-from symcnn.ops.pointwise import aligned, broadcast_dims, fits
+from symcnn.ops.pointwise import broadcast_dims, fits
 from symcnn.ops.registry import (
     OneOrMore,
+    aligned,
     at_least,
     leading_axes,
     normal_dim,

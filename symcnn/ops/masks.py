@@ -14,8 +14,8 @@ from symcnn.algebra.size import Int, prod
 from symcnn.errors import DataDependent, ShapeMismatch
 from symcnn.ops import work
 from symcnn.ops.operation import Operation
-from symcnn.ops.pointwise import aligned, fits
-from symcnn.ops.registry import elementwise, index_shape, require_equal
+from symcnn.ops.pointwise import fits
+from symcnn.ops.registry import aligned, elementwise, index_shape, require_equal
 from symcnn.ops.storage import views
 from symcnn.ops.takes import require_same_dtype
 from symcnn.sets.condition import Requirement

@@ -27,9 +27,10 @@ from symcnn.ops.equation import (
 )
 from symcnn.ops.operation import Counted, Product
 from symcnn.ops.operation import torch_rule as rule
-from symcnn.ops.pointwise import aligned, broadcast_dims, fits
+from symcnn.ops.pointwise import broadcast_dims, fits
 from symcnn.ops.registry import (
     OneOrMore,
+    aligned,
     leading_axes,
     of_everything,
     require_equal,

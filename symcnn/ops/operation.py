@@ -15,13 +15,13 @@ from functools import WRAPPER_ASSIGNMENTS, partial, wraps
 from inspect import signature
 from typing import Any, NoReturn, Union
 
-from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Const, Whole
+from symcnn.algebra.axis import Axes, AxisMap
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int, prod
 from symcnn.errors import BadSpec, ShapeMismatch, SymcnnError, UnsupportedOperation
 from symcnn.ops.dtypes import CASTABLE, Law, autocasted, can_cast, said
 from symcnn.ops.laws import Value
-from symcnn.ops.registry import Rule, as_sizes, require_shape
+from symcnn.ops.registry import Rule, aligned, as_sizes, require_shape, whole_axes
 from symcnn.ops.takes import Takes, promotes_by, require_dtypes
 from symcnn.ops.values import whole
 from symcnn.trace.call import NO_KEYWORDS, RECORDS, Call
@@ -497,17 +497,9 @@ def _with_readings(node: Node, result: Result, reads: Reads) -> Result:
     outputs = node.outputs[0].dims
     told: dict[SymbolicTensor, Axes] = {}
     if reads == "everything":
-        told = {t: tuple((None, Whole(size)) for size in outputs) for t in node.inputs}
+        told = dict.fromkeys(node.inputs, whole_axes(outputs))
     elif reads == "pointwise":
-        for t in node.inputs:
-            lead = len(outputs) - t.ndim
-            stretched = [
-                (None, Whole(size))
-                if i < lead
-                else (i - lead, Const(size) if t.dims[i - lead] == 1 != size else IDENTITY)
-                for i, size in enumerate(outputs)
-            ]
-            told[t] = tuple(stretched)
+        told = {t: aligned(t.dims, outputs) for t in node.inputs}
     elif callable(reads):
         said = reads(node)
         named = said if isinstance(said, Mapping) else {"": said}

@@ -9,10 +9,11 @@ from symcnn.algebra.size import Int, prod
 from symcnn.errors import DataDependent, ShapeMismatch
 from symcnn.ops import dtypes, work
 from symcnn.ops.operation import torch_rule as rule
-from symcnn.ops.pointwise import aligned, broadcast_dims
+from symcnn.ops.pointwise import broadcast_dims
 from symcnn.ops.registry import (
     OneOrMore,
     Operand,
+    aligned,
     at_least,
     elementwise,
     leading_axes,

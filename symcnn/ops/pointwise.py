@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from symcnn.algebra.axis import IDENTITY, Axes, Const, Whole, Window
+from symcnn.algebra.axis import Window
 from symcnn.algebra.size import Int, Size, maximum, minimum
 from symcnn.errors import DataDependent, ShapeMismatch
 from symcnn.ops import dtypes, tools, values, work
@@ -19,13 +19,13 @@ from symcnn.ops.operation import torch_rules as any_rules
 from symcnn.ops.registry import (
     OneOrMore,
     Operand,
+    aligned,
     elementwise,
     leading_axes,
     normal_dim,
     normal_dims,
     over,
     require_numbers,
-    same_axes,
     unread,
 )
 from symcnn.ops.storage import pointwise as points
@@ -352,19 +352,6 @@ def broadcast(*operands: object) -> Result:
     dims, requires = broadcast_dims(*(t.dims for t in tensors))
     axes, *others = ((t, aligned(t.dims, dims)) for t in tensors)
     return Result((dims,), axes[1], requires=tuple(requires), others=tuple(others))
-
-
-def aligned(have: tuple[Int, ...], dims: tuple[Int, ...]) -> Axes:
-    """The axes of a tensor stretched to `dims`, counted from the right: those of size 1 are."""
-    if have == dims:
-        return same_axes(len(dims))
-    lead = len(dims) - len(have)
-    return tuple(
-        (None, Whole(size))
-        if i < lead
-        else (i - lead, Const(size) if have[i - lead] == 1 != size else IDENTITY)
-        for i, size in enumerate(dims)
-    )
 
 
 def _binary(input: Any, other: Any, *args: object, **kwargs: object) -> Result:

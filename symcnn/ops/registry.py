@@ -12,7 +12,7 @@ from functools import lru_cache, wraps
 from typing import Any, TypeVar, Union
 
 from symcnn.algebra.atoms import lows
-from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Scatter, Whole, Window
+from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Const, Scatter, Whole, Window
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int, Size, lower
 from symcnn.errors import ShapeMismatch
@@ -292,6 +292,19 @@ def leading_axes(count: int) -> list[tuple[int | tuple[int, ...] | None, AxisMap
 def same_axes(count: int) -> Axes:
     """All of `count` axes as they were: point by point."""
     return tuple((i, IDENTITY) for i in range(count))
+
+
+def aligned(have: tuple[Int, ...], dims: tuple[Int, ...]) -> Axes:
+    """The axes of a tensor stretched to `dims`, counted from the right: those of size 1 are."""
+    if have == dims:
+        return same_axes(len(dims))
+    lead = len(dims) - len(have)
+    return tuple(
+        (None, Whole(size))
+        if i < lead
+        else (i - lead, Const(size) if have[i - lead] == 1 != size else IDENTITY)
+        for i, size in enumerate(dims)
+    )
 
 
 def unpacked(args: tuple[OneOrMore[IntT], ...]) -> tuple[IntT, ...]:
