@@ -115,6 +115,17 @@ def _anchors(x: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(boxes.reshape(-1, 4).astype(np.float32))
 
 
+def _levels(image: torch.Tensor) -> torch.Tensor:
+    """Places of three levels, as RetinaNet lays its anchors on them."""
+    every = np.zeros((0, 2)).astype(np.float32)
+    for level in (3, 4, 5):
+        h, w = (np.array(image.shape[2:]) + 2**level - 1) // 2**level
+        grid = np.meshgrid((np.arange(0, w) + 0.5) * 2**level, (np.arange(0, h) + 0.5) * 2**level)
+        places = np.vstack([axis.ravel() for axis in grid]).transpose()
+        every = np.append(every, np.repeat(places, 9, axis=0), axis=0)
+    return torch.from_numpy(np.expand_dims(every, axis=0).astype(np.float32))
+
+
 def _waves(x: torch.Tensor) -> torch.Tensor:
     """Sines and cosines of places."""
     angles = np.arange(x.shape[3])[:, None] / 10000 ** (np.arange(4)[np.newaxis] / 4)
@@ -166,6 +177,20 @@ GRIDS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
         np.concatenate([np.arange(x.shape[2]), np.ones(3)])
     ),
     "anchors": _anchors,
+    "levels": _levels,
+    "centres": lambda x: torch.from_numpy(np.arange(4.0, x.shape[2], 8)),
+    "centres of quarters": lambda x: torch.from_numpy(np.arange(0.125, x.shape[2], 0.25)),
+    "a size less places": lambda x: torch.from_numpy(x.shape[2] - np.arange(x.shape[2])),
+    "a size less numbers": lambda x: torch.tensor(x.shape[2] - np.array([1, 2])),
+    "1 less truths": lambda x: torch.from_numpy(1 - (np.arange(x.shape[2]) > 2)),
+    "one column": lambda x: torch.from_numpy(np.ones((x.shape[2], 2))[:, 1]),
+    "axes in each other's place": lambda x: torch.from_numpy(
+        np.swapaxes(np.empty((x.shape[2], 3)), 0, 1)
+    ),
+    "as many as an array": lambda x: torch.zeros(len(np.arange(x.shape[2])), 2),
+    "a kernel between two": lambda x: nn.functional.avg_pool2d(
+        x, int(np.linspace(1, min(x.shape[2:]), 4, dtype=int)[2])
+    ),
     "waves": _waves,
     "written between sizes": _framed,
 }
@@ -179,6 +204,20 @@ def test_grids_that_numpy_makes_are_followed_at_every_size(name: str) -> None:
         want = GRIDS[name](torch.zeros(2, 3, h, w))
         assert net.shape_at(N=2, H=h, W=w) == tuple(want.shape)
         assert net.output_tensors[0].dtype == str(want.dtype).removeprefix("torch.")
+
+
+def test_what_numpy_works_out_is_no_work_of_the_network() -> None:
+    net = symcnn.from_torch(Forward(_levels), "N 3 H W")
+    assert [node.op for node in net.nodes] == ["empty"]
+    assert net.validate(Forward(_levels), device="cpu", samples=2)
+
+
+def test_what_numpy_refuses_is_refused() -> None:
+    def both(x: torch.Tensor) -> torch.Tensor:
+        arrays = np.ones((x.shape[2], 2)), np.zeros((x.shape[3], 2))
+        return torch.from_numpy(np.concatenate(arrays, axis=1))
+
+    assert str(symcnn.from_torch(Forward(both), "N 3 H W").valid_inputs()) == "H >= 1 and H == W"
 
 
 class Forward(nn.Module):

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 from symcnn.algebra.atoms import longest
 from symcnn.algebra.size import Int, lower, sharp_lower
@@ -47,6 +47,8 @@ class Guard:
         raises = f", or else {self.otherwise}" if self.otherwise else ""
         return f"{self.requirement}  ({self.where}){raises}"
 
+
+Made = TypeVar("Made")
 
 #: After so many steps numbers are looked at; a bit of one is worth so many nodes.
 _EVERY, _WORD = 512, 64
@@ -130,6 +132,16 @@ class Tape:
         self.nodes.append(node)
         if not len(self.nodes) % _EVERY:
             self._require_numbers([size for dims in node.result.shapes for size in dims])
+
+    def without_nodes(self, work: Callable[[], Made]) -> tuple[Made, list[Node]]:
+        """What is worked out beside the network, and the nodes that this would have made."""
+        mark, guards, ops = len(self.nodes), len(self.guards), self.scopes[-1].ops
+        made = work()
+        nodes, self.nodes[mark:] = self.nodes[mark:], []
+        self.scopes[-1].ops = ops
+        self.guards[guards:] = [replace(g, after=mark - 1) for g in self.guards[guards:]]
+        self._seen = min(mark, self._seen[0]), self._seen[1]
+        return made, nodes
 
     def _require_numbers(self, sizes: Iterable[Int]) -> None:
         """What doubles again and again makes few steps, but of numbers that take longer each."""

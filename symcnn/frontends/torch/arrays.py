@@ -1,4 +1,5 @@
-"""Arrays of numpy whose shapes are sizes: the causal mask ``np.triu(np.ones((1, n, n)), k=1)``.
+"""Arrays of numpy whose shapes are sizes: the causal mask ``np.triu(np.ones((1, n, n)), k=1)``, the
+places of anchors ``np.vstack([g.ravel() for g in np.meshgrid(np.arange(w), np.arange(h))])``.
 
 The law: *an array that torch takes is the tensor that torch makes in the same way.* So such an
 array is what it was made by, twice: by torch, for every size, once a tensor is made of it; by
@@ -10,18 +11,24 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from dataclasses import replace
+from fractions import Fraction
+from functools import cache, partial
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from symcnn.errors import UnsupportedOperation
 from symcnn.frontends.torch.sizes import SIZES, Dim, hold_sizes, largest
+from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.lazy import cached_property
+from symcnn.trace.tape import current_tape
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import DTypeLike, NDArray
+    from numpy.typing import DTypeLike
+
+    from symcnn.sets.condition import Requirement
 
 
 class Array:
@@ -39,13 +46,40 @@ class Array:
         self.dtype = np.dtype(dtype)
         self._made, self._laid = made, laid
         self._family = [self]  # views of the same memory, and what was made of those
+        self._taken = False  # by torch
+        self.needs: tuple[Requirement, ...] = ()  # what numpy requires of the sizes
+
+    @property
+    def tensor(self) -> torch.Tensor:
+        """What torch makes of it, which torch takes."""
+        self._taken = True
+        found = self._as_tensor
+        tape = current_tape()
+        if tape is None or type(found) is not TracedTensor:
+            return found
+        if not hold_sizes(found.shape):
+            return (
+                torch.from_numpy(self._looked_into)
+                if found.numel()
+                else torch.empty(found.shape, dtype=found.dtype)
+            )
+        taken: Any = torch.empty(found.shape, dtype=found.dtype)
+        taken._number = found._number
+        node = tape.nodes[-1]
+        node.result = replace(node.result, requires=(*node.result.requires, *self.needs))
+        return taken  # type: ignore[no-any-return]
 
     @cached_property
-    def tensor(self) -> torch.Tensor:
-        """What torch makes of it."""
+    def _as_tensor(self) -> torch.Tensor:
+        """The tensor that torch makes: its shape and numbers alone, for the work is numpy's."""
         if "_looked_into" in vars(self):
             return torch.from_numpy(self._looked_into)
-        return self._laid()
+        tape = current_tape()
+        if tape is None:
+            return self._laid()
+        found, nodes = tape.without_nodes(self._laid)
+        self.needs += tuple(r for node in nodes for r in node.result.requires)
+        return found
 
     @cached_property
     def _looked_into(self) -> Any:
@@ -57,13 +91,10 @@ class Array:
     def __setitem__(self, index: Any, value: Any) -> None:
         items = index if type(index) is tuple else (index,)
         plain = type(value) in (bool, int, float) and all(map(_is_basic, items))
-        if (
-            not plain
-            or len(self._family) > 1
-            or not {"tensor", "_looked_into"}.isdisjoint(vars(self))
-        ):
+        if not plain or len(self._family) > 1 or self._taken or "_looked_into" in vars(self):
             self._written()[index] = value
             return
+        vars(self).pop("_as_tensor", None)
         made, laid = self._made, self._laid
 
         def by_numpy() -> object:
@@ -80,13 +111,14 @@ class Array:
 
     def _written(self) -> Any:
         """The array, for a write: what was made of it before is looked into first."""
-        if any(a._family is self._family and "tensor" in vars(a) for a in self._family):
+        if any(a._family is self._family and a._taken for a in self._family):
             raise UnsupportedOperation(
                 "an array of numpy is written to after torch took it",
                 cure="write to the tensor, or take the array when it is as it stays",
             )
         for other in self._family:
             _ = other._looked_into
+            vars(other).pop("_as_tensor", None)
         return self._looked_into
 
     def __getattr__(self, name: str) -> object:
@@ -100,32 +132,10 @@ class Array:
 
         return np.ndarray
 
-    def then(
-        self,
-        by_numpy: Callable[[NDArray[np.generic]], object],
-        by_torch: Callable[[torch.Tensor], torch.Tensor],
-        dtype: DTypeLike = None,
-    ) -> Array:
-        """What a function of both makes of it, of a type of its own or of the same."""
-        kind = self.dtype if dtype is None else dtype
-        found = Array(kind, lambda: by_numpy(self._looked_into), lambda: by_torch(self.tensor))
-        self._family.append(found)
-        return found
-
-    def _seen(
-        self, by_numpy: Callable[[Any], object], by_torch: Callable[[torch.Tensor], torch.Tensor]
-    ) -> Array:
-        """A view of it."""
-        found = self.then(by_numpy, by_torch)
-        found._family = self._family
-        return found
-
-    # what it is
-
     @property
-    def shape(self) -> tuple[int, ...]:
-        """How long it is along each axis."""
-        return tuple(self.tensor.shape)
+    def shape(self) -> tuple[object, ...]:
+        """How many places there are along each axis."""
+        return (*self._as_tensor.shape,)
 
     @property
     def ndim(self) -> int:
@@ -135,240 +145,211 @@ class Array:
     @property
     def size(self) -> int:
         """The number of elements."""
-        return math.prod(self.shape)
+        return math.prod(self._as_tensor.shape)
 
-    # the same numbers elsewhere
+    def copy(self) -> Array:
+        """The same in memory of its own."""
+        return _of([self], self.dtype, lambda m: m.copy(), lambda t: t.clone())
 
     @property
-    def T(self) -> Array:  # noqa: N802
+    def T(self) -> object:  # noqa: N802
         """The axes turned round."""
         return self.transpose()
+
+    def transpose(self, *axes: object) -> object:
+        """The axes in another order."""
+        return _followed("transpose", (self, _alone(axes) if axes else None))
+
+    def reshape(self, *shape: object, **kwargs: object) -> object:
+        """The places in another shape."""
+        return _followed("reshape", (self, _alone(shape)), kwargs)
+
+    def ravel(self, *args: object, **kwargs: object) -> object:
+        """The places one after another."""
+        return _followed("ravel", (self, *args), kwargs)
+
+    def swapaxes(self, *axes: object) -> object:
+        """Two axes in each other's place."""
+        return _followed("swapaxes", (self, *axes))
+
+    def repeat(self, *args: object, **kwargs: object) -> object:
+        """Each of its places so many times."""
+        return _followed("repeat", (self, *args), kwargs)
+
+    def flatten(self) -> Array:
+        """The places one after another, in a memory of their own."""
+        return _of([self], self.dtype, lambda m: m.flatten(), lambda t: t.reshape(-1))
 
     def astype(self, dtype: DTypeLike) -> Array:
         """The same numbers as another type."""
         import numpy as np
 
         wanted = np.dtype(dtype)
-        return self.then(lambda m: m.astype(wanted), lambda t: t.to(of_numpy(wanted)), wanted)
-
-    def copy(self) -> Array:
-        """The same in memory of its own."""
-        return self.then(lambda m: m.copy(), lambda t: t.clone())
-
-    def reshape(self, *dims: object) -> Array:
-        """In another shape, row by row."""
-        shape: Any = dims[0] if len(dims) == 1 else dims
-        return self._seen(lambda m: m.reshape(shape), lambda t: t.reshape(shape))
-
-    def ravel(self) -> Array:
-        """Along one axis."""
-        return self.reshape(-1)
-
-    def flatten(self) -> Array:
-        """Along one axis, in memory of its own."""
-        return self.copy().reshape(-1)
-
-    def transpose(self, *axes: object) -> Array:
-        """The axes in another order, or turned round."""
-        order: Any = axes[0] if len(axes) == 1 else axes
-        return self._seen(
-            lambda m: m.transpose(*axes), lambda t: t.permute(order or (*range(t.dim()),)[::-1])
-        )
-
-    def repeat(self, repeats: int, axis: int | None = None) -> Array:
-        """Each place several times."""
-        return self.then(
-            lambda m: m.repeat(repeats, axis), lambda t: t.repeat_interleave(repeats, axis)
-        )
+        return _of([self], wanted, lambda m: m.astype(wanted), lambda t: _cast(t, of_numpy(wanted)))
 
     def __getitem__(self, index: Any) -> object:
         items = index if type(index) is tuple else (index,)
-        if all(isinstance(i, slice) or i is None or i is Ellipsis for i in items):
-            steps = [i.step for i in items if isinstance(i, slice)]
-            if all(step is None or (type(step) is int and step > 0) for step in steps):
-                return self._seen(lambda m: m[index], lambda t: t[index])
+        picks = sum(type(i) in (int, Dim) for i in items)
+        if all(map(_shows, items)) and (not picks or picks < self._as_tensor.dim()):
+            return self._seen(_of([self], self.dtype, lambda m: m[index], lambda t: t[index]))
         return self._looked_into[index]
 
-    # what numpy's functions make of it
+    def _seen(self, view: Array) -> Array:
+        """A view of it."""
+        view._family = self._family
+        return view
 
-    def __array_ufunc__(self, ufunc: Any, method: str, *given: object, **kwargs: Any) -> Any:
-        name = ufunc.__name__
-        by_torch = _OPERATORS.get(name) or getattr(torch, name, None)
-        if method != "__call__" or kwargs or ufunc.nout != 1 or not callable(by_torch):
-            outs = [o._written() if type(o) is Array else o for o in kwargs.get("out", ())]
-            words = {**kwargs, "out": tuple(outs)} if outs else kwargs
-            return getattr(ufunc, method)(*map(_looked, given), **words)
-        return _made_of(lambda *a: ufunc(*a), by_torch, given, ufunc)
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> object:
+        return _followed(function.__name__, args, kwargs, function)
 
-    def __array_function__(
-        self, function: Any, types: object, args: Any, kwargs: Mapping[str, Any]
-    ) -> Any:
-        name = function.__name__
-        if name == "meshgrid" and {*kwargs} <= {"indexing"}:
-            return _grid(function, args, kwargs.get("indexing", "xy"))
-        if name in _OF_SEVERAL and not {None} & {*kwargs.values(), *args[1:]}:
-            several = args[0] if isinstance(args[0], (tuple, list)) else [args[0]]
-            rest = args[1:]
-            return _made_of(
-                lambda *a: function(a, *rest, **kwargs),
-                lambda *t: _OF_SEVERAL[name](t, *rest, **kwargs),
-                several,
-                None,
-            )
-        if name == "tile" and args and type(args[0]) is Array and len(args) == 2:
-            reps = args[1] if type(args[1]) in (tuple, list) else (args[1],)
-            return args[0].then(lambda m: function(m, reps), lambda t: torch.tile(t, reps))
-        if args and type(args[0]) is Array and callable(vars(Array).get(name)):
-            return getattr(args[0], name)(*args[1:], **kwargs)
-        if name in ("triu", "tril") and type(args[0]) is Array:
-            k = kwargs.get("k", args[1] if len(args) > 1 else 0)
-            return args[0].then(lambda m: function(m, k), lambda t: getattr(torch, name)(t, k))
-        return function(*_looked(args), **{k: _looked(v) for k, v in kwargs.items()})
+    def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **kwargs: Any) -> object:
+        function = _functions().get(ufunc.__name__)
+        if function is None or method != "__call__" or kwargs:
+            return getattr(ufunc, method)(*_numpys(args), **_numpys(kwargs))
+        return _point_by_point(ufunc, function, *args)
 
 
-#: Functions of several arrays that torch has by the same name.
-_OF_SEVERAL: dict[str, Callable[..., torch.Tensor]] = {
-    f.__name__: f
-    for f in (
-        torch.stack,
-        torch.concatenate,
-        torch.vstack,
-        torch.hstack,
-        torch.dstack,
-        torch.column_stack,
-    )
-}
-
-#: Python's operators and their names in numpy.
-_NAMES: dict[Callable[..., Any], str] = {
-    operator.add: "add",
-    operator.sub: "subtract",
-    operator.mul: "multiply",
-    operator.truediv: "divide",
-    operator.floordiv: "floor_divide",
-    operator.mod: "remainder",
-    operator.pow: "power",
-    operator.matmul: "matmul",
-    operator.and_: "bitwise_and",
-    operator.or_: "bitwise_or",
-    operator.xor: "bitwise_xor",
-    operator.eq: "equal",
-    operator.ne: "not_equal",
-    operator.lt: "less",
-    operator.le: "less_equal",
-    operator.gt: "greater",
-    operator.ge: "greater_equal",
-    operator.neg: "negative",
-    operator.abs: "absolute",
-    operator.invert: "invert",
-}
-_OPERATORS = {name: function for function, name in _NAMES.items()}
-
-#: What torch refuses of a tensor and an array.
-_REFUSED = (operator.ne, operator.lt, operator.le, operator.gt, operator.ge)
-
-
-def _looked(value: Any) -> Any:
-    """An argument with the arrays that numpy makes."""
-    if type(value) in (tuple, list):
-        return type(value)(map(_looked, value))
-    return value._looked_into if type(value) is Array else value
-
-
-def _made_of(
-    by_numpy: Callable[..., object],
-    by_torch: Callable[..., Any],
-    given: Sequence[Any],
-    point_by_point: Any,
-) -> Any:
-    """What a function makes of arrays, and numbers where it is `point_by_point`."""
-    import numpy as np
-
-    numbers = (bool, int, float, *SIZES)
-    arrays = [a for a in given if type(a) is Array]
-    others = [a for a in given if type(a) is not Array and not isinstance(a, np.ndarray)]
-    try:
-        if not all(type(a) in numbers and point_by_point for a in others):
-            raise TypeError
-        kinds = [np.ones(1, a.dtype) if isinstance(a, np.ndarray) else _like(a) for a in given]
-        dtype = np.asarray((point_by_point or (lambda *a: np.stack(a)))(*kinds)).dtype
-        wanted = of_numpy(dtype)
-    except (TypeError, OverflowError):
-        return by_numpy(*map(_looked, given))
+def _of(
+    parts: Sequence[Any], dtype: DTypeLike, by_numpy: Callable[..., object], by_torch: Any
+) -> Array:
+    """What a function of both makes of arrays."""
 
     def laid() -> torch.Tensor:
-        tensors = [_tensor(a) for a in given]
-        if by_torch not in _OPERATORS.values():  # python's take numbers beside tensors
-            tensors = [torch.as_tensor(t) for t in tensors]
-        if not point_by_point:
-            tensors = [t.to(wanted) for t in tensors]
-        made: torch.Tensor = by_torch(*tensors)
-        return made if made.dtype is wanted else made.to(wanted)
+        made: torch.Tensor = by_torch(*_tensors(parts))
+        found.needs = tuple(r for part in parts if type(part) is Array for r in part.needs)
+        return made
 
-    found = Array(dtype, lambda: by_numpy(*map(_looked, given)), laid)
-    for array in arrays:
-        array._family.append(found)
+    found = Array(dtype, lambda: by_numpy(*_numpys(parts)), laid)
+    for part in parts:
+        if type(part) is Array:
+            part._family.append(found)
     return found
 
 
-def _like(number: Any) -> Any:
-    """A number of the same kind."""
-    return number if type(number) not in SIZES else 1 if type(number) is Dim else 1.0
-
-
-def _tensor(value: Any) -> Any:
-    """An array as a tensor; a number as it is."""
+def _is_array(value: object) -> bool:
     import numpy as np
 
-    if type(value) is Array:
-        return value.tensor
-    if isinstance(value, np.ndarray):
-        return torch.from_numpy(np.ascontiguousarray(value))
-    return value
+    return type(value) in (Array, np.ndarray)
 
 
-def _grid(function: Any, rows: Sequence[Any], indexing: str) -> Any:
-    """`numpy.meshgrid`: each row along an axis of its own."""
+def _numpys(value: Any) -> Any:
+    """What numpy is asked for in the end: arrays that are looked into, in nested lists."""
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(_numpys, value))
+    if isinstance(value, dict):
+        return {k: _numpys(v) for k, v in value.items()}
+    return value._looked_into if type(value) is Array else value
+
+
+def _tensors(arrays: Sequence[Any]) -> list[torch.Tensor]:
     import numpy as np
 
-    if not all(type(row) is Array or isinstance(row, np.ndarray) for row in rows):
-        return function(*_looked(rows), indexing=indexing)
-    axes = [*range(len(rows))]
-    if indexing == "xy":
-        axes[:2] = axes[:2][::-1]
-
-    def along(row: Array, axis: int) -> Array:
-        def laid() -> torch.Tensor:
-            tensors = [_tensor(other).reshape(-1) for other in rows]
-            dims = [0] * len(rows)
-            for i, tensor in zip(axes, tensors, strict=True):
-                dims[i] = tensor.shape[0]
-            alone = [1] * len(rows)
-            alone[axis] = -1
-            made: torch.Tensor = _tensor(row).reshape(alone).expand(dims)
-            return made.clone()
-
-        number = axes.index(axis)
-        return Array(row.dtype, lambda: function(*_looked(rows), indexing=indexing)[number], laid)
-
-    found = [along(row, axis) for row, axis in zip(rows, axes, strict=True)]
-    for row in rows:
-        if type(row) is Array:
-            row._family += found
-    return tuple(found)
+    return [
+        a._as_tensor if type(a) is Array else torch.from_numpy(np.ascontiguousarray(a))
+        for a in arrays
+    ]
 
 
-def _calling(name: str, turned: bool) -> Callable[..., Any]:
-    """An operator by the name of numpy."""
+def _snapshot(arrays: Sequence[Any]) -> list[Any]:
+    """Arrays as they are now: numpy's own may be written to before torch asks."""
+    return [a if type(a) is Array else a.copy() for a in arrays]
 
+
+def _alone(values: tuple[Any, ...]) -> Any:
+    """``a.reshape(2, 3)`` is ``a.reshape((2, 3))``."""
+    return values[0] if len(values) == 1 else values
+
+
+def _cast(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """As another type; floats are no places, and their numbers are not followed."""
+    if tensor.dtype is dtype:
+        return tensor
+    made: Any = tensor.to(dtype)
+    if dtype.is_floating_point and type(made) is TracedTensor:
+        made._number = None
+    return made  # type: ignore[no-any-return]
+
+
+# operators
+
+_OPERATORS = [
+    getattr(operator, name)
+    for name in "eq ne lt le gt ge add sub mul truediv floordiv mod pow and_ or_ xor".split()
+]
+_OF_NUMBERS = (
+    *(torch.sin, torch.cos, torch.exp, torch.log),
+    *(torch.sqrt, torch.square, torch.negative, torch.absolute, torch.maximum, torch.minimum),
+    *(torch.floor, torch.ceil, torch.tan, torch.tanh, torch.log2, torch.sign, torch.logical_not),
+)
+
+
+@cache
+def _functions() -> dict[str, Callable[..., Any]]:
+    """Functions of numpy that work point by point, by their names: python's operators call some."""
+    import numpy as np
+
+    class Probe:
+        def __array_ufunc__(self, ufunc: Any, *args: object) -> object:
+            return ufunc.__name__
+
+    called = {function(np.empty(0), Probe()): function for function in _OPERATORS}
+    return called | {f.__name__: f for f in _OF_NUMBERS}
+
+
+def _point_by_point(own: Callable[..., Any], law: Callable[..., Any], *args: Any) -> Any:
+    """A function of arrays and numbers, point by point, of the type that numpy makes of them."""
+    import numpy as np
+
+    numbers = [*map(_number, args)]
+    samples = [
+        np.empty(0, a.dtype) if _is_array(a) else n for a, n in zip(args, numbers, strict=True)
+    ]
+    try:
+        dtype = own(*samples).dtype
+        both = np.result_type(*samples) if dtype.kind == "b" else dtype
+        _ = [both.type(n) for n in numbers if type(n) is int]  # it is held, or that is an error
+        wide = of_numpy(both)
+    except (TypeError, OverflowError, AttributeError):
+        return own(*_numpys(args))
+
+    def by_torch(*tensors: torch.Tensor) -> object:
+        left = iter(tensors)
+        given = [_cast(next(left), wide) if _is_array(a) else _plain(a) for a in args]
+        plain = law.__module__ == "_operator"  # torch's functions take tensors alone
+        return law(*(given if plain else (torch.as_tensor(g, dtype=wide) for g in given)))
+
+    def by_numpy(*given: object) -> object:
+        left = iter(given)
+        return own(*(next(left) if _is_array(a) else a for a in args))
+
+    return _of(_snapshot([a for a in args if _is_array(a)]), dtype, by_numpy, by_torch)
+
+
+def _number(value: object) -> Any:
+    """A number of the type of one that is computed with; None for anything else."""
+    import numpy as np
+
+    if type(value) in SIZES:
+        return 1 if type(value) is Dim else 1.0
+    return value if type(value) in (int, float) or isinstance(value, np.number) else None
+
+
+def _plain(number: Any) -> Any:
+    return number.item() if hasattr(number, "dtype") else number
+
+
+def _operator(function: Callable[..., Any], turned: bool) -> Callable[..., Any]:
     def call(self: Array, *other: object) -> object:
-        import numpy as np
-
         if other and isinstance(other[0], torch.Tensor):
             return NotImplemented  # the tensor knows
-        return getattr(np, name)(*((*other, self) if turned else (self, *other)))
+        pair = (*other, self) if turned else (self, *other)
+        return _point_by_point(function, function, *pair)
 
     return call
+
+
+#: What torch refuses of a tensor and an array.
+_REFUSED = (operator.ne, operator.lt, operator.le, operator.gt, operator.ge)
 
 
 def beside(word: str, tensor: torch.Tensor, array: object) -> object:
@@ -376,15 +357,165 @@ def beside(word: str, tensor: torch.Tensor, array: object) -> object:
     import numpy as np
 
     by_torch = getattr(operator, word.removeprefix("i"), None)
-    ufunc = None if by_torch is None else _NAMES.get(by_torch)
-    if by_torch is None or ufunc is None or by_torch in _REFUSED:
+    if by_torch is None or by_torch not in (*_OPERATORS, operator.matmul) or by_torch in _REFUSED:
         raise TypeError(f"unsupported operand types for {word}: a tensor and an array of numpy")
     like, other = torch.ones(1, dtype=tensor.dtype).numpy(), np.ones(1, array.dtype)  # type: ignore[attr-defined]
-    made = np.asarray(getattr(np, ufunc)(like, other))
+    made = np.asarray(by_torch(like, other))
     both = like.dtype if made.dtype == bool else made.dtype
-    operands = [t.to(of_numpy(both)) for t in (tensor, _tensor(array))]
+    operands = [t.to(of_numpy(both)) for t in (tensor, *_tensors([array]))]
     result: object = by_torch(*operands)
     return result
+
+
+# functions of numpy that torch has
+
+
+def _sequence(value: Any) -> tuple[Any, ...]:
+    return (*value,) if isinstance(value, (tuple, list)) else (value,)
+
+
+class _Views:
+    """Functions of an array that show its memory, with numpy's parameters."""
+
+    @staticmethod
+    def transpose(a: torch.Tensor, axes: Sequence[int] | None = None) -> torch.Tensor:
+        return a.permute(*(reversed(range(a.dim())) if axes is None else axes))
+
+    @staticmethod
+    def swapaxes(a: torch.Tensor, axis1: int, axis2: int) -> torch.Tensor:
+        return a.transpose(axis1, axis2)
+
+    @staticmethod
+    def reshape(a: torch.Tensor, shape: object) -> torch.Tensor:
+        return a.reshape(_sequence(shape))
+
+    @staticmethod
+    def ravel(a: torch.Tensor) -> torch.Tensor:
+        return a.reshape(-1)
+
+    @staticmethod
+    def expand_dims(a: torch.Tensor, axis: object) -> torch.Tensor:
+        for one in sorted(_sequence(axis)):
+            a = a.unsqueeze(one)
+        return a
+
+
+class _Copies:
+    """Functions of an array that make another."""
+
+    @staticmethod
+    def tile(A: torch.Tensor, reps: object) -> torch.Tensor:  # noqa: N803
+        return torch.tile(A, _sequence(reps))
+
+    @staticmethod
+    def repeat(a: torch.Tensor, repeats: int, axis: int | None = None) -> torch.Tensor:
+        laid, along = (a.reshape(-1), 0) if axis is None else (a, axis)
+        return laid.repeat_interleave(repeats, along)
+
+    @staticmethod
+    def zeros_like(a: torch.Tensor) -> torch.Tensor:
+        return torch.zeros_like(a)
+
+    @staticmethod
+    def ones_like(a: torch.Tensor) -> torch.Tensor:
+        return torch.ones_like(a)
+
+    @staticmethod
+    def triu(m: torch.Tensor, k: int = 0) -> torch.Tensor:
+        return torch.triu(m, k)
+
+    @staticmethod
+    def tril(m: torch.Tensor, k: int = 0) -> torch.Tensor:
+        return torch.tril(m, k)
+
+
+class _Joins:
+    """Functions of a list of arrays."""
+
+    @staticmethod
+    def concatenate(arrays: list[torch.Tensor], axis: int = 0) -> torch.Tensor:
+        return torch.cat(arrays, axis)
+
+    @staticmethod
+    def stack(arrays: list[torch.Tensor], axis: int = 0) -> torch.Tensor:
+        return torch.stack(arrays, axis)
+
+    @staticmethod
+    def vstack(tup: list[torch.Tensor]) -> torch.Tensor:
+        return torch.vstack(tup)
+
+    @staticmethod
+    def hstack(tup: list[torch.Tensor]) -> torch.Tensor:
+        return torch.hstack(tup)
+
+    @staticmethod
+    def dstack(tup: list[torch.Tensor]) -> torch.Tensor:
+        return torch.dstack(tup)
+
+    @staticmethod
+    def column_stack(tup: list[torch.Tensor]) -> torch.Tensor:
+        return torch.column_stack(tup)
+
+
+def _followed(
+    name: str, args: Sequence[Any], kwargs: Mapping[str, Any] | None = None, own: Any = None
+) -> Any:
+    """A function of numpy, of arrays: by both where torch has it, of one array or of a list."""
+    import numpy as np
+
+    kwargs, own = dict(kwargs or {}), own or getattr(np, name)
+    if name == "append" and len(args) == 2 and kwargs.get("axis") is not None:
+        name, own, args = "concatenate", np.concatenate, ([*args],)
+    if name == "meshgrid" and {*kwargs} <= {"indexing"} and all(map(_is_array, args)):
+        return _meshgrid(args, own, **kwargs)
+    view, many = getattr(_Views, name, None), name in vars(_Joins)
+    law: Any = view or getattr(_Copies, name, None) or getattr(_Joins, name, None)
+    arrays, rest = _sequence(args[0]) if many else args[:1], args[1:]
+    if law is None or not _fits(law, args, kwargs) or not all(map(_is_array, arrays)):
+        return own(*_numpys(args), **_numpys(kwargs))
+    arrays = _snapshot(arrays)
+    dtype = np.result_type(*(a.dtype for a in arrays))
+
+    def by_torch(*tensors: torch.Tensor) -> object:
+        if not many:
+            return law(*tensors, *rest, **kwargs)
+        return law([_cast(t, of_numpy(dtype)) for t in tensors], *rest, **kwargs)
+
+    def by_numpy(*given: object) -> object:
+        return own(given if many else given[0], *rest, **kwargs)
+
+    found = _of(arrays, dtype, by_numpy, by_torch)
+    return found if view is None or type(arrays[0]) is not Array else arrays[0]._seen(found)
+
+
+def _fits(law: Callable[..., object], args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    """Whether it takes such arguments: numpy is asked for nothing more, and for no table."""
+    try:
+        signature(law).bind(*args, **kwargs)
+    except TypeError:
+        return False
+    numbers = (n for v in (*args[1:], *kwargs.values()) for n in _sequence(v))
+    return all(n is None or type(n) in (int, Dim) for n in numbers)
+
+
+def _meshgrid(arrays: Sequence[Any], own: Any, indexing: str = "xy") -> Any:
+    """Each of the grids, of its own type."""
+    import numpy as np
+
+    arrays = _snapshot(arrays)
+    kind = of_numpy(np.result_type(*(a.dtype for a in arrays)))
+
+    def grid(i: int) -> Array:
+        def by_torch(*tensors: torch.Tensor) -> torch.Tensor:
+            flat = [_cast(t.reshape(-1), kind) for t in tensors]
+            return _cast(torch.meshgrid(*flat, indexing=indexing)[i], of_numpy(arrays[i].dtype))
+
+        return _of(arrays, arrays[i].dtype, lambda *a: own(*a, indexing=indexing)[i], by_torch)
+
+    return type(own(0))(map(grid, range(len(arrays))))
+
+
+# methods, as python asks for them
 
 
 def _looking(name: str) -> Callable[..., Any]:
@@ -392,20 +523,28 @@ def _looking(name: str) -> Callable[..., Any]:
 
 
 def _writing(name: str) -> Callable[..., Any]:
-    return lambda self, other: getattr(self._written(), name)(_looked(other))
+    return lambda self, other: getattr(self._written(), name)(other)
+
+
+def _shows(item: object) -> bool:
+    """Whether an index shows a part of an array that torch shows in the same way."""
+    ends = (item.start, item.stop, item.step or 1) if isinstance(item, slice) else (item,)
+    step = ends[-1] if len(ends) > 1 else 1
+    numbers = all(type(i) in (int, Dim, type(None)) for i in ends)
+    return item is Ellipsis or (numbers and type(step) is int and step > 0)
 
 
 def _is_basic(item: object) -> bool:
     """Whether it is an index, or a slice, of numbers alone."""
     ends = (item.start, item.stop, item.step) if isinstance(item, slice) else (item,)
-    return item is None or item is Ellipsis or all(type(i) in (int, Dim, type(None)) for i in ends)
+    return item is Ellipsis or all(type(i) in (int, Dim, type(None)) for i in ends)
 
 
-for _name, _operator in _OPERATORS.items():
-    _plain = _operator.__name__.strip("_")
-    for _side in ("", "r"):
-        setattr(Array, f"__{_side}{_plain}__", _calling(_name, _side == "r"))
-for _name in "len iter bool int float index contains".split():
+for _function in (*_OPERATORS, operator.neg, operator.abs, operator.invert):
+    _name = _function.__name__.strip("_")
+    setattr(Array, f"__{_name}__", _operator(_function, False))
+    setattr(Array, f"__r{_name}__", _operator(_function, True))
+for _name in ("len iter bool int float contains matmul rmatmul").split():
     setattr(Array, f"__{_name}__", _looking(f"__{_name}__"))
 for _name in ("iadd", "isub", "imul", "itruediv"):
     setattr(Array, f"__{_name}__", _writing(f"__{_name}__"))
@@ -458,44 +597,66 @@ def _dtype(args: Sequence[Any], kwargs: Mapping[str, Any]) -> DTypeLike | None:
 
 
 def _arange(*args: Any, **kwargs: Any) -> object:
-    """`numpy.arange`, also between sizes."""
+    """`numpy.arange`, also up to a size."""
     import numpy as np
 
-    given = (None, *args) if len(args) == 1 else args
-    start, stop, step = (*given, *(None, None, None)[len(given) :])[:3]
-    ends = (0 if start is None else start, stop, 1 if step is None else step)
-    plain = len(args) <= 3 and {*kwargs} <= {"dtype"} and all(type(e) in (int, Dim) for e in ends)
-    dtype = _dtype((), {"dtype": kwargs.get("dtype") or int})
-    rises = type(ends[2]) is int and ends[2] > 0
-    if dtype is None or not (plain and rises and hold_sizes(ends)):
-        return np.arange(*args, **kwargs)
+    start, stop, step = (0, *args, 1) if len(args) == 1 else (*args, 1, 1)[:3]
+    whole = all(type(n) in (int, Dim) for n in (start, stop, step))
+    dtype = _dtype((), kwargs) if kwargs else np.dtype(int if whole else float)
+    rises = type(step) in (int, float) and step > 0
 
-    def laid() -> torch.Tensor:
-        last = largest(ends[:2])  # numpy takes it backwards, for none
-        return torch.arange(ends[0], last, ends[2], dtype=of_numpy(dtype))
+    def made() -> object:
+        return np.arange(*map(_at_point, args), **kwargs)
 
-    return Array(dtype, lambda: np.arange(*args, **kwargs), laid)
+    if not hold_sizes(args) or len(args) > 3 or dtype is None or not rises:
+        return made()
+    if whole:
+        end = largest((start, stop))
+        return Array(dtype, made, lambda: torch.arange(start, end, step, dtype=of_numpy(dtype)))
+    if kwargs or type(start) not in (int, float) or type(stop) is not Dim:
+        return made()
+    a, b = Fraction(start), Fraction(step)
+    if max(a.denominator, b.denominator) > _FINE:
+        return made()
+    common = math.lcm(a.denominator, b.denominator)
+    count = largest((0, -((int(a * common) - common * stop) // int(b * common))))
+    return Array(dtype, made, lambda: _cast(torch.arange(count), torch.float64) * step + start)
+
+
+def _at_point(number: Any) -> Any:
+    """A number for whoever makes an array of it, of one size."""
+    return operator.index(number) if type(number) is Dim else number
+
+
+#: Denominators of steps of which floats are exact, at any size.
+_FINE = 2**10
 
 
 def _linspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, **kwargs: Any) -> object:
-    """`numpy.linspace`, also of so many numbers as a size, or between sizes."""
+    """`numpy.linspace`, also of as many places as a size; few of them are numbers of sizes."""
     import numpy as np
 
-    ends, dtype = (start, stop), _dtype((), kwargs)
-    numbers = (int, float, *SIZES)
-    plain = type(num) in (int, Dim) and type(endpoint) is bool
-    if dtype is None or not plain or not all(type(e) in numbers for e in ends):
-        return np.linspace(start, stop, num, endpoint, **kwargs)
-    if not hold_sizes((*ends, num)):
-        return np.linspace(start, stop, num, endpoint, **kwargs)
+    ends = start, stop
+    dtype: Any = _dtype((), kwargs)
+    own: Any = np.linspace
+
+    def made() -> object:
+        given: Any = map(_at_point, (start, stop, num))
+        return own(*given, endpoint, **kwargs)
 
     def laid() -> torch.Tensor:
-        if endpoint:
-            return torch.linspace(start, stop, num, dtype=torch.float64).to(of_numpy(dtype))
-        made = torch.linspace(start, stop, num + 1, dtype=torch.float64)[:-1]
-        return made.to(of_numpy(dtype))
+        places: Any = num if endpoint else num + 1
+        return torch.linspace(start, stop, places, dtype=torch.float64)[:num].to(of_numpy(dtype))
 
-    return Array(dtype, lambda: np.linspace(start, stop, num, endpoint, **kwargs), laid)
+    numbers, plain = (int, float, *SIZES), type(endpoint) is bool and dtype is not None
+    if not hold_sizes((*ends, num)) or not plain or not all(type(e) in numbers for e in ends):
+        return made()
+    if type(num) is not int or num < 2 or not endpoint:
+        return Array(dtype, made, laid) if type(num) in (int, Dim) else made()
+    step = (stop - start) / (num - 1)
+    floats = [*(i * step + start for i in range(num - 1)), stop * 1.0]
+    whole = np.dtype(dtype).kind in "iu"
+    return np.array([*map(math.floor, floats)] if whole else floats, dtype=object)
 
 
 def _eye(N: Any, M: Any = None, k: Any = 0, dtype: Any = float) -> object:  # noqa: N803
@@ -509,6 +670,6 @@ def _eye(N: Any, M: Any = None, k: Any = 0, dtype: Any = float) -> object:  # no
     return Array(kind, lambda: np.eye(*sizes, 0, dtype), laid)
 
 
-#: Functions of numpy by their names, most of which are torch's.
-ARRAYS = {f.__name__: _created(f) for f in (torch.ones, torch.zeros, torch.full)}
+#: Functions of numpy that make arrays of sizes, by their names. The others ask the arrays.
+ARRAYS = {f.__name__: _created(f) for f in (torch.ones, torch.zeros, torch.full, torch.empty)}
 ARRAYS |= {f.__name__.strip("_"): f for f in (_arange, _linspace, _eye)}

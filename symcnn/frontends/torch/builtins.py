@@ -40,6 +40,7 @@ import torch
 
 from symcnn.frontends.torch import texts
 from symcnn.frontends.torch.aliases import constructed
+from symcnn.frontends.torch.arrays import Array
 from symcnn.frontends.torch.asleep import is_asleep
 from symcnn.frontends.torch.expressions import SELECT
 from symcnn.frontends.torch.functions import LEGACY, MATHS, functions_of
@@ -102,11 +103,9 @@ _LEGACY = type(torch.FloatTensor)
 
 
 def _len(value: Any, /) -> Any:
-    if type(value) in _TENSORS:
-        if not value.ndim:
-            raise TypeError("len() of a 0-d tensor")
-        return value.shape[0]
-    return len(value)
+    if type(value) in _TENSORS and not value.ndim:
+        raise TypeError("len() of a 0-d tensor")
+    return value.shape[0] if type(value) in (TracedTensor, Array) else len(value)
 
 
 def _extreme(function: Callable[..., Any], sign: int) -> Callable[..., Any]:

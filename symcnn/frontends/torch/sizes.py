@@ -397,7 +397,10 @@ def _whole(value: Any) -> Int | None:
         return value.expr
     if isinstance(value, torch.Tensor) or not hasattr(type(value), "__index__"):
         return None
-    return operator.index(value)
+    try:
+        return operator.index(value)
+    except TypeError:  # an array of several numbers
+        return None
 
 
 class Real(_Ordered, Float):
