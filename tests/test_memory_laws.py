@@ -472,3 +472,55 @@ def test_a_spectrum_is_that_of_a_signal_wherever_it_lies(case: str) -> None:
         sizes = {"N": n, "L": length}
         x = torch.rand(n, 3, length)
         assert net.cost().at(**sizes).saved == torch_saved(net, module, sizes, inputs=[x])
+
+
+def _causal(length: Any) -> torch.Tensor:
+    return torch.zeros(length, length).tril()
+
+
+HEADS: dict[str, tuple[Callable[[Any, torch.Tensor], Any], dict[str, Any]]] = {
+    "with weights": (lambda m, y: m(y, y, y), {}),
+    "without weights": (lambda m, y: m(y, y, y, need_weights=False), {}),
+    "with the weights of each head": (lambda m, y: m(y, y, y, average_attn_weights=False), {}),
+    "of the batch first": (lambda m, y: m(y, y, y), {"batch_first": True}),
+    "without biases": (lambda m, y: m(y, y, y), {"bias": False}),
+    "of three": (lambda m, y: m(y, y * 2, y * 3), {}),
+    "of two": (lambda m, y: m(y, z := y * 2, z), {}),
+    "with a mask": (lambda m, y: m(y, y, y, attn_mask=_causal(y.shape[0])), {}),
+    "with a mask, without weights": (
+        lambda m, y: m(y, y, y, attn_mask=_causal(y.shape[0]), need_weights=False),
+        {},
+    ),
+    "with padding": (lambda m, y: m(y, y, y, key_padding_mask=torch.zeros(y.shape[1::-1])), {}),
+    "with padding, without weights": (
+        lambda m, y: m(y, y, y, torch.zeros(y.shape[1::-1]), need_weights=False),
+        {},
+    ),
+    "with a mask and padding": (
+        lambda m, y: m(y, y, y, torch.zeros(y.shape[1::-1]), attn_mask=_causal(y.shape[0])),
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HEADS)
+def test_attention_of_several_heads_keeps_and_holds_what_torch_sees(case: str) -> None:
+    call, settings = HEADS[case]
+
+    class Attends(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear, self.attention = nn.Linear(8, 8), nn.MultiheadAttention(8, 2, **settings)
+
+        def forward(self, x: torch.Tensor) -> Any:
+            return call(self.attention, self.linear(x))[0]
+
+    module = Attends().eval()
+    net = symcnn.from_torch(module, "A B 8")
+    for a, b in ((3, 2), (5, 1), (9, 4)):
+        sizes, x = {"A": a, "B": b}, torch.rand(a, b, 8)
+        assert net.cost().at(**sizes).peak == torch_peak(module, module, [x])[0], sizes
+        for grad in (False, True):
+            inputs = [x.clone().requires_grad_(grad)]
+            theirs = torch_saved(net, module, sizes, inputs=inputs, input_grad=grad)
+            assert net.cost(input_grad=grad).at(**sizes).saved == theirs, (sizes, grad)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from symcnn.algebra.size import Int, maximum, prod
@@ -16,12 +16,12 @@ from symcnn.ops.storage.layouts import (
     UnknownError,
     copied_strides,
     expanded,
-    in_order,
     pointwise_strides,
+    view_strides,
 )
 from symcnn.ops.storage.memory import SINGLE, Memory, extra_kwarg, first_of
 from symcnn.trace.dtype import BYTES
-from symcnn.trace.graph import Node, SymbolicTensor, tensors_in
+from symcnn.trace.graph import Node, tensors_in
 
 
 def convolution(m: Memory, node: Node) -> None:
@@ -289,57 +289,100 @@ def heads(m: Memory, node: Node) -> None:
     query, key, value = a["query"], a["key"], a["value"]
     drops = a["training"] and a["dropout_p"]
     other = a["bias_k"] is not None or a["add_zero_attn"] or a["use_separate_proj_weight"]
-    masks = (a["attn_mask"], a["key_padding_mask"])
-    if drops or other or query.ndim != 3 or any(mask is not None for mask in masks):
-        raise UnknownError("with masks, dropout, or projections of its own")
-    heads, width, weight = a["num_heads"], a["embed_dim_to_check"], a["in_proj_weight"]
+    if drops or other or query.ndim != 3:
+        raise UnknownError("with dropout, or projections of its own")
+    weight = a["in_proj_weight"]
     learned = m.needs(weight, a["in_proj_bias"])
-    (length, batch, _), (keys, _, _) = query.dims, key.dims
-    each = width // heads
-
-    def projected(t: SymbolicTensor, count: int) -> list[Layout]:
-        """One linear layer that makes `count` tensors, which are then brought apart."""
-        rows = m.reshaped(m.of(t), (prod(t.dims[:2]), width))
-        if m.needs(weight):
-            m.save(rows)
-        made = m.fresh((count, *t.dims[:2], width))
-        strides = in_order(made.dims)[1:]
-        return [Layout(made.storage, (*t.dims[:2], width), strides)] * count
-
-    if key is value and query is key:
-        q, k, v = projected(query, 3)
-    elif key is value:
-        (q,), (k, v) = projected(query, 1), projected(key, 2)
-    else:
-        (q,), (k,), (v,) = projected(query, 1), projected(key, 1), projected(value, 1)
     one, two, three = (learned or m.needs(t) for t in (query, key, value))
-
-    many = batch * heads
-    if a["need_weights"]:
-        if two:
-            m.save(m.fresh((many, length, each)))  # the query, scaled
-        if one:
-            m.save(k)
-        weights = m.fresh((many, length, keys))
-        if one or two:
-            m.save(weights)
-        if three:
-            m.save(weights)
-        if one or two:
-            m.save(v)
-        mixed = m.fresh((length * batch, width))
+    for t in dict.fromkeys((query, key, value)) if m.needs(weight) else ():
+        base, dims = m.of(t), (prod(t.dims[:2]), t.dims[2])
+        copied = view_strides(base, dims) is None
+        m.save(None if copied else base)
+        m.extra(prod(dims) if copied else 0)
+    (length, batch, _), keys = query.dims, key.dims[0]
+    each, sent = prod(query.dims), prod(key.dims)
+    scores, rows = batch * a["num_heads"] * length * keys, batch * a["num_heads"] * length
+    if key is not value:
+        packs = {"q": each, "k": sent, "v": sent}
     else:
-        mixed = m.fresh((length * batch, width))  # as the fused kernel lays it out
-        if one or two or three:
-            m.save(q, k, v, mixed)
-            m.extra(many * length, max(SINGLE, m.bytes_of(query)))
+        packs = {"qkv": 3 * each} if query is key else {"q": each, "kv": 2 * sent}
+    any_of = one or two or three
+    if a["need_weights"]:
+        kept = {"k": one, "v": one or two}
+        m.extra(each if two else 0)  # the query, scaled
+        m.extra(scores if any_of else 0)
+    else:
+        kept = {"q": any_of, "k": any_of, "v": any_of}
+        m.extra(rows if any_of else 0, max(SINGLE, m.bytes_of(query)))
+        m.save(_mask(m, node) if any_of else None)
+    for name, elements in packs.items():
+        m.extra(elements if any(kept.get(role) for role in name) else 0)
+    m.extra(each if m.needs(a["out_proj_weight"]) or (any_of and not a["need_weights"]) else 0)
     m.save(weight if m.needs(query, key, value) else None)  # of which autocast makes copies
-    m.save(a["out_proj_weight"] if one or two or three else None)
-    if m.needs(a["out_proj_weight"]):
-        m.save(mixed)
-    m.place(m.fresh(node.outputs[0].dims))
-    for i, t in enumerate(node.outputs[1:], 1):
+    m.save(a["out_proj_weight"] if any_of else None)
+    m.fresh((_held(m, node, packs, scores),))
+    for i, t in enumerate(node.outputs):
         m.place(m.fresh(t.dims), i)
+
+
+def _held(m: Memory, node: Node, packs: Mapping[str, Int], scores: Int) -> Int:
+    """Elements beside the results at the worst moment: while what is projected is brought apart,
+    and from product to product.
+
+    packs: elements of what is projected, by what lies together.
+    """
+    a = node.arguments
+    query, key = a["query"], a["key"]
+    each, rows = prod(query.dims), prod(query.dims[:2]) * a["num_heads"]
+    before, masks = _masks(node, scores)
+    every = sum(packs.values(), 0)
+    apart = [size for name, size in packs.items() if len(name) > 1]  # copied when it is projected
+    turned = a["in_proj_bias"] is not None and not m.of(a["value"]).contiguous
+    moments = [before + every + (apart[0] if apart else prod(key.dims) if turned else 0)]
+    if a["need_weights"]:
+        later = every - packs.get("k", 0)
+        last = packs.get("qkv", packs.get("q", 0))
+        averaged = node.outputs[1].dims if a["average_attn_weights"] else ()
+        moments += [
+            masks + every + each + scores,
+            masks + later + 2 * scores,
+            masks + later + scores + each,
+            masks + last + scores + 2 * each,
+            masks + last + scores + each + (prod(averaged) if averaged else 0),
+        ]
+    else:
+        wide = max(SINGLE, m.bytes_of(query)) // m.bytes_of(query)
+        moments += [masks + every + each + rows * wide, masks + 2 * each]
+    made = sum((prod(t.dims) for t in node.outputs), 0)
+    return maximum(*moments, made) - made
+
+
+def _masks(node: Node, scores: Int) -> tuple[Int, Int]:
+    """Elements of the masks as numbers: before they are brought together, and after."""
+    a = node.arguments
+    attends, pads = a["attn_mask"], a["key_padding_mask"]
+    if a["is_causal"] and pads is None and not a["need_weights"]:
+        attends = None
+    plane = prod(attends.dims) if attends is not None and attends.boolean else 0
+    if pads is None:
+        return plane, plane
+    padding = prod(pads.dims) if pads.boolean else 0
+    spread = padding if pads.dims[0] == 1 else a["num_heads"] * prod(pads.dims)
+    return plane + padding, spread + (0 if attends is None else scores)
+
+
+def _mask(m: Memory, node: Node) -> Layout | None:
+    """The mask that the fused kernel keeps."""
+    a = node.arguments
+    attends, pads = a["attn_mask"], a["key_padding_mask"]
+    if pads is None:
+        if attends is None or a["is_causal"]:
+            return None
+        return m.fresh(attends.dims) if attends.boolean else m.of(attends)
+    if attends is None and pads.dims[0] == 1 and not pads.boolean:
+        return m.of(pads)
+    scores = prod(pads.dims) * a["num_heads"] * a["query"].dims[0]
+    return m.fresh((_masks(node, scores)[1] if attends is None else scores,))
 
 
 def _swapped(sizes: Dims) -> tuple[Int, ...]:
