@@ -1,8 +1,10 @@
 """Sizes kept in 0-d tensors: they keep their value, and come out as the sizes they are."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -251,6 +253,40 @@ def test_a_part_of_a_size_that_layers_made_is_one_for_all_sizes(part: float) -> 
     assert net.complete
     for length in (*range(17, 400), 120_009):
         assert net.shape_at(N=1, L=length) == tuple(model(torch.zeros(1, 3, length)).shape)
+
+
+ROUNDED: dict[str, Callable[[int], int]] = {
+    "the nearest": lambda h: round(h * 0.7),
+    "the nearest, by numpy": lambda h: int(np.round(h * 0.35)),
+    "the nearest of a float": lambda h: int(round(h / 3, 0)),
+    "a half more": lambda h: int(h * 0.7 + 0.5),
+    "a half more, rounded down": lambda h: math.floor(0.5 + h * 0.15),
+    "a factor of a factor": lambda h: int(h * 0.29 * 0.5),
+    "a quotient of a factor": lambda h: math.floor(h * 0.7 / 4),
+    "in a tensor": lambda h: int(torch.round(torch.tensor(h) / 2)),
+    "in a tensor, of thirds": lambda h: int(torch.tensor(h / 3).round()),
+}
+
+
+@pytest.mark.parametrize("name", ROUNDED)
+def test_the_nearest_whole_number_is_that_of_floats_at_every_size(name: str) -> None:
+    """45 * 0.7 is 31.499999999999996 in floats, and 31."""
+
+    def forward(self: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+        return x.new_zeros(ROUNDED[name](x.shape[2]))
+
+    model, net = trace(forward)
+    for length in (*range(1, 300), 1_005, 65_545, 120_015):
+        assert net.shape_at(N=1, L=length) == tuple(model(torch.zeros(1, 1, length)).shape)
+    assert not [left for left in net.unfollowed if "number" in left.reason]
+
+
+def test_a_factor_above_its_fraction_is_rounded_at_one_size() -> None:
+    """11/10 is less than the float 1.1, whose products may lie above a half."""
+    model, net = trace(lambda self, x: x.new_zeros(round(x.shape[2] * 1.1)))
+    assert {left.where_in_code.rpartition(":")[0] for left in net.unfollowed} <= {__file__}
+    for length in (5, 25, 45, 65, 224):
+        assert net.shape_at(N=1, L=length) == tuple(model(torch.zeros(1, 1, length)).shape)
 
 
 REPEATED: dict[str, Callable[..., Any]] = {

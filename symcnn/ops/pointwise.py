@@ -137,7 +137,7 @@ _moves("cfloat", scrambles=True, dtype="complex64")(_unary)
 _moves("cdouble", scrambles=True, dtype="complex128")(_unary)
 
 
-@rule("round", saves=points.keeps_nothing, takes="int float")
+@rule("round", saves=points.keeps_nothing, takes="int float", value=values.rounded)
 def rounded(input: SymbolicTensor, *, decimals: int | None = None) -> Result:
     """Whole numbers, or numbers of so many decimals."""
     if decimals is not None and input.dtype not in meant("float"):

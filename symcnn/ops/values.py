@@ -246,6 +246,14 @@ def _extreme(values: Sequence[Any], sign: int) -> Held:
     return (max if sign > 0 else min)(values) if found is None else found
 
 
+def _nearest_whole(args: Arguments, kwargs: Options) -> Held:
+    """The nearest whole number, of two the even one: where 32 bits make no half of what is none."""
+    number = args[0]
+    below = getattr(number, "den", 1)
+    halves = type(below) is int and (below % 2 or below & (below - 1) == 0)
+    return round(number) if number is not None and halves and not kwargs else None
+
+
 def _largest(*values: Any) -> Held:
     return _extreme(values, 1)
 
@@ -415,6 +423,13 @@ shifted_back = _whole_by(lambda a, b: a // (1 << b))
 rounded_up, rounded_down = (
     replace(exact(f, by_place.formula(lambda a: a, 1)), ends=_always, rises=upwards)
     for f in (math.ceil, math.floor)
+)
+
+rounded = Value(
+    _nearest_whole,
+    ends=_always,
+    rises=upwards,
+    cases=by_place.formula(lambda a: a, 1),
 )
 
 #: A power; that of 2; a float that grows.

@@ -29,10 +29,12 @@ from symcnn.algebra.size import (
     lower,
     mod,
     prod,
+    scaled,
     symbols_of,
     truncdiv,
 )
 from symcnn.ops.shape import left_over, on_coarsest_floors, unfloored, whole_quotient
+from symcnn.sets import scales
 from symcnn.sets.condition import Condition
 from symcnn.sets.downset import grows
 
@@ -219,9 +221,52 @@ def of_one(recipe: Recipe) -> Recipe:
     return None if isinstance(recipe, Size) else recipe
 
 
-def is_product(recipe: Recipe) -> bool:
-    """Whether it is a size times a number."""
-    return isinstance(recipe, tuple) and recipe[0] == "*" and not isinstance(recipe[1], tuple)
+def folded(sign: str, a: Recipe, b: Recipe) -> Recipe:
+    """A product or quotient by a power of two, which rounds nothing, as one product."""
+    if sign in ("*", "/") and isinstance(a, tuple) and a[0] == "*" and type(b) in (int, float):
+        for size, factor in (a[1:], a[:0:-1]):
+            if type(factor) is float and not isinstance(size, float) and abs(b) in POWERS:
+                return "*", size, ARITHMETIC[sign](factor, b)
+    return sign, a, b
+
+
+def rounded_product(size: Size, scale: float, how: str) -> Int | None:
+    """``round(size * scale)`` in floats, or with `how` "up" ``floor(size * scale + 0.5)``, of sizes
+    from 0 on; None for a float above the fraction that it is written for.
+
+    The floor of twice the product says on which side of a half it is. Where the product of the
+    fraction is a half, that of the float is it too, or just below: and if it is, the even number of
+    two is asked for.
+
+    >>> rounded_product(Size.symbol("H"), 0.7, "round").at({"H": 45}), round(45 * 0.7)
+    (31, 31)
+    """
+    near = scales.ratio(scale)
+    if near is None or Fraction(scale) > near:
+        return None
+    up = floordiv(scaled(size, 2 * scale) + 1, 2)
+    down = floordiv(ceildiv(2 * near.numerator * size, near.denominator), 2)
+    if how == "up":
+        return up
+    both = up + down
+    return floordiv(both, 2) + floordiv(both + 1, 4) - floordiv(both, 4)
+
+
+def of_product(recipe: Recipe, leaf: Size, how: str) -> Int | None:
+    """A size that is not negative times a number, rounded, also half a unit above; None of others.
+
+    recipe: with None for the size.
+    """
+    half = isinstance(recipe, tuple) and recipe[0] == "+" and 0.5 in recipe[1:]
+    if half and how in ("floor", "trunc"):
+        recipe, how = recipe[2 if recipe[1] == 0.5 else 1], "up"
+    if how == "ceil" or not isinstance(recipe, tuple) or recipe[0] != "*":
+        return None
+    scale = recipe[2] if recipe[1] is None else recipe[1]
+    if None not in recipe or type(scale) not in (int, float) or not scale > 0:
+        return None
+    down = how in ("floor", "trunc")
+    return scaled(leaf, float(scale)) if down else rounded_product(leaf, float(scale), how)
 
 
 def computed(recipe: Recipe, at: Callable[[Any], Any]) -> Any:

@@ -23,7 +23,7 @@ from typing import Any, Self
 import torch
 
 from symcnn.algebra.expr import to_sympy
-from symcnn.algebra.size import SCALE_BOUND, Int, Size, exact_div, floordiv, maximum, mod, scaled
+from symcnn.algebra.size import SCALE_BOUND, Int, Size, exact_div, floordiv, maximum, mod
 from symcnn.frontends.torch.irrational import Float, Irrational, as_methods, power
 from symcnn.frontends.torch.keys import KeyBook, hashing, numbers_near, numbers_written
 from symcnn.frontends.torch.questions import Questions
@@ -36,12 +36,13 @@ from symcnn.frontends.torch.quotients import (
     Recipe,
     agrees_up_to,
     computed,
+    folded,
     is_dyadic,
     is_exact,
-    is_product,
     masked,
     near_fraction,
     of_one,
+    of_product,
     on_domain,
     orders,
     over_positive,
@@ -474,7 +475,7 @@ class Real(_Ordered, Float):
             keeps = alone and not sizes_of(operand.recipe)
             keeps = keeps and (sign in "+-" or (sign == "*" and abs(operand.recipe) in POWERS))
             through = ((num, den),) if keeps else (*through, (num, den))
-        return Real(num, den, (sign, a.recipe, b.recipe), self.tracer, through)
+        return Real(num, den, folded(sign, a.recipe, b.recipe), self.tracer, through)
 
     def __mul__(self, other: Any) -> Any:
         return self._step("*", other)
@@ -558,10 +559,9 @@ class Real(_Ordered, Float):
             quotient = None if others else plain_quotient(self.recipe, leaf)
             alike = agrees_up_to(recipe, how, quotient)
             if alike != SCALE_BOUND:
-                if not others and how in ("floor", "trunc") and is_product(recipe):
-                    factor = recipe[2] if recipe[1] is None else recipe[1]
-                    if factor > 0 and self.tracer.decide(Condition(leaf, ">=", 0)):
-                        return self._dim(scaled(leaf, float(factor)))
+                found = None if others else of_product(recipe, leaf, how)
+                if found is not None and self.tracer.decide(Condition(leaf, ">=", 0)):
+                    return self._dim(found)
                 if not alike or not self.tracer.decide(Condition(alike, ">=", leaf)):
                     return ROUNDED[how](self._float())
         return self._dim(CLOSED[how](num, den))
@@ -579,6 +579,8 @@ class Real(_Ordered, Float):
         return self._is("trunc")
 
     def __round__(self, ndigits: Any = None) -> Any:
+        if ndigits == 0:
+            return _as_float(self._is("round"))
         return self._is("round") if ndigits is None else round(self._float(), ndigits)
 
     def rint(self) -> object:
