@@ -83,6 +83,8 @@ EXACT: dict[str, Callable[..., Any]] = {
     "isinf": lambda x, h, w: x[..., : 1 if math.isinf(h / 2) else w],
     "copysign": lambda x, h, w: x[..., : int(math.copysign(h - 4, -w)) + 4],
     "fabs": lambda x, h, w: x[..., : int(math.fabs(h - 4))],
+    "equal to itself": lambda x, h, w: x[:, :1] if torch.equal(x, x) else x,
+    "equal to what is longer": lambda x, h, w: x[:, :1] if x.equal(torch.cat([x, x])) else x,
 }
 
 

@@ -406,6 +406,15 @@ def test_a_quotient_is_each_number_that_another_requirement_lets_it_be(wanted: A
     judged("HW", [Condition(patches, "==", share * pooled), either], 24)
 
 
+@pytest.mark.parametrize("shift", range(3))
+def test_a_quotient_by_a_size_is_not_above_what_is_divided(shift: int) -> None:
+    """Windows of a pyramid that pools a map into few places: ``h//p`` of `h` rows."""
+    places = (h + 4) // 6 + shift
+    judged("HW", [Condition(w + shift, ">=", w // places)], 24)
+    judged("HW", [Condition(h * 2 + w, ">=", 2 * (h // (w // 2)) + shift)], 24)
+    judged("HW", [Condition(w // 3, ">=", (w // 3) // (h // 4)), Condition(h, ">=", shift)], 24)
+
+
 def test_equal_networks_print_equally_in_every_process() -> None:
     code = (
         "from symcnn import nn, H, W\nimport symcnn\n"

@@ -14,6 +14,7 @@ Each law is exact, and applies to a whole kind:
 - a floor by a size has a case for each sign of that: by 0 nothing is divided;
 - a floor by a size is a number where the quotient stays in a range, and then
   ``floor(e/d) == q`` is ``q*d <= e < (q + 1)*d``;
+- a quotient by a size is not above what is divided, where that is not negative;
 - a divisor or factor that takes few values is each of them;
 - a product of two reaches a small number in as many ways as the number is shared out;
 - a product grows where its factors are positive, and has a case for each sign of one;
@@ -144,6 +145,20 @@ def _inside(condition: Condition, gap: Size, known: Facts) -> Cases | None:
                 wanted = [low, high] if condition.relation == "==" else [low if sign == 1 else high]
                 found.append([*([] if isinstance(m, int) else [Condition(m, ">=", 1)]), *wanted])
             return found
+    return None
+
+
+def _not_above(condition: Condition, gap: Size, known: Facts) -> Cases | None:
+    """``e >= floor(e/m)`` for a size m that is positive, where e is not negative."""
+    for mono, coeff in gap.terms.items():
+        ((atom, power),) = mono if len(mono) == 1 else ((None, 0),)
+        if not isinstance(atom, sz.Floor) or isinstance(atom.den, int) or power != 1 or coeff > 0:
+            continue
+        left = gap - Size({mono: coeff}) + atom.num * coeff
+        needs = [Condition(e, ">=", 0) for e in (atom.den, atom.num, left)]
+        linear = all(is_linear(n.lhs) for n in needs)
+        if condition.relation == ">=" and linear and all(map(known.entails, needs)):
+            return [[Condition(atom.den, ">=", 1)]]  # by 0 nothing is divided
     return None
 
 
@@ -647,6 +662,7 @@ def _range(num: Size, den: Int, known: Facts) -> range | None:
 #: In the order in which they are tried.
 _LAWS: tuple[Law, ...] = (
     _inside,
+    _not_above,
     _shared,
     _filled,
     _number,

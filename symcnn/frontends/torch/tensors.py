@@ -308,6 +308,12 @@ class TracedTensor(torch.Tensor):
         size: int | Dim = _seen(found, tracer)
         return size
 
+    def equal(self, other: torch.Tensor) -> bool:
+        """Whether another has its shape and values: without NaN, a tensor equals itself."""
+        if tuple(self.shape) != tuple(other.shape):
+            return False
+        return other is self or bool((self == other).all())
+
     def is_complex(self) -> bool:
         """Whether the values are complex."""
         return self.dtype.is_complex
