@@ -480,3 +480,36 @@ def test_a_tensor_gives_up_its_memory() -> None:
 
     net = symcnn.from_torch(Reversible(), "1 3 H W")
     assert net.shape_at(H=5, W=4) == (60,)
+
+
+def _tokens(x: torch.Tensor) -> torch.Tensor:
+    return x.mean(0, keepdim=True).expand(x.shape[0], -1, -1)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda x: _tokens(x).add_(x),
+        lambda x: _tokens(x).reshape(-1, 4, 8).mul_(2),
+        lambda x: _tokens(x).transpose(1, 2)[:, :3].clamp_(0, 1),
+        lambda x: torch.broadcast_to(x[:1], x.shape).copy_(x),
+        lambda x: _tokens(x).zero_(),
+        lambda x: _tokens(x)[0].add_(1),
+        lambda x: _tokens(x).contiguous().add_(x),
+        lambda x: _tokens(x).repeat(1, 1, 2).add_(1),
+        lambda x: x.unfold(1, 2, 1).exp_(),
+    ],
+)
+def test_torch_writes_to_no_place_of_an_expanded_tensor_twice(write: Callable[..., Any]) -> None:
+    class Writes(nn.Module):
+        def forward(self, x: torch.Tensor) -> Any:
+            return write(x * 1)
+
+    domain = symcnn.from_torch(Writes(), "N 4 8").valid_inputs()
+    for batch in (1, 2, 3):
+        try:
+            write(torch.zeros(batch, 4, 8))
+            takes = True
+        except RuntimeError:
+            takes = False
+        assert ((batch,) in domain.axis("N")) == takes

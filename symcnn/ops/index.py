@@ -262,12 +262,12 @@ def _unsliced(index: Any) -> Any:
     return tuple(kept)
 
 
-setitem = rule("setitem", "__setitem__", "index_put", saves=views.setitem, value=values.set_at)(
-    _set
-)
+setitem = rule(
+    "setitem", "__setitem__", "index_put", saves=views.setitem, value=values.set_at, fills=True
+)(_set)
 
 
-@partial(Operation, "setitem", other=work.nothing, saves=views.same, empty=True)
+@partial(Operation, "setitem", other=work.nothing, saves=views.same, empty=True, fills=True)
 def part_written(input: SymbolicTensor, part: SymbolicTensor) -> Result:
     """A tensor of which a view, `part`, was written to: its shape stays."""
     everything = tuple((None, IDENTITY) for _ in input.dims)
@@ -629,7 +629,7 @@ def rot90(input: SymbolicTensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Re
     return Result((tuple(result),), tuple(axes))
 
 
-@rule("tril", "triu", saves="")
+@rule("tril", "triu", saves="", fills=True)
 def tril(input: SymbolicTensor, diagonal: Int = 0) -> Result:
     """A triangle of every matrix, zeros elsewhere."""
     if input.ndim < 2:

@@ -81,7 +81,7 @@ def fits_mask(x: SymbolicTensor, index: object, value: object) -> list[Requireme
     return fits(behind, rest, "the value must broadcast to what the mask picks")
 
 
-@partial(Operation, "setitem", other=work.nothing, saves=views.masked, empty=True)
+@partial(Operation, "setitem", other=work.nothing, saves=views.masked, empty=True, fills=True)
 def masked_copy(input: SymbolicTensor, mask: SymbolicTensor, source: SymbolicTensor) -> Result:
     """``x[mask] = source[mask]`` is where(mask, source, x): it picks as many places."""
     if source.ndim != input.ndim:

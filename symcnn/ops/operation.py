@@ -112,6 +112,7 @@ class Operation:
     joins: bool = False
     statistics: bool = False
     empty: bool = False
+    fills: bool = False
     value: Value | None = None
     sizes: bool = False
     shows: str = ""
@@ -137,9 +138,10 @@ class Operation:
         kwargs: dict[str, object],
         reads: Sequence[SymbolicTensor] = (),
         target: SymbolicTensor | None = None,
+        alone: Sequence[Int] = (),
     ) -> Node:
         """The new node for arguments of the kernel's; `reads` are tensors beside them, `target`
-        is the one that it writes to.
+        is the one that it writes to, where axes of the sizes `alone` are of one place.
         """
         try:
             inputs = tensors_in(*args, *kwargs.values())
@@ -154,6 +156,10 @@ class Operation:
                 result = Result((tuple(map(from_sympy, result)),))
             if target is not None:
                 result = _into(self.name, target, result)
+            if alone:
+                why = f"{self.name} in place: torch writes to no place of an expanded tensor twice"
+                once = require_shape(alone, (1,) * len(alone), why)
+                result = replace(result, requires=(*result.requires, *once))
             inputs += reads
             if self.takes is not None and not self.takes.all_of(inputs):
                 self._require_dtypes(self.takes, Call(self, args, kwargs), inputs, result)
@@ -276,6 +282,7 @@ def rule(
     joins: bool = False,
     statistics: bool = False,
     empty: bool = False,
+    fills: bool = False,
     value: Value | Callable[..., object] | None = None,
     sizes: bool = False,
     shows: str = "",
@@ -320,6 +327,7 @@ def rule(
             with ``statistics=False``.
         empty: it takes tensors without elements, where its rule does not refuse them; else it is
             required that what it reads has some.
+        fills: in place it takes an expanded tensor, whose places it writes to several times.
         value: what it makes of numbers that are sizes: a function of them, exact for whole numbers.
         sizes: it takes sizes after its first argument, where a 0-d tensor is a number.
         shows: where all weights are positive, a gradient reaches "every" place that it reads, or
@@ -378,6 +386,7 @@ def rule(
             joins=joins,
             statistics=statistics,
             empty=empty,
+            fills=fills,
             value=whole(value) if value is not None and not isinstance(value, Value) else value,
             sizes=sizes,
             shows=shows,

@@ -208,7 +208,7 @@ def _written(
     return over(input, (axis,), requires)
 
 
-@rule("index_fill", saves=filled_at, takes={"index": "int64"})
+@rule("index_fill", saves=filled_at, takes={"index": "int64"}, fills=True)
 def index_fill(input: SymbolicTensor, dim: int, index: SymbolicTensor, value: object) -> Result:
     """Places of one axis, from the front or the end, filled with a number: the shape stays."""
     require_number("index_fill", value, input.dtype)

@@ -88,7 +88,7 @@ _keeps("relu6", counts=tools.ACTIVATION, takes="int float")(_unary)
 _keeps("silu", counts=tools.ACTIVATION, takes="float complex")(_unary)
 _keeps("softplus", takes="float", autocast=dtypes.SINGLE_ON_CUDA)(_unary)
 _keeps("square", dtype=dtypes.square)(_unary)
-_keeps("threshold", takes="int float")(_unary)
+_keeps("threshold", takes="int float", fills=True)(_unary)
 rules("mvlgamma", dtype=dtypes.tensor_floats, takes="int float")(_unary)
 rules("sgn", saves=points.keeps_both)(_unary)
 rules("elu leaky_relu", counts=tools.ACTIVATION, saves=points.leaky, takes="float")(_unary)
@@ -159,7 +159,7 @@ _new = partial(_moves, pointwise=False)
 _new("zeros_like", saves=points.clone, uniform=True, value=values.filled(0))(unread)
 _new("ones_like", saves=points.clone, uniform=True, value=values.filled(1))(unread)
 _new("empty_like", saves=points.clone, uniform=True)(unread)
-_new("zero", uniform=True)(unread)
+_new("zero", uniform=True, fills=True)(unread)
 
 
 def _full_like(input: SymbolicTensor, fill_value: object, **kwargs: object) -> Result:
@@ -175,7 +175,7 @@ def _fill(input: SymbolicTensor, value: object) -> Result:
 
 
 _new("full_like", saves=points.clone, uniform=True, value=values.created)(_full_like)
-_new("fill", saves=points.keeps_nothing, uniform=True)(_fill)
+_new("fill", saves=points.keeps_nothing, uniform=True, fills=True)(_fill)
 
 
 def _softmax(
@@ -539,6 +539,7 @@ rules("addcdiv", scaled=True, saves=points.addcdiv, dtype=dtypes.of_tensors, tak
 @rule(
     "masked_fill",
     other=work.nothing,
+    fills=True,
     saves=points.masked_fill,
     takes={"mask": "bool"},
     value=values.overwritten,

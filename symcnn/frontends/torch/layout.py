@@ -10,6 +10,7 @@ is a branch. What an operation leaves open is DataDependent.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from inspect import signature
 
@@ -18,7 +19,7 @@ from symcnn.errors import DataDependent
 from symcnn.frontends.torch.where import caller
 from symcnn.ops.autograd import Gradients
 from symcnn.ops.operation import Operation, operation_of, record_of
-from symcnn.ops.storage import Layout, Memory
+from symcnn.ops.storage import Layout, Memory, views
 from symcnn.ops.storage.products import columns, solution
 from symcnn.ops.storage.recurrent import recurrent
 from symcnn.ops.storage.views import View, contiguous
@@ -144,6 +145,24 @@ def asks(operation: Operation, name: str) -> tuple[str, type[Lying]] | None:
     if "room" in signature(operation.rule).parameters:
         return "room", Room
     return ("strides", Lying) if name in _NO_COPY else None
+
+
+def repeats(
+    layouts: Layouts, t: SymbolicTensor | None, writes: Operation, place: Callable[[], str]
+) -> tuple[Int, ...]:
+    """The sizes of axes along which a tensor is one place in memory, where an operation that
+    writes to it looks for those.
+    """
+    view = t
+    while t is not None and view is not None and (node := view.node) is not None and node.inputs:
+        maker = operation_of(node)
+        law = None if maker is None else maker.saves
+        if law is views.expand and not writes.fills:
+            with suppress(DataDependent):
+                lies = layouts.of(t, place(), caller())
+                return tuple(d for d, s in zip(lies.dims, lies.strides, strict=True) if s == 0)
+        view = node.inputs[0] if isinstance(law, View) or law is views.reshape else None
+    return ()
 
 
 def follows(layout: Layout, order: Sequence[int], decide: Decide) -> bool:

@@ -47,7 +47,7 @@ from symcnn.frontends.torch.arrays import Array, tensor_of
 from symcnn.frontends.torch.branches import Choice, Comparison, Refused
 from symcnn.frontends.torch.complaint import Complaint
 from symcnn.frontends.torch.forms import NUMPY, Kind, numbers, placed, require_floats
-from symcnn.frontends.torch.layout import Layouts, asks
+from symcnn.frontends.torch.layout import Layouts, asks, repeats
 from symcnn.frontends.torch.lazy import call_lazy, lazy_parameters
 from symcnn.frontends.torch.operations import (
     RESIZES,
@@ -525,7 +525,8 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
                 if asked is not None:
                     lying = asked[1](self.layouts, ours[0], self.place())
                     given = {**named, asked[0]: lying}
-                node = operation.node(ours, given, reads, target)
+                alone = repeats(self.layouts, target, operation, self.place)
+                node = operation.node(ours, given, reads, target, alone)
                 if asked and lying and node.call is not None:
                     node.call = node.call._replace(kwargs={**named, asked[0]: lying.found})
                 result, single = node.outputs, node.result.single
