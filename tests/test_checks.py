@@ -62,6 +62,30 @@ def _raises_in_turn(x: torch.Tensor) -> None:
             raise ValueError("small")
 
 
+def test_a_check_of_a_buffer_at_the_places_of_an_input_is_no_branch() -> None:
+    class Windowed(nn.Module):
+        """Windows that overlap, as the inverse of a spectrogram adds them."""
+
+        window: torch.Tensor
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("window", torch.hann_window(16))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            frames = self.window.expand(1, x.shape[-1], -1).transpose(1, 2)
+            size = (1, x.shape[-1] * 4 + 12)
+            total = nn.functional.fold(frames, size, (1, 16), stride=(1, 4))
+            if not (total[..., 8:-8] > 0).all():
+                raise ValueError("no window is there")
+            return total
+
+    found = symcnn.from_torch(Windowed(), "N 16 L")
+    assert found.complete
+    assert len(found.checks) == 1
+    assert found.shape_at(N=1, L=9) == tuple(Windowed()(torch.zeros(1, 16, 9)).shape)
+
+
 @pytest.mark.parametrize(
     "check",
     [*map(written, ASSERTIONS), _raises, _raises_unless, _raises_in_turn],

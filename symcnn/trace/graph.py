@@ -671,10 +671,14 @@ def ancestors(outputs: Iterable[SymbolicTensor]) -> list[Node]:
     return list(order)
 
 
-def is_read(value: SymbolicTensor) -> bool:
-    """Whether it is made of an input or a weight, and not of sizes and constants alone."""
+def is_read(value: SymbolicTensor, buffers: bool = False) -> bool:
+    """Whether it is made of an input or a weight, and not of sizes and constants alone.
+
+    buffers: or of a buffer.
+    """
     sources = [value, *(t for node in ancestors([value]) for t in node.sources)]
-    return any(t.node is None and not isinstance(t, Constant) for t in sources)
+    left = [t for t in sources if t.node is None]
+    return any(not isinstance(t, Constant) or (buffers and t.owned) for t in left)
 
 
 def name_nodes(nodes: Iterable[Node]) -> None:

@@ -4,8 +4,8 @@
 tensor, and one of the two sides does nothing but raise. So the other side is the network, as it is
 where torch itself looks at values (an index, a label). The bytecode says which side that is.
 
-Not so where nothing is read of an input or a weight: what is made of sizes alone is a size. And not
-so where the model catches what is raised: what it does then is another network.
+Not so where nothing is read of an input, a weight or a buffer: what is made of sizes alone is a
+size. And not so where the model catches what is raised: what it does then is another network.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def truth_to_go_on(value: SymbolicTensor, tape: Tape) -> bool | None:
     if any(size != 1 for size in value.dims):
         return None
     truth = _truth(code, frame.f_lasti)
-    if truth is None or not is_read(value):
+    if truth is None or not is_read(value, buffers=True):
         return None
     for raised in _RAISED:
         if catching(tape.base, raised):
