@@ -279,6 +279,11 @@ def _pixels(t: torch.Tensor) -> torch.Tensor:
     return t.permute(0, 2, 3, 1).reshape(-1, 3)
 
 
+def _written(y: torch.Tensor, mask: torch.Tensor, part: torch.Tensor) -> torch.Tensor:
+    y[:, mask] = part
+    return y
+
+
 def _several(cell: Callable[..., Any], gates: int) -> Callable[..., Any]:
     """One step of a cell, all of whose arguments come from the map, the weight and the input."""
 
@@ -343,6 +348,14 @@ KEPT: dict[str, Callable[..., Any]] = {
     "rrelu": lambda y, w, x: F.rrelu(y, training=True),
     "constant_pad_nd": lambda y, w, x: torch.constant_pad_nd(y, (1, 1)),
     "normal": lambda y, w, x: torch.normal(y, x),
+    "dropout": lambda y, w, x: F.dropout(y, 0.5, training=True),
+    "alpha_dropout": lambda y, w, x: F.alpha_dropout(y, 0.5, training=True),
+    "dropout3d of one volume": lambda y, w, x: F.dropout3d(y, 0.5, training=True),
+    "tanhshrink": lambda y, w, x: F.tanhshrink(y),
+    "softsign": lambda y, w, x: F.softsign(y),
+    "logsigmoid": lambda y, w, x: F.logsigmoid(y),
+    "rms_norm": lambda y, w, x: F.rms_norm(y, y.shape[1:]),
+    "index_put": lambda y, w, x: torch.index_put(y, (torch.tensor([0]),), x[:1]),
 }
 
 
@@ -362,6 +375,10 @@ HELD: dict[str, Callable[..., Any]] = {
     "std_mean": lambda y, w, x: sum(torch.std_mean(y, 1)),
     "aminmax": lambda y, w, x: sum(torch.aminmax(y, dim=1)),
     "take_along_dim": lambda y, w, x: torch.take_along_dim(y, x.long(), 3),
+    "channels that a mask picks, written": lambda y, w, x: _written(
+        y * 2, torch.tensor([True, False, True]), x[:, :2]
+    ),
+    "instance_norm": lambda y, w, x: F.instance_norm(F.pad(y, (0, 1)), weight=w[0], bias=w[1]),
     "bilinear": lambda y, w, x: F.bilinear(_pixels(y), _pixels(x), w[None].expand(2, 3, 3)),
     "fill": lambda y, w, x: torch.fill(y, 2.0) * x,
     "tensordot of a map with itself": lambda y, w, x: torch.tensordot(y, y, ([1, 2], [1, 2])),

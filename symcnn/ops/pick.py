@@ -27,6 +27,7 @@ from symcnn.ops.registry import (
     same_axes,
     whole_axes,
 )
+from symcnn.ops.storage.maps import picked_along
 from symcnn.ops.storage.pointwise import added_at, copied_to, filled_at, written_at
 from symcnn.ops.takes import meant, not_taken, require_number
 from symcnn.sets.condition import Condition, Requirement
@@ -148,7 +149,7 @@ def index_select(input: SymbolicTensor, dim: int, index: SymbolicTensor) -> Resu
     return Result((dims,), tuple(axes), requires=inside, others=((index, tuple(places)),))
 
 
-@rule("take_along_dim", saves="input indices", takes={"indices": "int64"})
+@rule("take_along_dim", saves=picked_along, takes={"indices": "int64"})
 def take_along_dim(
     input: SymbolicTensor, indices: SymbolicTensor, dim: OneOrMore[int] | None = None
 ) -> Result:

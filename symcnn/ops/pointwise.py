@@ -53,7 +53,7 @@ _floats(
     saves=points.keeps_input,
 )(_unary)
 _floats("digamma entr erfc i0 lgamma erf logit", saves=points.keeps_input, takes=_REAL)(_unary)
-_floats("tanhshrink", saves=points.keeps_input, takes=_NUMBERS)(_unary)
+_floats("tanhshrink", saves=points.tanhshrink, takes=_NUMBERS)(_unary)
 _floats("sigmoid sqrt tanh special_expit expit", saves=points.keeps_output)(_unary)
 _floats("exp2", saves=points.keeps_output, value=values.power_of_2)(_unary)
 _floats("ndtri", takes=_REAL, saves=points.keeps_output)(_unary)

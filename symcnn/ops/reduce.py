@@ -318,7 +318,9 @@ def _order(op: str, count: int) -> Any:
 rule("sort", saves=maps.extreme, dtype=dtypes.with_places, value=values.in_order, takes=_REAL)(
     _order("sort", 2)
 )
-rule("argsort", saves="", dtype="int64", value=values.order, takes=_REAL)(_order("argsort", 1))
+rule("argsort", saves=maps.order, dtype="int64", value=values.order, takes=_REAL)(
+    _order("argsort", 1)
+)
 
 
 @rule("msort", saves=maps.sorted_rows, takes=_REAL)

@@ -299,7 +299,9 @@ rule("cumulative_trapezoid", dtype=dtypes.tensor_floats, takes={"x y": _NUMBERS}
 
 
 @rule("bucketize", saves="", dtype=dtypes.search, takes="int float", empty=True)
-def bucketize(input: Operand, boundaries: SymbolicTensor, **kwargs: object) -> Result:
+def bucketize(
+    input: Operand, boundaries: SymbolicTensor, *, out_int32: bool = False, right: bool = False
+) -> Result:
     """For every number, the bucket it falls into."""
     require_rank(boundaries, (1,), "the boundaries of bucketize")
     return elementwise(input) if isinstance(input, SymbolicTensor) else Result(((),))

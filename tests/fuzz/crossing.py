@@ -31,7 +31,7 @@ import symcnn
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import evaluate
 from symcnn.errors import DataDependent, InvalidInput, SymcnnError, UnsupportedOperation
-from symcnn.judge.oracles import tensors_of, torch_flops, torch_saved
+from symcnn.judge.oracles import tensors_of, torch_flops, torch_peak, torch_saved
 from symcnn.trace.call import RECORDS
 from tests.fuzz.forms import Call, CallModule
 from tests.fuzz.torch_samples import (
@@ -270,6 +270,17 @@ AGREED = {
     ("nn.functional.batch_norm", "field"): "the same",
     ("argsort", "saved"): "torch keeps the places for values that it throws away",
     ("isfinite", "saved"): "torch keeps a magnitude for a mask, which has no gradient",
+    ("__getitem__", "peak"): "torch makes a tensor of an index",
+    ("isfinite", "peak"): "it is several comparisons",
+    ("nn.functional.cross_entropy", "peak"): "the sum of the weights is a number beside the result",
+    ("nn.functional.feature_alpha_dropout.with_train", "peak"): "without chance it is the input",
+    ("nn.functional.max_pool1d", "peak"): "torch makes places while somebody watches",
+    ("nn.functional.scaled_dot_product_attention", "peak"): "devices differ in what they fuse",
+    ("nn.functional.softmin.with_dtype", "peak"): "what is made on the way is made one by one",
+    **{(f"{name}", "peak"): "factors and flags of LAPACK are its own"
+       for name in ("inverse", "linalg.inv", "linalg.solve")},
+    **{(f"fft.{kind}fft{axes}", "peak"): "copies of other sizes are made one by one"
+       for kind in ("", "h", "i", "ih", "ir") for axes in "2n"},
     ("group_norm", "domain"): "a symbol for the channels of a layer divides into its groups",
     ("nn.functional.group_norm", "domain"): "the same",
     ("lstm", "domain"): "torch's oneDNN reads weights without asking for their shape",
@@ -338,6 +349,13 @@ def _saved(case: Case) -> str | None:
     except RuntimeError:  # not all of it has a gradient
         return None
     return _differ(found, theirs)
+
+
+def _peak(case: Case) -> str | None:
+    """Bytes alive after each of torch's operations, if there is one."""
+    found = case.net.cost().at(**case.sizes).peak
+    theirs = torch_peak(case.module, case.module, case.values)[0]
+    return _differ(found, theirs) if theirs else None
 
 
 def _field(case: Case) -> str | None:
@@ -447,6 +465,7 @@ JUDGED: dict[str, Callable[[Case], str | None]] = {
     "dtype": _dtype,
     "flops": _flops,
     "saved": _saved,
+    "peak": _peak,
     "field": _field,
     "params": _params,
     "solve": _solve,
@@ -459,7 +478,6 @@ JUDGED: dict[str, Callable[[Case], str | None]] = {
 TOLD: dict[str, Callable[[Case], object]] = {
     "macs": lambda c: c.net.macs,
     "other work": lambda c: c.net.cost().at(**c.sizes).other,
-    "peak": lambda c: c.net.cost().at(**c.sizes).peak,
     "valid inputs": lambda c: str(c.net.valid_inputs()),
     "reasons": lambda c: c.net.reasons(),
     "diagnose": lambda c: str(c.net.diagnose(**c.sizes)),

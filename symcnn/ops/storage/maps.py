@@ -55,9 +55,11 @@ def instance_norm(m: Memory, node: Node) -> None:
     a, x = node.arguments, first_of(node)
     many = prod(x.dims[:2])
     m.save(m.in_order(m.of(x)))
-    m.beside(many * ((a["weight"] is not None) + 2 * (a["running_mean"] is not None)))
-    if a["use_input_stats"]:
-        m.beside(2 * many)
+    kept = (a["weight"] is not None) + 2 * (a["running_mean"] is not None)
+    measured = 2 if a["use_input_stats"] else 0
+    m.extra(many * kept)
+    m.extra(many * measured)
+    m.fresh((many * (kept + (a["bias"] is not None) + measured),))
     m.place(m.fresh(node.outputs[0].dims))
 
 
@@ -94,6 +96,8 @@ def rms_norm(m: Memory, node: Node) -> None:
         m.save(weight)
     if m.needs(weight):
         m.extra(prod(x.dims), wide)
+    rows = prod(x.dims[:lead])
+    m.fresh((2 * rows if weight is None else rows + prod(x.dims),), wide)
     m.place(m.fresh(node.outputs[0].dims))
 
 
@@ -240,6 +244,19 @@ def running(m: Memory, node: Node) -> None:
     """The extremes so far, and where they stand; of the input the sizes are read."""
     extreme(m, node)
     m.save(first_of(node))
+
+
+def order(m: Memory, node: Node) -> None:
+    """Nothing; the values in order are made, too."""
+    m.fresh(first_of(node).dims)
+    m.place(m.fresh(node.outputs[0].dims, LONG, m.of(first_of(node)).order))
+
+
+def picked_along(m: Memory, node: Node) -> None:
+    """The input, and where it is read: the remainders of the places."""
+    m.save(first_of(node))
+    m.beside(prod(node.outputs[0].dims), LONG)
+    m.place(m.fresh(node.outputs[0].dims))
 
 
 def sorted_rows(m: Memory, node: Node) -> None:

@@ -19,6 +19,7 @@ from symcnn.ops.storage.memory import (
     out,
 )
 from symcnn.ops.storage.views import View, contiguous, memory_format, same
+from symcnn.trace.dtype import BYTES
 from symcnn.trace.graph import Node, SymbolicTensor
 
 
@@ -53,7 +54,7 @@ def keeps_both(m: Memory, node: Node) -> None:
 
 def keeps_range(m: Memory, node: Node) -> None:
     """New memory; kept is which elements lie in the range, a byte each."""
-    m.extra(prod(first_of(node).dims), 1)
+    m.beside(prod(first_of(node).dims), 1)
     out(m, node)
 
 
@@ -230,7 +231,7 @@ def prelu(m: Memory, node: Node) -> None:
 def logsigmoid(m: Memory, node: Node) -> None:
     """The input and a buffer of its size."""
     m.save(first_of(node))
-    m.extra(prod(first_of(node).dims))
+    m.beside(prod(first_of(node).dims))
     m.place(m.fresh(node.outputs[0].dims))
 
 
@@ -242,18 +243,27 @@ def random_leaky(m: Memory, node: Node) -> None:
     m.place(m.of(x) if in_place(node) else m.fresh(x.dims))
 
 
+def tanhshrink(m: Memory, node: Node) -> None:
+    """The hyperbolic tangent, which is made on the way."""
+    m.beside(prod(first_of(node).dims))
+    out(m, node)
+
+
 def softsign(m: Memory, node: Node) -> None:
     """The input, and one plus its magnitude."""
     m.save(first_of(node))
-    m.extra(prod(first_of(node).dims))
+    m.beside(prod(first_of(node).dims))
     out(m, node)
 
 
 def softmax(m: Memory, node: Node) -> None:
-    """The output."""
+    """The output; the input is cast first where another dtype is asked for."""
+    x, made = first_of(node), node.outputs[0]
     if node.call is not None and node.call.kwargs.get("dtype") is not None:
         _in_single(m)
-    m.place(m.fresh(node.outputs[0].dims))
+        if x.dtype != made.dtype:
+            m.fresh(x.dims, BYTES[made.dtype])
+    m.place(m.fresh(made.dims))
     m.save(node.outputs[0])
 
 
@@ -294,10 +304,10 @@ def dropout(m: Memory, node: Node) -> None:
         raise UnknownError("in training mode")
     noise = first_of(node).dims
     if node.op not in ("dropout", "alpha_dropout"):  # whole channels
-        noise = noise[: 1 if node.op == "dropout1d" and len(noise) == 2 else 2]
+        alone = node.op in ("dropout1d", "dropout3d") and len(noise) == int(node.op[-2]) + 1
+        noise = noise[: 1 if alone else 2]
     m.extra(prod(noise))
-    if "alpha" in node.op:  # what is added to the product
-        m.fresh(noise)
+    m.fresh((prod(noise) * (2 if "alpha" in node.op else 1),))  # and what is added to the product
     out(m, node)
 
 

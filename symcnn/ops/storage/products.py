@@ -186,6 +186,8 @@ def bilinear(m: Memory, node: Node) -> None:
     factors = node.inputs[:3]
     for t in factors:
         m.save(t if m.needs(*(other for other in factors if other is not t)) else None)
+    if node.arguments["bias"] is not None:  # to which it is added
+        m.fresh(node.outputs[0].dims)
     m.place(m.fresh(node.outputs[0].dims))
 
 

@@ -259,8 +259,9 @@ def _index_parts(node: Node) -> list[Any]:
 def _keep_places(m: Memory, items: Sequence[Any]) -> None:
     """Tensors of places are kept, and those that are made of lists."""
     m.save(*tensors_in(*items))
-    if lists := sum(len(i) for i in items if isinstance(i, list)):
-        m.extra(lists, LONG)
+    for places in items:
+        if isinstance(places, list):
+            m.extra(len(places), 1 if isinstance(places[0], bool) else LONG)
 
 
 @partial(View, begins=_first)
@@ -279,9 +280,12 @@ def getitem(m: Memory, node: Node) -> None:
 
 
 def setitem(m: Memory, node: Node) -> None:
-    """The tensor itself; the places that tensors say are kept, for its gradient and the value's."""
+    """The tensor itself, or a copy where it is not written to; the places that tensors say are
+    kept, for its gradient and the value's.
+    """
     _keep_places(m, _index_parts(node))
-    same(m, node)
+    base = m.of(first_of(node))
+    m.place(base if node.mode.inplace else m.fresh(base.dims, strides=base.strides))
 
 
 def masked(m: Memory, node: Node) -> None:
