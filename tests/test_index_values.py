@@ -253,6 +253,15 @@ FORMULAS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
         rows(x) - columns(x)[:, None], 3, rounding_mode="trunc"
     ),
     "in floats": lambda x: torch.where(rows(x) > 3, 2.0, rows(x).float()).long(),
+    "windows": lambda x: columns(x).unfold(0, 1, 2)[:, 0] + rows(x)[:1],
+    "a quotient by a size": lambda x: rows(x) // x.shape[3],
+    "a rounded quotient by a size": lambda x: torch.div(
+        rows(x) - x.shape[2], x.shape[2], rounding_mode="floor"
+    ),
+    "what a size leaves": lambda x: rows(x) % x.shape[3],
+    "rows of joined axes": lambda x: torch.arange(x.shape[2] * x.shape[3]) // x.shape[3],
+    "columns of joined axes": lambda x: torch.arange(x.shape[2] * x.shape[3]) % x.shape[3],
+    "distances within bounds": lambda x: rows(x)[:, None].clamp(-3, 2).abs() + 2,
     "as wide as its distance": lambda x: (
         rows(x)[:, None] * max(x.shape[2] / x.shape[2], 1.0) - rows(x) + (x.shape[2] - 1) * 1.0
     ).long(),

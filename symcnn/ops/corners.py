@@ -166,6 +166,15 @@ def over_a_number(args: Arguments) -> Sequence[int] | None:
     return (1, 1) if positive else None
 
 
+def over_a_size(args: Arguments) -> Sequence[int] | None:
+    """By a number, or a size, that is above 0 what is larger stays so."""
+    by = getattr(args[1], "expr", args[1]) if len(args) == 2 else None
+    if type(by) is not Size:
+        return over_a_number(args)
+    low = sharp_lower(by)
+    return (1, 1) if low is not None and low > 0 else None
+
+
 # What else is told of a tensor -------------------------------------------------------------------
 
 

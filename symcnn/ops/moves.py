@@ -62,6 +62,16 @@ def permuted(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     return args[0].transpose(*args[1:], *kwargs.values())
 
 
+def windows(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+    """Windows along an axis, their content as a new last one."""
+    names = ("dimension", "size", "step")
+    given = {**dict(zip(names, args[1:], strict=False)), **kwargs}
+    axis, step = given["dimension"], given["step"]
+    if type(args[0]) is not Positions or type(axis) is not int or not isinstance(step, int):
+        return None
+    return args[0].windows(axis % (len(dims) - 1), getattr(step, "expr", step), dims)
+
+
 def picked(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     """What a static index leaves."""
     if not _is_static(args[1]):

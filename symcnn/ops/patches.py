@@ -15,6 +15,7 @@ from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Digit, Scatter, Whole, 
 from symcnn.algebra.size import Int, Size, prod
 from symcnn.algebra.taps import Laid, Tap
 from symcnn.errors import ShapeMismatch, UnsupportedOperation
+from symcnn.ops import values as held
 from symcnn.ops.operation import torch_rule as rule
 from symcnn.ops.registry import (
     OneOrMore,
@@ -176,7 +177,7 @@ def _patches(
     return [Window.conv(*hyper) for hyper in hypers], kernel, needs
 
 
-@rule("Tensor.unfold", saves=views.sliding, slides=False)
+@rule("Tensor.unfold", saves=views.sliding, slides=False, value=held.windows)
 def windows_of(input: SymbolicTensor, dimension: int, size: Int, step: Int) -> Result:
     """The method ``x.unfold``: windows over one axis, their content as a new last axis."""
     needs = at_least("size", (size,), 0) + at_least("step", (step,), 1)

@@ -198,6 +198,10 @@ def _put(cases: Iterable[Case], put: Mapping[str, Int]) -> list[Case]:
     ]
 
 
+#: No size of a user's has a name that begins so.
+_ROW = "row "
+
+
 def _counts(steps: Steps) -> tuple[Int, ...]:
     return tuple(count for _, count in steps)
 
@@ -223,7 +227,8 @@ def _named(name: str, row: Positions) -> tuple[Int, dict[str, Positions]]:
     lows = [sharp_lower(end) for end in row.ends]
     known = [low for low in lows if low is not None]
     low = None if len(known) < len(lows) else min(known)
-    return Symbol(f"row {name}", low=low).size(), {f"row {name}": row}
+    key = name if name.startswith(_ROW) else _ROW + name
+    return Symbol(key, low=low).size(), {key: row}
 
 
 def _possible(cases: Iterable[Case]) -> list[Case]:
@@ -300,10 +305,11 @@ def by_a_size(function: Callable[[Int, Int], Int]) -> Cases:
 
 
 def divided(args: Arguments, kwargs: Options) -> list[Case] | None:
-    """A quotient by a number that is rounded as asked."""
-    rounded = {"floor": floordiv, "trunc": truncdiv}.get(kwargs.get("rounding_mode", ""))
-    plain = len(args) == 2 and len(kwargs) == 1 and _are_whole(args) and type(args[1]) is int
-    return [(rounded(*args), ())] if rounded and plain and args[1] > 0 else None
+    """A quotient that is rounded as asked."""
+    if kwargs == {"rounding_mode": "floor"}:
+        return by_a_size(floordiv)(args, {})
+    plain = len(args) == 2 and kwargs == {"rounding_mode": "trunc"} and _are_whole(args)
+    return [(truncdiv(*args), ())] if plain and type(args[1]) is int and args[1] > 0 else None
 
 
 def clamped(args: Arguments, kwargs: Options) -> list[Case] | None:

@@ -187,6 +187,15 @@ class Positions:
             del axes[: len(parts)], left[:count]
         return None if left else Positions(self.start, tuple(found))
 
+    def windows(self, axis: int, step: Int, dims: Sequence[Int]) -> Positions | None:
+        """Windows along an axis of one step, a step apart, of a shape `dims`."""
+        axes = [*self.axes]
+        if len(axes[axis]) > 1:
+            return None
+        each = axes[axis][0][0] if axes[axis] else 0
+        axes[axis] = ((each * step, dims[axis]),)
+        return Positions(self.start, (*axes, ((each, dims[-1]),)))
+
     def pick(self, index: object, dims: Sequence[Int]) -> Positions | None:
         """What a static index leaves, of a shape `dims`."""
         start, axes, left = self.start, list[Steps](), [*self.axes]

@@ -19,7 +19,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from symcnn.algebra.size import floordiv, maximum, minimum, mod, prod, sharp_lower
+from symcnn.algebra.size import Size, floordiv, maximum, minimum, mod, prod, sharp_lower
 from symcnn.ops import moves
 from symcnn.ops import piecewise as by_place
 from symcnn.ops.corners import (
@@ -29,6 +29,7 @@ from symcnn.ops.corners import (
     of_no_negatives,
     of_two,
     over_a_number,
+    over_a_size,
     upwards,
 )
 from symcnn.ops.laws import ArrayLaw, Held, Law, Value, are_whole, filled_with, is_unknown
@@ -184,8 +185,8 @@ def _by_a_power(function: Callable[[Any, int], Any]) -> Callable[[Any, Any], Any
 def _magnitude(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     """Of numbers on one side of 0, or that leave none out and go over it."""
     ends = args[0].ends
-    above = [e for e in ends if (low := sharp_lower(e)) is not None and low >= 0]
-    below = [-e for e in ends if (low := sharp_lower(-e)) is not None and low >= 0]
+    above = [e for e in ends if _is_never_negative(e)]
+    below = [-e for e in ends if _is_never_negative(-e)]
     if len(above) == len(ends):
         return args[0]
     if len(below) == len(ends):
@@ -194,6 +195,13 @@ def _magnitude(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     return (
         Between((0, *above, *below)) if over and {*above, *(-e for e in below)} >= {*ends} else None
     )
+
+
+def _is_never_negative(number: Any) -> bool:
+    """Whether a whole number is at least 0 at all sizes, at a glance."""
+    expr = getattr(number, "expr", number)
+    low = sharp_lower(expr) if isinstance(expr, (int, Size)) else None
+    return low is not None and low >= 0
 
 
 def _by_a_number(args: Arguments) -> bool:
@@ -217,8 +225,10 @@ def _clamped(args: Arguments, kwargs: Options) -> Held:
 
 def _remainder(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     """Of numbers that leave none out, from 0 to a last."""
-    first, by = args
-    if kwargs or type(by) is not int or by < 1 or type(first) is not Positions:
+    first, by = args[0], getattr(args[1], "expr", args[1])
+    if kwargs or not isinstance(by, (int, Size)) or type(first) is not Positions:
+        return None
+    if not _is_never_negative(by - 1):
         return None
     if not first.gapless:
         return None
@@ -397,7 +407,7 @@ product = Value(
 floored = Value(
     _of_whole(operator.floordiv, divides=True),
     ends=_by_a_number,
-    rises=over_a_number,
+    rises=over_a_size,
     cases=by_place.by_a_size(floordiv),
 )
 remainder = Value(
@@ -458,6 +468,9 @@ def _moves(law: ArrayLaw, ends: Callable[[Arguments], bool] = _always) -> Value:
 #: In another shape; stretched; backwards; picked by an index that is static.
 shaped, expanded = _moves(lambda args, kwargs, dims: args[0].reshape(dims)), _moves(moves.expanded)
 flipped, picked = _moves(moves.flipped), _moves(moves.picked, moves.takes_all)
+
+#: Windows of them, and what they hold.
+windows = Value(positions=moves.windows, moves=True)
 
 #: Padded.
 padded = Value(positions=moves.padded)
