@@ -520,3 +520,61 @@ def test_a_formula_in_cases_names_the_batch_that_chooses_among_them() -> None:
             assert shape == tuple(ByBatchAndRows()(torch.zeros(n, 3, h, 30)).shape)
             at = {N: n, H: h, W: 30}
             assert tuple(sympy.sympify(size).subs(at) for size in net.output_shape) == shape
+
+
+# Parts, places and repairs ---------------------------------------------------------------------
+
+
+class Fitted(nn.Module):
+    """Pads odd widths, in front of a Linear that fits few sizes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.c, self.l = nn.Conv2d(3, 4, 3), nn.Linear(64, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.c(x)
+        x = F.pad(x, (0, 1)) if x.shape[3] % 2 else x
+        return self.l(x.flatten(1))
+
+
+def test_the_network_up_to_a_node_has_the_branches_before_it(net: Any) -> None:
+    part = net.at("c")
+    assert [part.shape_at(N=1, H=h, W=9) for h in (64, 66)] == [(1, 8, 64, 9), (1, 8, 33, 4)]
+
+
+def test_a_linear_is_mended_for_the_branch_that_the_sizes_take() -> None:
+    net = symcnn.from_torch(Fitted(), "N 3 H W")
+    assert [fix.line for fix in net.fix(H=8, W=9)] == ["self.l = nn.Linear(192, 5)"]
+    assert [str(fix) for fix in net.fix()] == ["l: 64 should be 8*(H - 2)*((W - 1)//2)"]
+
+
+def test_a_target_is_reached_where_a_branch_reaches_it(net: Any) -> None:
+    (way,) = net.fix(output=("H", "W"))
+    assert str(way.where) == "1 <= H <= 64 and W >= 1"
+
+
+def test_places_are_those_of_the_branch_that_the_whole_takes(net: Any) -> None:
+    assert [net.shards(H=h, W=32, parts=2).period for h in (32, 128)] == [(1, 1), (2, 2)]
+    with pytest.raises(InvalidInput, match="65 <= H <= 1000"):
+        net.tiles(H=128, W=128, tile=64)
+
+
+def test_a_bucket_costs_what_its_branch_costs(net: Any) -> None:
+    found = symcnn.buckets(net, {(32, 32): 3, (40, 50): 1, (100, 100): 2}, k=2, cost="macs")
+    assert found.sizes == ((32, 32), (100, 100))
+    assert found.cost == 216 * (3 * 32 * 32 + 3 * 50 * 50)
+
+
+def test_members_of_a_union_of_budgets_are_those_of_each(net: Any) -> None:
+    found = net.solve(macs=216 * 100, N=1)
+    members = [
+        (h, w)
+        for h in range(1, 1001)
+        for w in range(1, 201)
+        if (h * w if h <= 64 else (h // 2) * (w // 2) or 101) <= 100
+    ]
+    assert found.bounded
+    assert found.count() == len(members)
+    assert {*found} == {*members}
+    assert (found.smallest(), found.largest(), found.nearest(64, 9)) == ((1, 1), (10, 10), (65, 7))

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click import Context
 from click.testing import CliRunner
 
 from symcnn.cli import main
+from symcnn.cli.name import Name
 from symcnn.cli.target import Target
 from symcnn.errors import BadSpec
 
@@ -332,3 +334,17 @@ def test_what_two_networks_are_assumed_to_take_is_said_of_both(folder: Any) -> N
         "torch.nn:Conv2d(4, 8, 3, padding=1)": ["N 4 H W"],
     }
     assert len(run("diff", "net.py:Net", "net.py:Net(9)", status=1).stderr.splitlines()) == 1
+
+
+def test_a_shell_completes_files_and_what_they_define(tmp_path: Path) -> None:
+    file = tmp_path / "nets.py"
+    file.write_text("class Net: pass\ndef new(): ...\nother = 3\n_own = 4\n")
+    name, ctx = Name(), Context(main)
+
+    def completed(text: str) -> list[str]:
+        return [item.value for item in name.shell_complete(ctx, main.params[0], text)]
+
+    assert name.shell_complete(ctx, main.params[0], "ne")[0].type == "file"
+    assert completed(f"{file}:") == [f"{file}:{n}" for n in ("Net", "new", "other")]
+    assert completed(f"{file}:ne") == [f"{file}:new"]
+    assert completed(f"{tmp_path / 'none.py'}:") == []

@@ -698,3 +698,34 @@ def test_circular_padding_wraps_what_the_other_side_left() -> None:
 def test_a_size_that_is_a_formula_must_be_positive() -> None:
     net = nn.Upsample(size=(H - 9, 5)).trace("N 3 H W")
     assert str(net.valid_inputs()) == "H >= 10 and W >= 1"
+
+
+def test_a_dict_of_modules_holds_them_by_name() -> None:
+    relu, conv = nn.ReLU(), nn.Conv2d(3, 4, 3)
+    held = nn.ModuleDict({"relu": relu, "conv": conv})
+    assert (len(held), [*held], held["conv"]) == (2, ["relu", "conv"], conv)
+    assert [*held.children()] == [("relu", relu), ("conv", conv)]
+
+
+@pytest.mark.parametrize("kind", ["RNN", "GRU", "LSTM"])
+def test_a_recurrent_layer_shows_itself_as_in_torch(kind: str) -> None:
+    kwargs = {"bias": False, "batch_first": True, "bidirectional": True}
+    ours, theirs = (getattr(layers, kind)(3, 4, 2, **kwargs) for layers in (nn, torch.nn))
+    assert repr(ours) == repr(theirs)
+
+
+@pytest.mark.parametrize(
+    ("op", "result"),
+    [
+        ("add", lambda x: 1 + x),
+        ("sub", lambda x: x - 1),
+        ("sub", lambda x: 1 - x),
+        ("mul", lambda x: 2 * x),
+        ("div", lambda x: x / 2),
+        ("div", lambda x: 1 / x),
+        ("neg", lambda x: -x),
+    ],
+)
+def test_arithmetic_of_a_tensor_is_an_operation(op: str, result: Any) -> None:
+    made = result(symcnn.tensor("N 3 H W"))
+    assert (made.node.op, str(made.shape)) == (op, "(N, 3, H, W)")

@@ -629,3 +629,10 @@ def test_a_hyperparameter_is_a_size_to_give() -> None:
         with pytest.raises(BadSpec, match="no value for k"):
             ask()
     assert str(net.tiles(40, H=100, W=100, k=3)).startswith("100x100: 9 tiles of 40x40")
+
+
+def test_a_picture_of_tiles_has_a_bar_for_each(net: symcnn.Network) -> None:
+    tiling = net.tiles(L=200, tile=64)
+    picture = tiling.draw()
+    assert picture.startswith("<svg")
+    assert picture.count("<rect") >= len(tiling.tiles)

@@ -969,3 +969,28 @@ class Late(nn.Conv2d):
 def test_a_forward_that_returns_no_tensor_is_refused_by_name(kind: type[Any]) -> None:
     with pytest.raises(SymcnnError, match=f"the forward of {kind.__name__} returns"):
         symcnn.from_torch(kind(3, 3, 3), "N 3 H W")
+
+
+class _Log(list[Any]):
+    """A list of a class of its own, with an attribute."""
+
+    label = ""
+
+
+class _Logs(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.log = _Log([[0]])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.log.append(x.shape[2])
+        self.log[0].append(1)
+        self.log.label = "run"
+        return x * len(self.log)
+
+
+def test_what_a_forward_adds_to_a_list_of_another_class_goes_with_the_run() -> None:
+    module = _Logs()
+    net = symcnn.from_torch(module, "N 3 H W")
+    assert str(net.output_shape) == "(N, 3, H, W)"
+    assert (module.log, module.log.label) == ([[0]], "")

@@ -534,3 +534,11 @@ def test_an_axis_that_is_none_is_refused_with_all_that_there_are() -> None:
     with pytest.raises(BadSpec) as refused:
         rf.interval(0, axis=2)
     assert refused.value.cure == "0 is H, 1 is axis 3 of it"
+
+
+def test_the_size_at_a_place_is_a_formula_of_the_place() -> None:
+    layers = nn.Conv1d(1, 1, 3), nn.ConvTranspose1d(1, 1, 2, 2), nn.Conv1d(1, 1, 2)
+    rf = nn.Sequential(*layers).trace("N 1 L").receptive_field()
+    formula: Any = rf.size_at(i)
+    sizes = [rf.size_at(k) for k in range(4)]
+    assert sizes == [formula.subs({i: k}) for k in range(4)] == [3, 4, 3, 4]
