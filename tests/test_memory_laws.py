@@ -1,5 +1,6 @@
 """What autograd keeps of products, losses and draws: against torch, also where sizes are 1."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,9 @@ from torch.ao import quantization
 
 import symcnn
 from symcnn.judge.oracles import torch_peak
+from symcnn.ops.operation import Operation
 from symcnn.testing.oracles import torch_saved
+from symcnn.trace.graph import OPS
 
 F = nn.functional
 einsum = torch.einsum
@@ -541,3 +544,19 @@ def test_attention_of_several_heads_keeps_and_holds_what_torch_sees(case: str) -
             inputs = [x.clone().requires_grad_(grad)]
             theirs = torch_saved(net, module, sizes, inputs=inputs, input_grad=grad)
             assert net.cost(input_grad=grad).at(**sizes).saved == theirs, (sizes, grad)
+
+
+def test_what_is_kept_by_name_is_an_argument() -> None:
+    unknown = {
+        (record.name, name)
+        for record in OPS.values()
+        if isinstance(record, Operation) and isinstance(record.saves, str)
+        for name in record.saves.split()
+        if name != "output" and name not in inspect.signature(record.rule).parameters
+    }
+    assert unknown == set()
+
+
+@pytest.mark.parametrize("order", [2, 1, 0, 0.5, -1, float("inf")])
+def test_a_norm_of_any_order_keeps_input_and_result(order: float) -> None:
+    agree(lambda y, w, x: torch.linalg.vector_norm(y, order, dim=(1, 2), keepdim=True), peak=True)
