@@ -18,7 +18,7 @@ from symcnn.algebra.size import Size, maximum, scaled
 from symcnn.errors import BadSpec, NoSolution, Undecidable
 from symcnn.sets.condition import AnyOf, Condition
 from symcnn.sets.inputset import InputSet, always, input_set
-from symcnn.sets.runs import Run
+from symcnn.sets.runs import Run, spoken
 from symcnn.sets.scales import ratio as _ratio
 from symcnn.sets.scales import shortfalls as _shortfalls
 
@@ -446,6 +446,12 @@ def test_runs_hold_the_sizes_at_which_the_conditions_do(drawn: list[Any]) -> Non
     for x in range(1, 300):
         truth = all(c.holds({"H": x}) for c, _, _ in drawn if c.symbols <= {"H"})
         assert sum(x in run for run in runs) == truth
+
+
+def test_all_residues_between_two_ends_are_said_by_the_ends() -> None:
+    runs = [Run(first, first + 40, 4) for first in (1, 2, 3, 4)]
+    assert spoken(runs, "H") == ["1 <= H <= 44"]
+    assert spoken(runs[1:], "H") == ["H % 4 != 1 and 2 <= H <= 44"]
 
 
 def test_a_set_that_repeats_after_thousands_of_sizes_is_said_in_its_residues() -> None:

@@ -380,6 +380,8 @@ def _words(group: Sequence[Run], name: str) -> str:
     residues = {run.first % step for run in group}
     first = min(run.first for run in group)
     lasts = [run.last for run in group if run.last is not None]
+    if len(residues) == step:  # all numbers between the ends
+        return Run(first, max(lasts) if lasts else None).text(name)
     text = _residues(f"{name} % {step}", residues, step)
     implied = min(r or step for r in residues)  # the least positive number with such a residue
     if first > implied or lasts:

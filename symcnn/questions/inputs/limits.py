@@ -86,11 +86,8 @@ def limits_of(value: Limit, what: str) -> tuple[int | None, int | None]:
 #: Limits of what lies in memory.
 _LAID_OUT = frozenset("activations memory saved peak".split())
 
-#: So many distinctions are made of a cost, one within the other.
-_DEEP = 4
-
-#: Of so many cases each.
-_MANY = 64
+#: So many cases are made of a cost, in all that distinctions one within the other make.
+_MANY = 1024
 
 #: What holds in a case, and what an atom is there.
 Case = tuple[Condition, Atom, Int]
@@ -177,20 +174,21 @@ class _Limits:
             if not all(_same(then[what], sums[what], ones, one) for what in self.limits):
                 parts = (ones, one, then), (more, given, sums)
                 return _union([partial(self.at, *part) for part in parts])
-        return self.within(found, given, sums, _DEEP)
+        return self.within(found, given, sums, _MANY)
 
     def within(
-        self, found: InputSet, given: Mapping[str, Int], sums: Mapping[str, Sums], deep: int
+        self, found: InputSet, given: Mapping[str, Int], sums: Mapping[str, Sums], most: int
     ) -> InputSet:
         """What keeps within the limits, apart for every case of a cost that does not grow."""
         try:
             return self._budgeted(found, given, sums)
         except Undecidable:
             terms = chain.from_iterable(chain.from_iterable(sums.values()))
-            cases = _cases([*terms]) if deep else None
+            cases = _cases([*terms], most)
             if cases is None:
                 raise
-            asked = [self._case(found, given, sums, case, deep) for case in cases]
+            left = most // len(cases)
+            asked = [self._case(found, given, sums, case, left) for case in cases]
             return _union([ask for ask in asked if ask is not None])
 
     def _case(
@@ -199,14 +197,14 @@ class _Limits:
         given: Mapping[str, Int],
         sums: Mapping[str, Sums],
         case: Case,
-        deep: int,
+        most: int,
     ) -> Callable[[], InputSet] | None:
         condition, atom, by = case
         part = found.where(condition)
         if not part:
             return None
         put = {w: [[replaced(t, atom, by) for t in one] for one in s] for w, s in sums.items()}
-        return partial(self.within, part, given, put, deep - 1)
+        return partial(self.within, part, given, put, most)
 
     def _budgeted(
         self, found: InputSet, given: Mapping[str, Int], sums: Mapping[str, Sums]
@@ -260,8 +258,8 @@ def _union(cases: Sequence[Callable[[], InputSet]]) -> InputSet:
     return either(found)
 
 
-def _cases(terms: Sequence[Int]) -> list[Case] | None:
-    """The first distinction that makes terms simpler; None if there is none."""
+def _cases(terms: Sequence[Int], most: int) -> list[Case] | None:
+    """The first distinction that makes terms simpler, into a few cases; None if there is none."""
     atoms = list(dict.fromkeys(atom for term in terms for atom in sz.every_atom(term)))
     floors = [a for a in atoms if isinstance(a, Floor)]
     for a, b in permutations(floors, 2):  # a is so many times b, and what the rest by b tells
@@ -269,10 +267,10 @@ def _cases(terms: Sequence[Int]) -> list[Case] | None:
         if type(m) is int and type(by) is int and type(gap) is int and by % m == 0:
             values = range(gap // m, (by - 1 + gap) // m + 1)
             rest = sz.floordiv(sz.mod(b.num, by) + gap, m)
-            if 1 < len(values) <= _MANY:
+            if 1 < len(values) <= most:
                 return [(Condition(rest, "==", v), a, b.size() * (by // m) + v) for v in values]
     for atom in atoms:
-        if isinstance(atom, Max):
+        if isinstance(atom, Max) and most > 1:
             first, rest = atom.args[0], sz.maximum(*atom.args[1:])
             return [
                 (Condition(first, ">=", rest), atom, first),
