@@ -417,6 +417,48 @@ def test_the_numbers_in_a_buffer_must_be_places_of_the_axis_that_they_index() ->
     assert str(net.valid_inputs()) == "H >= 1 and W >= 16"
 
 
+def of_types(x: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """As BERT looks up that all of its tokens are of the first type."""
+    places = index[:, : x.shape[2]]
+    types = torch.zeros(1, 512, dtype=torch.long).expand(x.shape[0], -1)
+    return F.embedding(torch.gather(types, 1, places), x.new_zeros(1, 4))
+
+
+SLICES: dict[str, tuple[torch.Tensor, Callable[..., torch.Tensor], str]] = {
+    "of a table": (
+        torch.arange(512)[None],
+        lambda x, i: F.embedding(i[:, : x.shape[2]], x.new_zeros(9, 4)),
+        "1 <= H <= 9 and W >= 1",
+    ),
+    "from a place on": (
+        torch.arange(512),
+        lambda x, i: x.new_zeros(9)[i[2 : x.shape[2]]],
+        "1 <= H <= 9 and W >= 1",
+    ),
+    "along two axes": (
+        torch.arange(600).view(20, 30),
+        lambda x, i: x.new_zeros(100)[i[: x.shape[2], :20]],
+        "1 <= H <= 3 and W >= 1",
+    ),
+    "of tokens": (torch.arange(512)[None], of_types, "H >= 1 and W >= 1"),
+}
+
+
+@pytest.mark.parametrize("name", SLICES)
+def test_a_part_of_a_buffer_that_a_size_ends_is_followed(name: str) -> None:
+    index, run, domain = SLICES[name]
+    net = symcnn.from_torch(Held(index, run), "1 3 H W")
+    assert net.checks == ()
+    for h in range(1, 14):
+        try:
+            run(torch.zeros(1, 3, h, 2), index)
+        except IndexError:
+            assert (h, 2) not in net.valid_inputs()
+        else:
+            assert (h, 2) in net.valid_inputs()
+    assert str(net.valid_inputs()) == domain
+
+
 def test_a_buffer_that_the_forward_writes_to_has_its_last_numbers() -> None:
     def run(x: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         index.fill_(3)

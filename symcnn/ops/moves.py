@@ -74,9 +74,13 @@ def windows(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
 
 def picked(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     """What a static index leaves."""
-    if not _is_static(args[1]):
+    first, index = args
+    if type(first) is Positions:
+        several = isinstance(index, tuple)
+        index = tuple(map(_unbounded, index)) if several else _unbounded(index)
+    if not _is_static(index):
         return None
-    return args[0].pick(args[1], dims) if isinstance(args[0], PLACED) else args[0][args[1]]
+    return first.pick(index, dims) if isinstance(first, PLACED) else first[index]
 
 
 def set_at(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
@@ -231,6 +235,12 @@ def _as_array(value: Any) -> Held:
     if type(value).__name__ == "ndarray":
         return value
     return None if is_unknown(value) else filled_with([value], ())
+
+
+def _unbounded(item: Any) -> Any:
+    """An item of an index from a place on, where a size ends its slice: the shape says how far."""
+    ends = type(item) is slice and hasattr(item.stop, "expr")
+    return slice(item.start or 0, None, item.step) if ends else item
 
 
 def _is_static(index: Any) -> bool:

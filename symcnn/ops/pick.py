@@ -7,7 +7,7 @@ from typing import Any
 from symcnn.algebra.axis import IDENTITY, Axes, Whole, Window
 from symcnn.algebra.size import Int, prod
 from symcnn.errors import DataDependent, ShapeMismatch
-from symcnn.ops import dtypes, work
+from symcnn.ops import dtypes, values, work
 from symcnn.ops.operation import torch_rule as rule
 from symcnn.ops.pointwise import broadcast_dims
 from symcnn.ops.registry import (
@@ -59,7 +59,7 @@ def _no_larger(
 _INDEX = {"index": "int32 int64"}
 
 
-@rule("gather", saves="input index", takes=_INDEX)
+@rule("gather", saves="input index", takes=_INDEX, uniform=True, value=values.logical)
 def gather(input: SymbolicTensor, dim: int, index: SymbolicTensor, **kwargs: object) -> Result:
     """One element per index, from anywhere along `dim`: the index's shape."""
     axis = normal_dim(dim, input.ndim, "gather")

@@ -44,6 +44,9 @@ FLOAT_LIMIT = 1 << 21
 #: Of so many elements an array is still a list of numbers.
 MANY = 64
 
+#: Of so many elements it is asked whether they are positions.
+_ROWS = 1 << 12
+
 _WHOLES = frozenset(getattr(torch, name) for name in WHOLES)
 
 
@@ -85,6 +88,12 @@ def _whole(value: Any) -> Any:
     """A float that is a size exactly, as that; all else as it is."""
     size = value.whole if type(value) is Real and not value.through else None
     return value if size is None else size
+
+
+def _everywhere(told: Any) -> Any:
+    """Positions that are one number as that; all else as it is."""
+    same = type(told) is Positions and not told.moves and type(told.start) is int
+    return Everywhere(told.start) if same else told
 
 
 def _sole_number(value: Any) -> Any:
@@ -205,6 +214,8 @@ class Values:
         small = not dims or self._is_small(made)
         if law is not None and law.makes is not None:
             return law.makes(args, kwargs, dims)
+        if law is not None and law.moves and args and not small and self._is_row(args[0]):
+            return _everywhere(self._of_span(law, args, kwargs, made))
         if law is None or not (small or record.uniform or any(map(_is_known, args))):
             return None
         args = [a for a in args if not isinstance(a, _NO_VALUES)]
@@ -213,6 +224,9 @@ class Values:
             if told is not None or not record.uniform:  # such as of ones alike
                 return told
         held = [*map(self._held, args)]
+        if record.uniform and held and held[0] is None and self._is_row(args[0]):
+            alone = _everywhere(self._row(args[0]))
+            held[0] = alone if type(alone) is Everywhere else None
         if not small or Everywhere in map(type, held):
             alike = law.of_one_number(
                 [a if type(a) is Dim else _sole_number(h) for a, h in zip(args, held, strict=True)],
@@ -237,6 +251,11 @@ class Values:
         words = (torch.dtype, str)
         given = [a if isinstance(a, words) else v for a, v in zip(args, values, strict=True)]
         return law.of_numbers(given, kwargs)
+
+    def _is_row(self, value: Any) -> bool:
+        """Whether it is a tensor of whole numbers with values, and these are positions."""
+        real = isinstance(value, torch.Tensor) and type(value) is not TracedTensor
+        return real and value.numel() <= _ROWS and self._row(value) is not None
 
     def _are_told(self, args: Any) -> bool:
         """Whether something is told of every tensor."""
