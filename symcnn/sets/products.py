@@ -339,7 +339,7 @@ def _residues(condition: Condition, gap: Size, known: Facts) -> Cases | None:
             continue
         n, times = floor.den, Fraction(-coeff, floor.den)
         offset = gap - (floor.num - floor.size() * n) * times
-        atoms = list(floor.num.atoms()) if isinstance(floor.num, Size) else []
+        atoms = list(floor.num.atoms())
         whole = all(type(c) is int for c in floor.num.terms.values())
         if not whole or not isinstance(offset, int) or n ** len(atoms) > _MANY:
             continue
@@ -364,8 +364,6 @@ def _evaluated(expr: Size, at: Mapping[sz.Atom, int]) -> int:
 
 def _bounded(condition: Condition, gap: Size, known: Facts) -> Cases | None:
     """A bound on what grows with every size."""
-    if not all(type(c) is int for c in gap.terms.values()):
-        return None
     falls = grows(-gap, known.least)
     if not falls and not grows(gap, known.least):
         return None

@@ -78,4 +78,4 @@ def _divisor(atom: sz.Atom) -> int:
         return 1
     if not isinstance(atom, sz.Floor) or type(atom.den) is not int:
         return 0
-    return atom.den * (lcm(*map(_divisor, atom.num.atoms())) if isinstance(atom.num, Size) else 1)
+    return atom.den * lcm(*map(_divisor, atom.num.atoms()))
