@@ -87,7 +87,13 @@ def roots(x: torch.Tensor) -> torch.Tensor:
     return y
 
 
-@pytest.mark.parametrize("forward", [added, divided, roots])
+def twice(x: torch.Tensor) -> torch.Tensor:
+    x = F.avg_pool2d(x, 3, 1, 1)
+    x[(x > 0) & (x < 2)] = x[(x > 0) & (x < 2)] * 2
+    return x
+
+
+@pytest.mark.parametrize("forward", [added, divided, roots, twice])
 def test_what_is_done_point_by_point_to_what_a_mask_picks_is_followed(forward: Forward) -> None:
     found = net(forward)
     assert found.complete
@@ -114,7 +120,7 @@ def test_memory_of_what_a_mask_picks_is_refused() -> None:
 
 def another_mask(x: torch.Tensor) -> torch.Tensor:
     y = x.clone()
-    y[x > 0] = x[x > 0]
+    y[x > 0] = x[x >= 0]
     return y
 
 
@@ -124,6 +130,14 @@ def a_mask_written_to(x: torch.Tensor) -> torch.Tensor:
     mask[0] = True
     y[mask] = picked
     return y
+
+
+def written_in_between(x: torch.Tensor) -> torch.Tensor:
+    x = x.clone()
+    picked = x[x > 0]
+    x[0] = 1
+    x[x > 0] = picked
+    return x
 
 
 def caught(x: torch.Tensor) -> torch.Tensor:
@@ -149,6 +163,8 @@ PICKED: dict[str, Forward] = {
     "a weight": lambda x: F.conv2d(x, x[x > 0]),
     "another mask": another_mask,
     "a mask that was written to": a_mask_written_to,
+    "a mask of what was written to": written_in_between,
+    "a mask of another bound": lambda x: x.index_put_((x > 1,), x[x > 0]),
     "put by index_put": lambda x: x.index_put_((x > 0,), x[x > 0]),
     "caught": caught,
 }

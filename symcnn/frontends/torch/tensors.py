@@ -418,9 +418,25 @@ def assignment(operation: object, args: Sequence[object]) -> tuple[object, Seque
     mask, value = args[1:]
     traced: Any = value if type(value) is TracedTensor else None
     picked = getattr(traced, "_value", None)
-    if type(picked) is not Masked or picked.mask is not getattr(mask, "_value", None):
+    if type(picked) is not Masked or not _is_same(picked.mask, getattr(mask, "_value", None)):
         return operation, args
     return masked_copy, (*args[:2], TracedTensor.of(picked.source, traced._tracer))
+
+
+def _is_same(mask: object, other: object) -> bool:
+    """Whether two masks are one, or made alike of the same tensors: ``x[x > 0] = x[x > 0] * 2``."""
+    if mask is other or not (
+        isinstance(mask, SymbolicTensor) and isinstance(other, SymbolicTensor)
+    ):
+        return mask is other or (type(mask) is type(other) and bool(mask == other))
+    one = None if mask.node is None else mask.node.call
+    two = None if other.node is None else other.node.call
+    if one is None or two is None or one.operation is not two.operation or mask.dtype != "bool":
+        return False
+    if not isinstance(one.operation, Operation) or not one.operation.pointwise:
+        return False
+    alike = len(one.args) == len(two.args) and one.kwargs == two.kwargs
+    return alike and all(map(_is_same, one.args, two.args))
 
 
 def beneath(
@@ -435,7 +451,7 @@ def beneath(
     if first is None or type(operation) is not Operation or not operation.pointwise:
         return None, []
     for one in picked:
-        if type(one) is not Masked or one.mask is not first.mask:
+        if type(one) is not Masked or not _is_same(one.mask, first.mask):
             return None, []
         if one.source.dims != first.source.dims:
             return None, []
