@@ -423,6 +423,19 @@ def test_compiled_code_takes_arrays_of_sizes(tmp_path: Path) -> None:
     assert (found == height.at(H=sizes[0], W=sizes[1])).all()
 
 
+@pytest.mark.parametrize(
+    ("block", "domain"),
+    [
+        (nn.MaxPool2d(2), "H >= 8 and W >= 8"),
+        (nn.PixelUnshuffle(2), "H % 8 == 0 and H >= 8 and W % 8 == 0 and W >= 8"),
+        (seq(nn.Conv2d(4, 4, 3), nn.ConstantPad2d(1, 0)), "H >= 3 and W >= 3"),
+    ],
+)
+def test_a_repeat_at_a_number_of_blocks_has_the_domain_of_as_many(block: Any, domain: str) -> None:
+    repeated, three = (nn.Repeat(block, count).trace("N 4 H W") for count in (n, 3))
+    assert str(repeated.given(n=3).valid_inputs()) == str(three.valid_inputs()) == domain
+
+
 def test_repeats_nest() -> None:
     stage = seq(nn.Repeat(nn.Conv2d(C, C, 3, padding=1), m), nn.MaxPool2d(2))
     net = nn.Repeat(stage, n).trace((N, C, 2**n * h, 2**n * w))
