@@ -206,6 +206,20 @@ def test_a_loop_runs_as_often_as_a_number_says() -> None:
     assert str(net.output_shape) == "(N, 3, H//8, W//8)"
 
 
+def test_a_sequence_of_tensors_is_followed() -> None:
+    nodes = [
+        helper.make_node("MaxPool", ["x"], ["p"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("SequenceConstruct", ["x", "p"], ["s"]),
+        helper.make_node("SequenceInsert", ["s", "p"], ["t"]),
+        helper.make_node("SequenceErase", ["t", "zero"], ["u"]),
+        helper.make_node("SequenceAt", ["u", "zero"], ["a"]),
+        helper.make_node("ConcatFromSequence", ["u"], ["c"], axis=1),
+        helper.make_node("Concat", ["a", "c"], ["y"], axis=1),
+    ]
+    net = symcnn.from_onnx(model(nodes, {"x": IMAGE}, tables={"zero": np.int64(0)}))
+    assert str(net.output_shape) == "(N, 9, H//2, W//2)"
+
+
 def test_a_function_of_the_model_is_run() -> None:
     own = helper.make_function(
         "own",
