@@ -167,6 +167,25 @@ def test_what_is_resized_or_padded_whatever_its_size_is_one_program() -> None:
         assert program(x).shape == module(x).shape
 
 
+def test_a_count_that_the_domain_decides_is_no_map_that_grows() -> None:
+    """Involution by a stride: 9*ceil(H/2)*ceil(W/2)//(H//2 * W//2) taps, which are 9."""
+
+    class Involution(tnn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            kernel = F.avg_pool2d(x, 2)[:, :1, None]
+            taps = F.unfold(x, 3, padding=1, stride=2)
+            return taps.reshape(x.shape[0], 3, -1, *kernel.shape[-2:]) * kernel.expand(
+                -1, -1, 9, -1, -1
+            )
+
+    module = Involution()
+    (part,) = symcnn.from_torch(module, "N 3 H W").spec("torch.export").parts
+    assert part.sizes["H"] == (4, None, 2)
+    program = exported(module, part, 8).module()
+    x = torch.zeros(2, 3, 4, 6)
+    assert program(x).shape == module(x).shape
+
+
 def test_a_batch_that_a_view_divides_by_that_of_another_input_is_more_than_one() -> None:
     """The cross-correlation of trackers: ``N//N`` of two inputs is compared with N."""
 

@@ -285,7 +285,7 @@ def growing(net: Trace) -> list[Requirement]:
     for node in net.nodes:
         for t in node.outputs:
             for size in t.dims:
-                need = _above_one(size)
+                need = None if isinstance(net.simplest(size), int) else _above_one(size)
                 if need is not None:
                     found[need] = None
         for asked, size, was in _counted(node):
