@@ -51,6 +51,27 @@ def test_a_program_in_core_aten_is_the_same_network(program: Any) -> None:
     assert net.macs == symcnn.from_exported(program).macs
 
 
+class Attending(nn.Module):
+    """Attention over the places of a map that is as large as two of its input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up = nn.ConvTranspose1d(3, 4, 2, stride=2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.up(x)[:, None].transpose(2, 3)
+        return nn.functional.scaled_dot_product_attention(y, y, y)
+
+
+@pytest.mark.parametrize("core", [False, True])
+def test_a_program_may_have_transposed_convolutions_and_attention(core: bool) -> None:
+    shapes = ({2: Dim("L", min=2)},)
+    program = export(Attending().eval(), (torch.zeros(2, 3, 16),), dynamic_shapes=shapes)
+    net = symcnn.from_exported(program.run_decompositions() if core else program)
+    torchs = symcnn.from_torch(Attending().eval(), "2 3 L")
+    assert (str(net.output_shape), net.macs) == ("(2, 1, 2*L, 4)", torchs.macs)
+
+
 def test_the_module_of_a_program_takes_any_spec(program: Any) -> None:
     net = symcnn.from_torch(program.module(), "1 3 H W")
     assert net.output_shape[1] == symcnn.from_torch(Net().eval(), "1 3 H W").output_shape[1]

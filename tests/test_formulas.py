@@ -436,6 +436,13 @@ def test_a_repeat_at_a_number_of_blocks_has_the_domain_of_as_many(block: Any, do
     assert str(repeated.given(n=3).valid_inputs()) == str(three.valid_inputs()) == domain
 
 
+def test_a_formula_under_a_union_of_sets_is_for_its_members_alone() -> None:
+    area = Formula(H * W).under(symcnn.solve("H % 2 == 0 or W % 3 == 0"))
+    assert np.array_equal(area.at(H=np.array([4, 5]), W=np.array([5, 6])), [20, 30])
+    with pytest.raises(InvalidInput, match="not for all of these"):
+        area.at(H=np.array([4, 5]), W=np.array([5, 7]))
+
+
 def test_repeats_nest() -> None:
     stage = seq(nn.Repeat(nn.Conv2d(C, C, 3, padding=1), m), nn.MaxPool2d(2))
     net = nn.Repeat(stage, n).trace((N, C, 2**n * h, 2**n * w))
