@@ -1,6 +1,7 @@
 """Memory: what autograd keeps, against saved-tensor hooks on CPU; peaks, parameters, optimizers."""
 
 import logging
+import pickle
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -15,7 +16,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import symcnn
-from symcnn import BadSpec, InvalidInput, N, UnsupportedOperation
+from symcnn import BadSpec, H, InvalidInput, N, UnsupportedOperation, W
 from symcnn.algebra.size import evaluate
 from symcnn.judge.oracles import torch_peak
 from symcnn.ops.storage import refusal
@@ -699,6 +700,29 @@ def test_the_peak_counts_no_scores_of_attention(bias: Any) -> None:
     made = 0 if bias(module.table).untyped_storage()._cdata in owned(module) else 4 * 81
     peak = symcnn.from_torch(module, "N 3 9 4").cost().at(N=2).peak
     assert peak == 2 * x.nbytes + made <= torch_peak(module, module, [x])[0]
+
+
+class Branches(nn.Module):
+    """What goes in is read at once, and held until the block returns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        inner = nn.Sequential(nn.Conv2d(3, 6, 1), nn.Conv2d(6, 9, 1), nn.Conv2d(9, 3, 1))
+        self.first, self.block = nn.Conv2d(3, 3, 1), nn.Sequential(inner, nn.ReLU())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.block(self.first(x))
+
+
+def test_what_a_module_is_called_with_lives_until_it_returns() -> None:
+    module, x = Branches(), torch.rand(2, 3, 4, 5)
+    net = symcnn.from_torch(module, "N 3 H W")
+    sizes, theirs = {"N": 2, "H": 4, "W": 5}, torch_peak(module, module, [x])[0]
+    assert net.cost().peak == 4 * (3 + 3 + 6 + 9) * N * H * W
+    for same in (net, net.given(N=2), pickle.loads(pickle.dumps(net))):
+        assert (
+            same.cost().at(**{k: v for k, v in sizes.items() if k in same.symbols}).peak == theirs
+        )
 
 
 def test_the_peak_of_a_recurrent_layer_needs_no_word_on_what_autograd_keeps() -> None:

@@ -347,24 +347,24 @@ def _parameters(rule: Callable[..., object]) -> _Parameters:
 
 
 class Scope:
-    """One call of a module: `path` is its name, "" for the network itself."""
+    """One call of a module: `path` is its name, "" for the network itself.
 
-    __slots__ = ("children", "ops", "output", "path")
+    inputs: the tensors that it is called with, which python holds until it returns. end: so many
+    nodes of the trace stand then.
+    """
+
+    __slots__ = ("children", "end", "inputs", "ops", "output", "path")
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.ops = self.children = 0
+        self.ops = self.children = self.end = 0
+        self.inputs: tuple[SymbolicTensor, ...] = ()
         self.output: object = None
 
-    def __reduce__(self) -> Any:
-        """Without the output, which leads to all that comes before it."""
-        return _scope, (self.path, self.ops, self.children)
-
-
-def _scope(path: str, ops: int, children: int) -> Scope:
-    scope = Scope(path)
-    scope.ops, scope.children = ops, children
-    return scope
+    def __getstate__(self) -> Any:
+        """Without its tensors, which lead to all that comes before them."""
+        state = {key: getattr(self, key) for key in self.__slots__}
+        return None, state | {"inputs": (), "output": None}
 
 
 @dataclass(eq=False)

@@ -103,7 +103,8 @@ class Tape:
 
     def leave(self, output: object = None) -> None:
         """The innermost module call ends."""
-        self.scopes.pop().output = output
+        scope = self.scopes.pop()
+        scope.output, scope.end = output, len(self.nodes)
 
     def go_to(self, path: Sequence[str]) -> None:
         """What comes runs in these modules, the outermost first: leave others, enter new ones."""

@@ -96,13 +96,13 @@ class Trace(Coverage):
         computed = {k for k in vars(self) if isinstance(getattr(kind, k, None), cached_property)}
         state = {k: v for k, v in vars(self).items() if k not in computed} | {"memory": {}}
         state["_outputs"] = to_pickle(self._outputs)
-        return self.nodes, [to_pickle(call.output) for call in self._calls], state
+        return self.nodes, [to_pickle((c.output, c.inputs)) for c in self._calls], state
 
     def __setstate__(self, state: Any) -> None:
-        _, outputs, attributes = state
+        _, tensors, attributes = state
         self.__dict__.update(attributes)
-        for call, output in zip(self._calls, outputs, strict=True):
-            call.output = output
+        for call, (output, inputs) in zip(self._calls, tensors, strict=True):
+            call.output, call.inputs = output, inputs
         for node in self.nodes:
             node.law = node.law or self.simplest
 
@@ -449,7 +449,8 @@ class Trace(Coverage):
         twin.guards, twin.checks = replay.guards, self.checks
         for call in self._calls:
             scope = Scope(call.path)
-            scope.output = tree_map(replay, call.output)
+            scope.output, scope.inputs = tree_map(replay, call.output), replay(call.inputs)
+            scope.end = call.end
             twin._calls += (scope,)
         if self._at is not None:
             leave(twin, self.unfollowed, [twin.guards], At(self._at, found))

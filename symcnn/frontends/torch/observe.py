@@ -15,7 +15,7 @@ import torch
 from torch.nn import Module
 
 from symcnn.errors import SymcnnError
-from symcnn.frontends.torch.arguments import Parts
+from symcnn.frontends.torch.arguments import Parts, flat
 from symcnn.frontends.torch.builtins import replaced_names
 from symcnn.frontends.torch.copies import Copies, release
 from symcnn.frontends.torch.generators import GENERATORS
@@ -65,14 +65,17 @@ def observed(module: torch.nn.Module, tracer: Tracer, stage: Stage) -> Iterator[
         path = paths.get(id(original))
         if not path:
             return _run(original, copy, holder, args, kwargs)
-        tape.enter(path)
-        output = None
+        scope, output = tape.enter(path), None
         try:
             if len(args) == 1 and type(args[0]) is TracedTensor and not kwargs:
+                scope.inputs = (args[0]._value,)
                 memory = layers.memory(type(holder))
                 if memory is not None:
                     output = layers.run(memory, copy, holder, args[0])
                     return output
+            else:
+                given = flat([*args, *kwargs.values()])
+                scope.inputs = tuple(t._value for t in given if type(t) is TracedTensor)
             output = _run(original, copy, holder, args, kwargs)
             return output
         except (ValueError, RuntimeError) as error:

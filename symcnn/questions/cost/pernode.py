@@ -6,6 +6,7 @@ total, a table, a tree of modules or a share needs. `symcnn.questions.cost.cost`
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any, Self
@@ -250,8 +251,9 @@ class PerNode(Valued):
         }
 
     def _alive(self) -> Iterator[tuple[Node, list[Storage]]]:
-        """What is alive while each node runs: a tensor lives from its maker to its last reader, a
-        constant that the forward makes from its first. Of what an operation makes on its way (a
+        """What is alive while each node runs: a tensor lives from its maker to its last reader, or
+        until a module that is called with it returns; a constant that the forward makes from its
+        first reader. Of what an operation makes on its way (a
         copy, the scores of attention) one at a time: how many it keeps at once is its own affair.
         """
         memory, nodes = self._inference, self.net.nodes
@@ -260,6 +262,8 @@ class PerNode(Valued):
             for t in (*node.inputs, *node.outputs):
                 last[memory.of(t).storage] = i
             last.update((s, i) for s in memory.made[node] if s not in last)
+        for t, i in self._called:
+            last[memory.of(t).storage] = max(i, last.get(memory.of(t).storage, i))
         for t in (*self.net.input_tensors, *self.net.output_tensors):
             last[memory.of(t).storage] = len(nodes)
         alive = dict.fromkeys(memory.of(t).storage for t in self.net.input_tensors)
@@ -274,6 +278,17 @@ class PerNode(Valued):
             alive.update(dict.fromkeys(s for s in made if s not in scratch))
             yield from ((node, [*alive, *more]) for more in [[s] for s in scratch] or [[]])
             alive = {s: None for s in alive if last[s] != i}
+
+    @property
+    def _called(self) -> Iterator[tuple[SymbolicTensor, int]]:
+        """What modules are called with, and the last node that runs before they return."""
+        nodes = self.net.nodes
+        places, inside = [*map(self.net.position, nodes)], {None, *nodes}
+        for call in self.net.calls:
+            last = bisect_left(places, call.end) - 1
+            for t in call.inputs if last >= 0 else ():
+                if t.node in inside:
+                    yield t, last
 
     @cached_property
     def _moments(self) -> dict[Int, Moment]:
