@@ -406,6 +406,14 @@ def test_a_quotient_is_each_number_that_another_requirement_lets_it_be(wanted: A
     judged("HW", [Condition(patches, "==", share * pooled), either], 24)
 
 
+@pytest.mark.parametrize("most", [1, 7, 8, 9, 16])
+def test_a_number_that_divides_a_condition_is_taken_out_of_it(most: int) -> None:
+    """A head of 8 channels on windows as high as the map: ``8*(w//h)`` numbers for each image."""
+    judged("HW", [Condition(8 * (w // h), "==", most)], 24)
+    judged("HW", [Condition(8 * (w // ((h + 1) // 4)), ">=", most)], 24)
+    judged("HW", [Condition(most, ">=", 8 * ((w + 1) // 4 // h))], 24)
+
+
 @pytest.mark.parametrize("shift", range(3))
 def test_a_quotient_by_a_size_is_not_above_what_is_divided(shift: int) -> None:
     """Windows of a pyramid that pools a map into few places: ``h//p`` of `h` rows."""

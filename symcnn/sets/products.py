@@ -118,6 +118,12 @@ def cases(condition: Condition, known: Facts) -> Cases | None:
     if scale > 1:  # the laws are of whole coefficients
         gap = Size({mono: int(c * scale) for mono, c in gap.terms.items()})
         condition = Condition(gap, condition.relation, 0, condition.why)
+    content = gcd(*(int(c) for mono, c in gap.terms.items() if mono))
+    if content > 1:  # c*e + k >= 0 is e + k//c >= 0
+        if condition.relation == "==" and gap.const % content:
+            return []
+        whole = sz.exact_or_fail(gap - gap.const, content) + int(gap.const) // content
+        return [[Condition(whole, condition.relation, 0, condition.why)]]
     for law in _LAWS:
         found = law(condition, gap, known)
         if found is not None:
