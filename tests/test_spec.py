@@ -167,6 +167,30 @@ def test_what_is_resized_or_padded_whatever_its_size_is_one_program() -> None:
         assert program(x).shape == module(x).shape
 
 
+def test_a_series_thinned_before_a_linear_layer_is_a_program_for_each_rest() -> None:
+    """Transformers of several resolutions: of an even number of steps the rows lie in one block."""
+
+    class Thinned(tnn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = tnn.Linear(4, 5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.linear(x[:, ::2])
+
+    module = Thinned()
+    parts = symcnn.from_torch(module, "N T 4").spec("torch.export").parts
+    assert sorted(part.sizes["T"] for part in parts) == [(3, None, 2), (4, None, 2)]
+    for part in parts:
+        names: dict[str, Any] = {}
+        exec(part.text, names)
+        first, shapes = part.sizes["T"][0], names["dynamic_shapes"]
+        x = torch.zeros(3, first + 4, 4)
+        program = torch.export.export(module, (x,), dynamic_shapes=shapes).module()
+        for steps in (first, first + 6):
+            assert program(torch.zeros(2, steps, 4)).shape == (2, (steps + 1) // 2, 5)
+
+
 def test_a_count_that_the_domain_decides_is_no_map_that_grows() -> None:
     """Involution by a stride: 9*ceil(H/2)*ceil(W/2)//(H//2 * W//2) taps, which are 9."""
 

@@ -235,13 +235,15 @@ def _numbers_of_programs(net: Trace) -> tuple[str, ...]:
 def _periods(net: Trace) -> dict[str, int]:
     """By what multiple of a size what the forward compares repeats.
 
-    It compares what decides whether an operation runs, and torch the ends of a slice with the map.
+    It compares what decides whether an operation runs, and torch the ends of a slice with the map;
+    a linear layer looks whether the rows of what was picked by steps lie in one block.
     """
     found: dict[str, int] = {}
     for node in net.nodes:
         dims = [d for t in node.inputs for d in t.dims]
         ends = _sizes_in(node.call.args, slices_only=True) if node.call else ()
-        for number in (node.taken, *(e - d for e in ends for d in (0, *dims))):
+        rows = _left_over(node.inputs[0]) if node.op == "linear" else ()
+        for number in (node.taken, *(e - d for e in ends for d in (0, *dims)), *rows):
             dens = [a.den for a in every_atom(number) if isinstance(a, Floor)]
             step = lcm(*(den for den in dens if isinstance(den, int)))
             for name in symbols_of(number):
@@ -249,6 +251,16 @@ def _periods(net: Trace) -> dict[str, int]:
                 if step > 1 and with_values(number, moved) == number:
                     found[name] = lcm(step, found.get(name, 1))
     return found
+
+
+def _left_over(t: SymbolicTensor) -> Iterator[Int]:
+    """Of a map that was picked by steps out of another: what these leave of each axis."""
+    node = t.node
+    if node is not None and node.op == "getitem" and node.call is not None and t.ndim > 2:
+        items = node.call.args[1] if isinstance(node.call.args[1], tuple) else node.call.args[1:]
+        for have, size, item in zip(node.inputs[0].dims, t.dims, items, strict=False):
+            if isinstance(item, slice) and type(item.step) is int:
+                yield size * item.step - have
 
 
 def _sizes_in(values: Sequence[Any], *, slices_only: bool = False) -> Iterator[Size]:
