@@ -153,6 +153,24 @@ def test_the_kernel_of_a_pool_is_a_number_in_a_program() -> None:
     )
 
 
+def test_what_len_takes_is_a_number_in_a_program_that_is_not_strict() -> None:
+    class Rows(tnn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.reshape(len(x), -1)
+
+    spec = symcnn.from_torch(Rows(), "N 3 H W").spec("torch.export")
+    assert spec.loses == (
+        "that N, taken by len(), may vary: a program without strict=True has its number",
+    )
+    with pytest.raises(Exception, match="specialized it to be a constant"):
+        exported(Rows(), spec, 8)
+    names: dict[str, Any] = {}
+    exec(spec.text, names)
+    x = torch.zeros(2, 3, 8, 8)
+    program = torch.export.export(Rows(), (x,), dynamic_shapes=names["dynamic_shapes"], strict=True)
+    assert program.module()(torch.zeros(5, 3, 4, 6)).shape == (5, 72)
+
+
 def test_what_is_resized_or_padded_whatever_its_size_is_one_program() -> None:
     class Resized(tnn.Module):
         def forward(self, x: Tensor) -> Tensor:

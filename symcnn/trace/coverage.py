@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any, Self, TypeVar
 
 from symcnn.algebra.expr import Number, from_sympy
+from symcnn.algebra.size import Int
 from symcnn.errors import InvalidInput, SymcnnError, Undecidable
 from symcnn.sets.paths import Paths
 from symcnn.shown import Several, assignment
@@ -24,6 +25,7 @@ class Coverage:
     def __init__(self) -> None:
         self.guards: tuple[Guard, ...] = ()
         self.checks: tuple[str, ...] = ()  # the lines that raise for some values
+        self.lengths: tuple[Int, ...] = ()  # sizes that python took by `len`
         self.unfollowed: tuple[Unfollowed, ...] = Several(())
         self.paths: tuple[Paths, ...] = ()  # what was followed, where not all was
         self._at: Callable[[Mapping[str, int]], Any] | None = None  # traces again at numbers

@@ -77,6 +77,7 @@ class Tape:
     assumptions: Assumptions = field(default_factory=Assumptions)  # as far as `_seen`
     tries: bool = False  # whether code that runs may catch what an operation refuses
     checks: list[str] = field(default_factory=list)  # lines that raise for some values
+    lengths: dict[Int, None] = field(default_factory=dict)  # sizes that python took by `len`
     queries: int = 0  # how often somebody asked which sizes are left
     computed: int = 0  # sizes that python computed, and asked about
     _seen: tuple[int, int] = (0, 0)

@@ -80,7 +80,7 @@ class Trace(Coverage):
         else:
             self.nodes = tuple(tape.nodes)
             self._calls, self.guards = tuple(tape.calls), tuple(tape.guards)
-            self.checks = tuple(tape.checks)
+            self.checks, self.lengths = tuple(tape.checks), tuple(tape.lengths)
         self._parameters = None if parameters is None else tuple(dict.fromkeys(parameters))
         self.buffers = tuple(buffers)
         self._order: tuple[Node | None, ...] = self.nodes  # of the trace that it is, or is part of
@@ -386,7 +386,7 @@ class Trace(Coverage):
         part.nodes = tuple(sorted(part.nodes, key=self.position))
         last = max(map(self.position, part.nodes), default=-1)
         part.guards = tuple(g for g in self.guards if g.after <= last)
-        part.checks = self.checks
+        part.checks, part.lengths = self.checks, self.lengths
         inside = set(part.nodes)
         part._calls = tuple(
             c for c in self._calls if all(t.node in inside for t in tensors_in(c.output))
@@ -446,7 +446,7 @@ class Trace(Coverage):
         twin._order = tuple(node and again.get(node) for node in self._order)
         twin._parameters = None if self._parameters is None else replay(self._parameters)
         twin.buffers = replay(self.buffers)
-        twin.guards, twin.checks = replay.guards, self.checks
+        twin.guards, twin.checks, twin.lengths = replay.guards, self.checks, self.lengths
         for call in self._calls:
             scope = Scope(call.path)
             scope.output, scope.inputs = tree_map(replay, call.output), replay(call.inputs)

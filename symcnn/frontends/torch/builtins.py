@@ -105,6 +105,8 @@ _LEGACY = type(torch.FloatTensor)
 def _len(value: Any, /) -> Any:
     if type(value) in _TENSORS and not value.ndim:
         raise TypeError("len() of a 0-d tensor")
+    if type(value) is TracedTensor and (tape := current_tape()) is not None:
+        tape.lengths[value._value.dims[0]] = None
     return value.shape[0] if type(value) in (TracedTensor, Array) else len(value)
 
 

@@ -218,7 +218,7 @@ def _rest(name: str, step: int, rest: int) -> Condition:
 
 
 def _numbers_of_programs(net: Trace) -> tuple[str, ...]:
-    """What torch.export makes a number, that of its example: kernels and strides of pools."""
+    """What torch.export makes a number, that of its example: strides of pools, what len() takes."""
     told = {
         size: node.name
         for node in net.nodes
@@ -226,10 +226,16 @@ def _numbers_of_programs(net: Trace) -> tuple[str, ...]:
         for name in ("kernel_size", "stride")
         for size in _sizes_in((node.arguments.get(name),))
     }
-    return tuple(
+    pools = (
         f"that {size}, of the pool {name}, may vary: in a program it is the number of its example"
         for size, name in told.items()
     )
+    lengths = (
+        f"that {size}, taken by len(), may vary: a program without strict=True has its number"
+        for size in net.lengths
+        if not isinstance(size, int)
+    )
+    return (*pools, *lengths)
 
 
 def _periods(net: Trace) -> dict[str, int]:
