@@ -433,8 +433,9 @@ class _Joins:
     """Functions of a list of arrays."""
 
     @staticmethod
-    def concatenate(arrays: list[torch.Tensor], axis: int = 0) -> torch.Tensor:
-        return torch.cat(arrays, axis)
+    def concatenate(arrays: list[torch.Tensor], axis: int | None = 0) -> torch.Tensor:
+        rows = [array.reshape(-1) for array in arrays] if axis is None else arrays
+        return torch.cat(rows, axis or 0)
 
     @staticmethod
     def stack(arrays: list[torch.Tensor], axis: int = 0) -> torch.Tensor:
