@@ -24,9 +24,10 @@ def make_positive(module: nn.Module) -> nn.Module:
     """Positive weights, about 1 in sum, in double precision; batch norms that change nothing."""
     module.eval()  # `train` may build layers, in the dtype that it has
     module.double()  # neither need return the module
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(0)  # the same numbers on every device
     for parameter in module.parameters():
-        parameter.data.uniform_(0.5, 1.5, generator=generator)
+        drawn = torch.empty(parameter.shape, dtype=torch.float64)
+        parameter.data.copy_(drawn.uniform_(0.5, 1.5, generator=generator))
         if parameter.dim():  # by those of one output, but of transposed ones
             parameter.data /= max(1, parameter[:1].numel())
     for norm in module.modules():

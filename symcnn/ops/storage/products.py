@@ -338,7 +338,8 @@ def _held(m: Memory, node: Node, packs: Mapping[str, Int], scores: Int) -> Int:
     each, rows = prod(query.dims), prod(query.dims[:2]) * a["num_heads"]
     before, masks = _masks(node, scores)
     every = sum(packs.values(), 0)
-    apart = [size for name, size in packs.items() if len(name) > 1]  # copied when it is projected
+    one = prod(key.dims[:2]) == 1  # what is projected lies apart as it is
+    apart = [size for name, size in packs.items() if len(name) > 1 and not one]  # copied
     turned = a["in_proj_bias"] is not None and not m.of(a["value"]).contiguous
     moments = [before + every + (apart[0] if apart else prod(key.dims) if turned else 0)]
     if a["need_weights"]:
