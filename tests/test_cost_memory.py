@@ -1,5 +1,6 @@
 """Memory: what autograd keeps, against saved-tensor hooks on CPU; peaks, parameters, optimizers."""
 
+import itertools
 import logging
 import pickle
 from collections.abc import Callable
@@ -731,6 +732,30 @@ def test_the_peak_of_a_recurrent_layer_needs_no_word_on_what_autograd_keeps() ->
     assert cost.at(N=3, L=7).peak == torch_peak(module, module, [x])[0]
     with pytest.raises(UnsupportedOperation, match="what autograd keeps for lstm"):
         _ = cost.saved
+
+
+LSTMS = [
+    {},
+    {"bidirectional": True, "num_layers": 3},
+    {"bias": False},
+    {"bias": False, "num_layers": 2},
+    {"bias": False, "num_layers": 3, "bidirectional": True},
+    {"proj_size": 3},
+    {"proj_size": 3, "num_layers": 2, "bidirectional": True},
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("form", LSTMS, ids=str)
+def test_the_peak_of_an_lstm_is_that_of_the_kernel_which_torch_takes(form: Any, dtype: str) -> None:
+    """OneDNN's in single precision, without projections; else steps written of torch's own
+    operations."""
+    kind = getattr(torch, dtype)
+    module = nn.LSTM(6, 5, **form).to(kind).eval()
+    cost = symcnn.from_torch(module, "L N 6").cost(dtype=dtype)
+    for length, batch in itertools.product((1, 2, 7), (1, 3)):
+        x = torch.zeros(length, batch, 6, dtype=kind)
+        assert cost.at(L=length, N=batch).peak == torch_peak(module, module, [x])[0]
 
 
 def owned(module: Any) -> Any:

@@ -40,7 +40,7 @@ from symcnn.ops.storage import maps, views
 from symcnn.ops.storage import pointwise as points
 from symcnn.ops.takes import require_number, require_part, require_same_dtype, require_sizes
 from symcnn.ops.work import moves as rule
-from symcnn.sets.condition import Condition, Place, Requirement, Within
+from symcnn.sets.condition import Condition, InRange, Place, Requirement
 from symcnn.trace.graph import Node, Result, SymbolicTensor, tensors_in
 from symcnn.trace.tape import decided, empties, entails, may_be_empty, may_be_negative, plain_number
 
@@ -169,7 +169,7 @@ def _all_inside(item: Any, size: Int) -> list[Requirement]:
     ]
 
 
-def _inside(item: Int, size: Int, kind: type[Within] = Within) -> list[Requirement]:
+def _inside(item: Int, size: Int, kind: type[InRange] = InRange) -> list[Requirement]:
     why = "an index must lie within the axis"
     place = _place(item, size)
     return [kind(gap, ">=", 0, why) for gap in (place, size - place - 1)]
@@ -336,7 +336,7 @@ def narrow(input: SymbolicTensor, dim: int, start: Int | SymbolicTensor, length:
         raise ShapeMismatch("narrow: the start must be a number, or a tensor without axes")
     first = 0 if isinstance(start, SymbolicTensor) else _place(start, size)
     why = "narrow: the part must lie within the axis"
-    requires: list[Requirement] = [Within(gap, ">=", 0, why) for gap in (first, size - first)]
+    requires: list[Requirement] = [InRange(gap, ">=", 0, why) for gap in (first, size - first)]
     requires += [Condition(gap, ">=", 0, why) for gap in (size - first - length, length)]
     axes = leading_axes(input.ndim)
     axes[axis] = (axis, Window(1, 1, -first, first + length - size))

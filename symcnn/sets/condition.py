@@ -86,7 +86,7 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class Within(Condition):
+class InRange(Condition):
     """That a number is a place of an axis, of which torch raises IndexError; or, where it is no
     `lookup`, RuntimeError, as for all else.
     """
@@ -95,7 +95,7 @@ class Within(Condition):
 
 
 @dataclass(frozen=True, slots=True)
-class Place(Within):
+class Place(InRange):
     """The same of a number which a tensor holds. Torch looks at it where there are values: not on
     meta.
     """
@@ -104,7 +104,7 @@ class Place(Within):
 def is_lookup(requirement: Requirement | None) -> bool:
     """Whether torch raises IndexError where it does not hold."""
     options = requirement.options if isinstance(requirement, AnyOf) else (requirement,)
-    return isinstance(options[0], Within) and options[0].lookup
+    return isinstance(options[0], InRange) and options[0].lookup
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ holds outputs and states only.
 
 from __future__ import annotations
 
-from symcnn.algebra.size import Int, maximum, prod
+from symcnn.algebra.size import Int, maximum, minimum, prod
 from symcnn.ops.storage.layouts import KeptUnknownError, Layout, view_strides
 from symcnn.ops.storage.memory import Memory, first_of
 from symcnn.trace.graph import Node, tensors_in
 
 #: Gates, and the states that one step makes on its way.
-_GATES = {"gru": (3, 5), "rnn_tanh": (1, 2), "rnn_relu": (1, 2)}
+_GATES = {"gru": (3, 5), "rnn_tanh": (1, 2), "rnn_relu": (1, 2), "lstm": (4, 7)}
 
 
 def recurrent(m: Memory, node: Node) -> None:
@@ -26,18 +26,20 @@ def recurrent(m: Memory, node: Node) -> None:
         batch_first = i == 0 and t.ndim == 3 and a["batch_first"]
         m.place(m.fresh(t.dims, None, (1, 0, 2) if batch_first else None), i)
     base = _outermost(m.of(first_of(node)), time=1 if a["batch_first"] else 0)
-    if node.op == "lstm":
-        _lstm(m, node, 0 if base.contiguous else prod(base.dims))
-        raise KeptUnknownError("with a workspace that oneDNN sizes by the machine")
-    rows = prod(base.dims[:-1])
+    rows, samples = prod(base.dims[:-1]), prod(base.dims[1:-1])
     copy = prod(base.dims) if view_strides(base, (rows, base.dims[-1])) is None else 0
-    state, layers, directions = a["hx"], a["num_layers"], 1 + bool(a["bidirectional"])
-    gates, _ = _GATES[node.op]
-    samples, units = prod(base.dims[1:-1]), state.dims[-1]
-    product = gates * rows * units
-    turned = a["has_biases"] and not base.contiguous  # the biases are added to a copy
-    first = maximum(copy + product, 2 * product if turned else product)
-    m.fresh((_held(node, first, rows * units, samples * units),))
+    states, layers, directions = tensors_in(a["hx"]), a["num_layers"], 1 + bool(a["bidirectional"])
+    state, gates, units = states[0], _GATES[node.op][0], states[-1].dims[-1]
+    single = first_of(node).dtype in ("", "float32")
+    if node.op == "lstm" and single and units == state.dims[-1]:
+        m.fresh((_held_by_onednn(node, 0 if base.contiguous else prod(base.dims)),))
+    else:
+        product = gates * rows * units
+        turned = a["has_biases"] and not base.contiguous  # the biases are added to a copy
+        first = maximum(copy + product, 2 * product if turned else product)
+        m.fresh((_held(node, first, rows, samples),))
+    if node.op == "lstm":
+        raise KeptUnknownError("with a workspace that oneDNN sizes by the machine")
     if a["train"] and a["dropout"] and layers != 1:
         raise KeptUnknownError("with dropout between layers")
     each, below = len(a["params"]) // (layers * directions), m.needs(first_of(node))
@@ -61,44 +63,50 @@ def _outermost(base: Layout, time: int) -> Layout:
     return Layout(base.storage, dims, strides)
 
 
-def _held(node: Node, first: Int, every: Int, one: Int) -> Int:
+def _held(node: Node, first: Int, rows: Int, samples: Int) -> Int:
     """Elements beside the results at the worst moment: while a step runs, while the outputs of a
     layer are joined, or while a layer's product with its input is made.
 
-    first: those of the first layer's product. every, one: those of the states after all steps,
-        and after one.
+    first: those of the first layer's product. rows, samples: of all steps, and of one.
     """
+    states = [t.dims[-1] for t in tensors_in(node.arguments["hx"])]
     gates, within = _GATES[node.op]
     layers, both = node.arguments["num_layers"], bool(node.arguments["bidirectional"])
-    directions = 1 + both
-    before = 2 * every if both else 0  # the outputs one way, and these joined
+    directions, product = 1 + both, gates * rows * states[-1]
+    every, one, on = rows * states[0], samples * states[0], samples * sum(states)
+    cell = on - one  # what goes on to the next step beside the output
+    before = 2 * every + cell if both else 0  # the outputs one way, and these joined
     moments: list[Int] = []
     for layer in range(layers):
-        below = directions * (layer * one + (every if layer else 0))
-        held = below + gates * every
+        below = directions * (layer * on + (every if layer else 0))
+        held = below + product
+        step = within * samples * states[-1] + minimum(cell, (rows - samples) * states[-1])
         moments += [
-            held + before + every + (within - 1) * one,
-            held + (6 if both else 2) * every,
-            (held + before if both else below) + (gates * every if layer else first),
+            held + before + every - one + step,
+            held + (6 if both else 2) * every + directions * cell,
+            (held + before if both else below) + (product if layer else first),
         ]
-    states: Int = layers * directions * one
-    made: Int = directions * every + states
-    return maximum(*moments, made + states) - made
+    made: Int = directions * every + layers * directions * on
+    return maximum(*moments, made + layers * directions * on) - made
 
 
-def _lstm(m: Memory, node: Node, copy: Int) -> None:
-    """The same of oneDNN's kernel, where torch takes it."""
+def _held_by_onednn(node: Node, copy: Int) -> Int:
+    """The same of oneDNN's kernel, of which `copy` elements are the input, written in order.
+
+    For a layer without biases torch makes some of zeros, shaped as the weights, one way at a time.
+    """
     a = node.arguments
     states = tensors_in(a["hx"])
-    single = first_of(node).dtype in ("", "float32") and a["has_biases"]
-    if not single or states[0].dims != states[1].dims:
-        return
     layers, both = a["num_layers"], bool(a["bidirectional"])
     directions, last = 1 + both, prod(states[0].dims)
-    outputs, one = prod(node.outputs[0].dims), prod(states[0].dims[1:])
+    way, one = prod(node.outputs[0].dims[:-1]) * states[0].dims[-1], prod(states[0].dims[1:])
+    outputs = directions * way
     joined = 2 * outputs if both else outputs  # the outputs each way, and these joined
-    moments = [
-        (outputs if layer else 0) + joined + 2 * directions * (layer + 1) * one
-        for layer in range(layers)
-    ]
-    m.fresh((copy + maximum(*moments, joined + 4 * last) - outputs - 2 * last,))
+    moments: list[Int] = []
+    for layer in range(layers):
+        below = (outputs if layer else 0) + 2 * directions * (layer + 1) * one
+        moments.append(below + joined)
+        if not a["has_biases"]:
+            zeros = sum(prod(w.dims) for w in a["params"][2 * layer * directions :][:2])
+            moments.append(below + outputs + (way if both and layer else 0) + zeros)
+    return copy + maximum(*moments, joined + 4 * last) - outputs - 2 * last
