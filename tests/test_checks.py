@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 import symcnn
@@ -138,3 +139,25 @@ def test_the_checks_of_all_branches_and_of_a_network_at_a_size_are_told() -> Non
     found = net(written("assert x.shape[2] % 2 or x.min() >= 0"))
     assert len(found.checks) == 1
     assert [len(found.given(H=size).checks) for size in (5, 6)] == [0, 1]
+
+
+class Unpooled(nn.Module):
+    """A pool undone: into the map that it read, or into one of whole windows."""
+
+    def __init__(self, whole: bool) -> None:
+        super().__init__()
+        self.whole = whole
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        pooled, places = F.max_pool2d(x, 2, return_indices=True)
+        return F.max_unpool2d(pooled, places, (2, 2), output_size=x.shape if self.whole else None)
+
+
+@pytest.mark.parametrize(("spec", "lines"), [("N 3 32 32", 0), ("N 3 32 33", 1), ("N 3 H W", 1)])
+def test_the_places_of_a_pool_may_lie_outside_a_smaller_map(spec: str, lines: int) -> None:
+    assert len(symcnn.from_torch(Unpooled(False), spec).checks) == lines
+    assert symcnn.from_torch(Unpooled(True), spec).checks == ()
+    rising = torch.arange(32 * 33.0).reshape(1, 1, 32, 33)
+    assert Unpooled(False)(-rising).shape == (1, 1, 32, 32)
+    with pytest.raises(RuntimeError, match="invalid max index"):
+        Unpooled(False)(rising)

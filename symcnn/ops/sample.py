@@ -38,7 +38,7 @@ from symcnn.ops.storage import maps
 from symcnn.ops.takes import not_taken
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import Node, Result, SymbolicTensor
-from symcnn.trace.tape import empties
+from symcnn.trace.tape import check_of_values, empties, entails
 
 
 def _max_unpool(
@@ -75,6 +75,8 @@ def _max_unpool(
             requires += [Condition(want, ">=", size - step + 1, why)]
             requires += [Condition(size + step - 1, ">=", want, why)]
         sizes, maps = list(wanted), [Whole(want) for want in wanted]
+    if not _holds_places(sizes, indices):
+        check_of_values()
     least = int(output_size is not None)
     requires += [Condition(size, ">=", least, "the output must not be empty") for size in sizes]
     requires += filled(input, input.dims[-n - 1 :])
@@ -86,6 +88,15 @@ def _max_unpool(
         others=((indices, axes),),
         empties=empties(sizes),
     )
+
+
+def _holds_places(sizes: Sequence[Int], indices: SymbolicTensor) -> bool:
+    """Whether every place of the map that a pool read is one of `sizes`, whichever it gives."""
+    pool = indices.node
+    if pool is None or "max_pool" not in pool.op:
+        return True  # values of an input, which are taken to be right
+    read = pool.sources[0].dims[-len(sizes) :]
+    return entails(Condition(prod(sizes), ">=", prod(read))) is True
 
 
 for _n in (1, 2, 3):

@@ -349,11 +349,15 @@ def leave_to_torch(numbers: SymbolicTensor) -> None:
     """Numbers made of sizes alone that are not followed: that they are right, torch checks when it
     runs, and the trace says at which line.
     """
-    tape = _tape.get()
-    if tape is None or is_read(numbers):
-        return
-    at = here(tape.base)
-    tape.check(f"{at.path}:{at.line}" if at else "")
+    if not is_read(numbers):
+        check_of_values()
+
+
+def check_of_values() -> None:
+    """Torch raises for some values that the operation made now is called with."""
+    if (tape := _tape.get()) is not None:
+        at = here(tape.base)
+        tape.check(f"{at.path}:{at.line}" if at else "")
 
 
 def plain_number(size: Int) -> Int:
