@@ -87,6 +87,28 @@ def test_sizes_that_repeat_after_thousands_of_outputs_are_exact() -> None:
     assert sizes.mean == sympy.Rational(307, 101)
 
 
+def unet(levels: int) -> symcnn.Network:
+    """A convolution at each level, on the way down and on the way up."""
+
+    def forward(x: Any, level: int) -> Any:
+        x = nn.Conv2d(1, 1, 3, padding=1)(x)
+        if level == levels:
+            return x
+        up = nn.ConvTranspose2d(1, 1, 2, stride=2)(forward(nn.MaxPool2d(2)(x), level + 1))
+        return nn.Conv2d(2, 1, 3, padding=1)(symcnn.cat([x, up], dim=1))
+
+    x = symcnn.tensor("N 1 H W")
+    return symcnn.Network(inputs=x, outputs=forward(x, 0))
+
+
+@pytest.mark.parametrize("levels", [2, 8, 21, 32, 64])
+def test_the_field_of_a_unet_is_exact_at_any_depth(levels: int) -> None:
+    """Sizes that repeat after 2**levels outputs: more than can be tried."""
+    (sizes, _) = unet(levels).receptive_field().sizes
+    assert sizes.period == 2**levels
+    assert (sizes.max, sizes.mean) == (7 * 2**levels - 2, 7 * 2**levels - 4)
+
+
 def test_the_valid_unet_sees_188_to_204_pixels_depending_on_the_place() -> None:
     with torch.device("meta"):
         net = traced(load_example("unet").unet_valid().eval(), "N 1 H W")

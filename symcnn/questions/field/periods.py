@@ -1,13 +1,15 @@
 """Formulas that repeat: the sizes of a receptive field that depends on the output index.
 
 After upsampling the size is a sum of floors in the index. Its slope is 0, so it repeats, and one
-period tells everything. The size after upsampling by a symbolic m is
+period tells everything; a very long one is told by the places where a floor jumps, for between
+them the formula is linear. The size after upsampling by a symbolic m is
 ``floor((i + b)/m) - floor((i - a)/m) + c``: it takes no values but ``floor((a + b)/m) + c`` and
 ``ceil((a + b)/m) + c``, both of them unless they are one, and ``(a + b)/m + c`` on average.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import gcd, lcm
 from typing import Any
@@ -19,6 +21,7 @@ from symcnn.algebra.size import (
     Size,
     Symbol,
     ceildiv,
+    evaluate,
     floordiv,
     sole_atom,
     symbols_of,
@@ -83,15 +86,12 @@ def varying(length: Int, along: tuple[int, ...], name: str, places: Int | None =
     if slope_of(length, symbol):
         raise Undecidable(f"the receptive field along {name} grows with the index")
     period = _period(length, symbol)
-    if period > _PERIOD:
-        raise Undecidable(
-            f"the size of the receptive field along {name} repeats every {period} outputs only",
-            cure="size_at(i) is the formula; ask at a size: .at(H=..., W=...)",
-        )
-    values: Any = Formula(length).at(**{symbol: range(period)})
-    mean = sympy.Rational(int(values.sum()), period)
-    least, most = int(values.min()), int(values.max())
-    return Sizes(least, most, int(mean) if mean.is_Integer else mean, period)
+    if period <= _PERIOD:
+        values: Any = Formula(length).at(**{symbol: range(period)})
+        mean = sympy.Rational(int(values.sum()), period)
+        least, most = int(values.min()), int(values.max())
+        return Sizes(least, most, int(mean) if mean.is_Integer else mean, period)
+    return _long_period(length, symbol, period, name)
 
 
 def _two_floors(length: Int, symbol: Symbol) -> Sizes | None:
@@ -117,6 +117,43 @@ def _two_floors(length: Int, symbol: Symbol) -> Sizes | None:
     least, most = floordiv(gap, den) + rest, ceildiv(gap, den) + rest
     mean = to_sympy(rest) + to_sympy(gap) / to_sympy(den)
     return Sizes(public(least), public(most), sympy.expand(mean), public(den))
+
+
+def _long_period(length: Int, symbol: str, period: int, name: str) -> Sizes:
+    """Between the places where a floor jumps the formula is linear: these are enough."""
+    jumps = {0}
+    for atom in _floors(length):
+        slope = atom.num - _at_zero(atom.num, symbol)
+        if slope != Symbol(symbol, 0).size() or period // atom.den > _PERIOD:
+            raise Undecidable(
+                f"the size of the receptive field along {name} repeats every {period} outputs only",
+                cure="size_at(i) is the formula; ask at a size: .at(H=..., W=...)",
+            )
+        start = -_at_zero(atom.num, symbol) % atom.den
+        jumps |= set(range(start, period, atom.den))
+    starts = sorted(jumps)
+    ends = [*(s - 1 for s in starts[1:]), period - 1]
+    pairs = [
+        (evaluate(length, {symbol: a}), evaluate(length, {symbol: b}), b - a + 1)
+        for a, b in zip(starts, ends, strict=True)
+    ]
+    mean = sympy.Rational(sum((a + b) * n for a, b, n in pairs), 2 * period)
+    values = [v for a, b, _ in pairs for v in (a, b)]
+    return Sizes(min(values), max(values), int(mean) if mean.is_Integer else mean, period)
+
+
+def _at_zero(expr: Int, symbol: str) -> int:
+    return int(evaluate(expr, {symbol: 0}))
+
+
+def _floors(expr: Int) -> Iterator[Any]:
+    """The floors of a formula; Undecidable for other atoms, and floors inside floors."""
+    if isinstance(expr, Size):
+        for atom in expr.atoms():
+            if isinstance(atom, Floor) and type(atom.den) is int and not list(_floors(atom.num)):
+                yield atom
+            elif not isinstance(atom, Symbol):
+                raise Undecidable("a receptive field of very long period")
 
 
 def _period(expr: Int, symbol: str) -> int:
