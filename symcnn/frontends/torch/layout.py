@@ -147,19 +147,17 @@ def asks(operation: Operation, name: str) -> tuple[str, type[Lying]] | None:
     return ("strides", Lying) if name in _NO_COPY else None
 
 
-def repeats(
-    layouts: Layouts, t: SymbolicTensor | None, writes: Operation, place: Callable[[], str]
-) -> tuple[Int, ...]:
+def repeats(layouts: Layouts, t: SymbolicTensor, writes: Operation, place: str) -> tuple[Int, ...]:
     """The sizes of axes along which a tensor is one place in memory, where an operation that
     writes to it looks for those.
     """
-    view = t
-    while t is not None and view is not None and (node := view.node) is not None and node.inputs:
+    view: SymbolicTensor | None = t
+    while view is not None and (node := view.node) is not None and node.inputs:
         maker = operation_of(node)
         law = None if maker is None else maker.saves
         if law is views.expand and not writes.fills:
             with suppress(DataDependent):
-                lies = layouts.of(t, place(), caller())
+                lies = layouts.of(t, place, caller())
                 return tuple(d for d, s in zip(lies.dims, lies.strides, strict=True) if s == 0)
         view = node.inputs[0] if isinstance(law, View) or law is views.reshape else None
     return ()

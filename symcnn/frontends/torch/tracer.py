@@ -525,7 +525,9 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
                 if asked is not None:
                     lying = asked[1](self.layouts, ours[0], self.place())
                     given = {**named, asked[0]: lying}
-                alone = repeats(self.layouts, target, operation, self.place)
+                alone = (
+                    () if target is None else repeats(self.layouts, target, operation, self.place())
+                )
                 node = operation.node(ours, given, reads, target, alone)
                 if asked and lying and node.call is not None:
                     node.call = node.call._replace(kwargs={**named, asked[0]: lying.found})
