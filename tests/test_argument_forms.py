@@ -15,19 +15,11 @@ import symcnn.ops
 from symcnn.frontends.torch.forms import NUMPY, orders, placed
 from symcnn.ops.operation import Operation
 from symcnn.trace.graph import OPS
+from tests.corpus.forwards import Function
 
 torch.set_num_threads(1)
 
 SPACES = (torch, torch.Tensor, torch.nn.functional, torch.special, torch.linalg, torch.fft)
-
-
-class Forward(torch.nn.Module):
-    def __init__(self, forward: Any) -> None:
-        super().__init__()
-        self.run = forward
-
-    def forward(self, *inputs: Any) -> Any:
-        return self.run(*inputs)
 
 
 def functions_of(name: str) -> list[Any]:
@@ -156,14 +148,14 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_form_gives_torchs_shape(form: str) -> None:
-    found = symcnn.from_torch(Forward(FORMS[form]), "N 3 H W", example={"N": 2, "H": 8, "W": 9})
+    found = symcnn.from_torch(Function(FORMS[form]), "N 3 H W", example={"N": 2, "H": 8, "W": 9})
     want = FORMS[form](torch.rand(2, 3, 8, 9))
     assert tuple(found.shape_at(N=2, H=8, W=9)) == tuple(want.shape)
 
 
 def test_a_size_in_a_tensor_that_nobody_knows_is_refused_by_name() -> None:
     with pytest.raises(symcnn.errors.DataDependent, match="values of a tensor"):
-        symcnn.from_torch(Forward(lambda x: torch.nn.functional.pad(x, (x.sum(), 0))), "N 3 H W")
+        symcnn.from_torch(Function(lambda x: torch.nn.functional.pad(x, (x.sum(), 0))), "N 3 H W")
 
 
 def test_a_parameter_to_the_power_of_a_single_one() -> None:
@@ -209,7 +201,7 @@ def test_none_is_refused_where_torch_takes_a_number_alone(
     with pytest.raises((TypeError, RuntimeError)):
         forward(torch.zeros(1, 4, 6, 6))
     with pytest.raises(symcnn.SymcnnError):
-        symcnn.from_torch(Forward(forward), "1 4 H 6")
+        symcnn.from_torch(Function(forward), "1 4 H 6")
 
 
 #: Where none is a number of its own.
@@ -242,7 +234,7 @@ TRUTHS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 def test_none_and_truths_are_taken_where_torch_takes_them(
     forward: Callable[[torch.Tensor], torch.Tensor],
 ) -> None:
-    net = symcnn.from_torch(Forward(forward), "1 4 H 6")
+    net = symcnn.from_torch(Function(forward), "1 4 H 6")
     assert net.shape_at(H=6) == tuple(forward(torch.zeros(1, 4, 6, 6)).shape)
 
 
@@ -261,7 +253,7 @@ def test_a_truth_is_no_first_number(forward: Callable[[torch.Tensor], torch.Tens
     with pytest.raises((TypeError, RuntimeError)):
         forward(torch.zeros(1, 4, 6, 6))
     with pytest.raises(symcnn.SymcnnError):
-        symcnn.from_torch(Forward(forward), "1 4 H 6")
+        symcnn.from_torch(Function(forward), "1 4 H 6")
 
 
 def test_a_mask_and_a_causal_one_are_refused_with_a_cure() -> None:
@@ -274,8 +266,8 @@ def test_a_mask_and_a_causal_one_are_refused_with_a_cure() -> None:
     with pytest.raises(RuntimeError, match="attn_mask should not be set"):
         both(torch.zeros(4, 6, 6))
     with pytest.raises(symcnn.SymcnnError, match="a fused kernel of the CPU"):
-        symcnn.from_torch(Forward(both), "1 4 6 6")
-    cured = Forward(lambda x: F.scaled_dot_product_attention(x, x, x, mask.tril()))
+        symcnn.from_torch(Function(both), "1 4 6 6")
+    cured = Function(lambda x: F.scaled_dot_product_attention(x, x, x, mask.tril()))
     assert symcnn.from_torch(cured, "N 4 6 6").output_shape[1:] == (4, 6, 6)
 
 

@@ -22,6 +22,7 @@ from symcnn.algebra.size import evaluate
 from symcnn.judge.oracles import torch_peak
 from symcnn.ops.storage import refusal
 from symcnn.testing.oracles import tensors_of, torch_saved
+from tests.corpus.forwards import Function
 
 from .conftest import formula
 from .corpus.examples import MODES, NETWORKS
@@ -159,17 +160,6 @@ def test_layouts_decide_where_a_reshape_copies(input_grad: bool) -> None:
     agree(Tokens(), "N 4 H W", N=2, H=7, W=9, input_grad=input_grad)
 
 
-class Of(nn.Module):
-    """A function of the input, as a module."""
-
-    def __init__(self, function: Any) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.function(x)
-
-
 def test_attention_lies_as_a_query_with_gaps_does() -> None:
     """SAM2's Hiera: query, key and value are interleaved; heads then merge without a copy."""
 
@@ -179,7 +169,7 @@ def test_attention_lies_as_a_query_with_gaps_does() -> None:
         mixed = torch.nn.functional.scaled_dot_product_attention(q, k, v)
         return mixed.transpose(1, 2).reshape(n, length, -1).exp() * 2
 
-    layers = nn.Sequential(nn.Linear(4, 24), Of(attend), nn.Linear(8, 4))
+    layers = nn.Sequential(nn.Linear(4, 24), Function(attend), nn.Linear(8, 4))
     agree(layers, "N L 4", N=2, L=5)
 
 
@@ -197,7 +187,7 @@ ROWS = {
 
 @pytest.mark.parametrize("case", ROWS)
 def test_the_fused_attention_kernel_wants_rows_and_as_many_heads(case: str) -> None:
-    agree(Of(ROWS[case]), "N 3 H 8", N=2, H=5, input_grad=True)
+    agree(Function(ROWS[case]), "N 3 H 8", N=2, H=5, input_grad=True)
 
 
 VIEWS = {
@@ -242,7 +232,7 @@ MADE = {
 @pytest.mark.parametrize("made", MADE)
 @pytest.mark.parametrize("view", VIEWS)
 def test_what_is_made_of_a_view_lies_as_torch_lays_it(view: str, made: str) -> None:
-    module = nn.Sequential(Of(VIEWS[view]), Of(MADE[made]))
+    module = nn.Sequential(Function(VIEWS[view]), Function(MADE[made]))
     net, sizes = symcnn.from_torch(module, "N 4 H W"), {"N": 6, "H": 8, "W": 10}
     x = torch.randn(6, 4, 8, 10, requires_grad=True)
     theirs, cost = module(x), net.cost(input_grad=True)
@@ -294,7 +284,7 @@ TRANSFORMS = {
 
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_a_transform_keeps_and_lays_out_as_torch_does(name: str) -> None:
-    module, sizes = Of(TRANSFORMS[name]), {"N": 2, "H": 5, "W": 8}
+    module, sizes = Function(TRANSFORMS[name]), {"N": 2, "H": 5, "W": 8}
     net = symcnn.from_torch(module, "N 4 H W")
     x = torch.randn(2, 4, 5, 8)
     assert net.cost(input_grad=True).at(**sizes).saved == torch_saved(
@@ -319,7 +309,7 @@ OF_ONE = {
 
 @pytest.mark.parametrize("name", OF_ONE)
 def test_axes_of_size_1_have_torchs_strides(name: str) -> None:
-    module, sizes = Of(OF_ONE[name]), {"N": 2, "H": 5, "W": 8}
+    module, sizes = Function(OF_ONE[name]), {"N": 2, "H": 5, "W": 8}
     net = symcnn.from_torch(module, "N 1 H W", example=sizes)
     ours = net.cost(input_grad=True).at(**sizes).saved
     assert ours == torch_saved(net, module, sizes, input_grad=True)
@@ -652,9 +642,9 @@ def test_an_order_that_only_sizes_decide_is_to_be_asked_at_sizes() -> None:
 
 HALVES = {
     **{name: (make, "N 4 H W", {"N": 2, "H": 9, "W": 12}) for name, make in LAYERS.items()},
-    **{name: (lambda f=f: Of(f), "N 3 H 8", {"N": 2, "H": 5}) for name, f in ROWS.items()},  # type: ignore[misc]
+    **{name: (lambda f=f: Function(f), "N 3 H 8", {"N": 2, "H": 5}) for name, f in ROWS.items()},  # type: ignore[misc]
     "tokens": (Tokens, "N 4 H W", {"N": 2, "H": 7, "W": 9}),
-    "floor_divide": (lambda: Of(lambda x: (x // 2).exp()), "N L", {"N": 2, "L": 5}),
+    "floor_divide": (lambda: Function(lambda x: (x // 2).exp()), "N L", {"N": 2, "L": 5}),
 }
 
 
@@ -763,7 +753,7 @@ def owned(module: Any) -> Any:
 
 
 def test_what_the_code_does_in_float32_by_name_is_not_guessed_in_halves() -> None:
-    net = symcnn.from_torch(Of(lambda x: x.softmax(-1, dtype=torch.float32)), "N L")
+    net = symcnn.from_torch(Function(lambda x: x.softmax(-1, dtype=torch.float32)), "N L")
     assert net.cost(input_grad=True).saved == 4 * N * symcnn.L
     with pytest.raises(UnsupportedOperation, match="softmax in float32, within a network of an"):
         str(net.cost(dtype="float16", input_grad=True).saved)

@@ -14,18 +14,10 @@ from symcnn import symbols
 from symcnn.algebra.size import Size, Symbol
 from symcnn.sets.condition import Condition
 from symcnn.sets.inputset import input_set
+from tests.corpus.forwards import Function
 
 n = symbols("n")
 i = symbols("i")
-
-
-class Function(nn.Module):
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: torch.Tensor) -> Any:
-        return self.function(x)
 
 
 def traced(module: Callable[..., Any], spec: str = "N 3 H W") -> Any:

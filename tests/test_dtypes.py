@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import symcnn
+from tests.corpus.forwards import Function
 
 from .fuzz.torch_dtypes import check_dtypes, check_refused, operations
 
@@ -49,17 +50,8 @@ def test_where_torch_takes_a_dtype_so_do_we_and_where_it_refuses_we_refuse() -> 
     assert compared > 150
 
 
-class Run(nn.Module):
-    def __init__(self, run: Any) -> None:
-        super().__init__()
-        self.run = run
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.run(x)
-
-
 def test_python_s_operators_on_tensors_are_bitwise() -> None:
-    module = Run(lambda x: (~x.long() & 1 | 2 ^ x.long()) << 1)
+    module = Function(lambda x: (~x.long() & 1 | 2 ^ x.long()) << 1)
     answer = symcnn.from_torch(module, "2 3 4 6").outputs
     tensor: Any = symcnn.from_torch(module, "2 3 4 6").nodes[-1].made
     assert tensor.dtype == "int64"
@@ -152,9 +144,9 @@ def test_a_dtype_that_torch_refuses_is_refused_and_what_it_takes_is_taken(name: 
     with pytest.raises((RuntimeError, TypeError, NotImplementedError)):
         wrong(x)
     with pytest.raises(symcnn.ShapeMismatch) as caught:
-        symcnn.from_torch(Run(wrong), "2 3 4 6")
+        symcnn.from_torch(Function(wrong), "2 3 4 6")
     assert caught.value.cure
-    net = symcnn.from_torch(Run(right), "2 3 4 6")
+    net = symcnn.from_torch(Function(right), "2 3 4 6")
     assert net.output_shape == tuple(right(x).shape)
 
 
@@ -393,7 +385,7 @@ def test_what_torch_promotes_or_casts_is_taken_under_autocast_too(
         with torch.autocast("cpu", dtype=LOW, enabled=autocast):
             return MIXED[name](x)
 
-    net = symcnn.from_torch(Run(forward), "2 3 4 6")
+    net = symcnn.from_torch(Function(forward), "2 3 4 6")
     want = forward(torch.randn(2, 3, 4, 6))
     assert net.output_shape == tuple(want.shape)
     assert f"torch.{net.nodes[-1].outputs[0].dtype}" == str(want.dtype)
@@ -435,14 +427,14 @@ def test_a_number_that_fills_a_tensor_is_one_of_its_dtype(name: str, dtype: str)
             forward(torch.zeros(2, 3, 4, 6))
             refused[0] = False
         with suppress(symcnn.ShapeMismatch):
-            symcnn.from_torch(Run(forward), "2 3 4 6")
+            symcnn.from_torch(Function(forward), "2 3 4 6")
             refused[1] = False
         assert refused[0] == refused[1], number
 
 
 @pytest.mark.parametrize("name", ["full_like", "new_full", "fill_", "masked_fill", "pad"])
 def test_a_tensor_with_axes_fills_none(name: str) -> None:
-    module = Run(lambda x: FILLS[name](x, x.mean((0, 1, 2))))
+    module = Function(lambda x: FILLS[name](x, x.mean((0, 1, 2))))
     with pytest.raises((RuntimeError, TypeError)):
         module(torch.zeros(2, 3, 4, 6))
     with pytest.raises(symcnn.ShapeMismatch, match="takes one value"):
@@ -466,5 +458,5 @@ def test_a_tensor_with_axes_fills_none(name: str) -> None:
 def test_a_type_of_python_is_the_dtype_that_torch_takes_it_for(
     forward: Callable[[torch.Tensor], torch.Tensor],
 ) -> None:
-    net = symcnn.from_torch(Run(forward), "2 3 H W")
+    net = symcnn.from_torch(Function(forward), "2 3 H W")
     assert net.output_tensors[0].dtype == str(forward(torch.zeros(2, 3, 4, 6)).dtype)[6:]

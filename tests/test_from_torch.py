@@ -26,19 +26,7 @@ from symcnn import (
     W,
 )
 from symcnn.testing.oracles import judge, torch_shapes
-
-
-class Forward(nn.Module):
-    """A module whose forward is a given function."""
-
-    def __init__(self, function: Any, **children: Any) -> None:
-        super().__init__()
-        self.function = function
-        for name, child in children.items():
-            setattr(self, name, child)
-
-    def forward(self, *inputs: Any) -> torch.Tensor:
-        return self.function(self, *inputs)
+from tests.corpus.forwards import Forward
 
 
 def trace(

@@ -10,17 +10,7 @@ from torch.nn import functional as F
 
 import symcnn
 from symcnn.judge.oracles import judge
-
-
-class Forward(nn.Module):
-    """A function as a module."""
-
-    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.function(x)
+from tests.corpus.forwards import Function
 
 
 def places(dims: list[int], value: int) -> torch.Tensor:
@@ -283,9 +273,9 @@ def test_numbers_are_followed_place_by_place(name: str, size: int) -> None:
                 judged[h, w] = None
     if not any(judged.values()):
         with pytest.raises(symcnn.SymcnnError):
-            symcnn.from_torch(Forward(forward), "1 3 H W")
+            symcnn.from_torch(Function(forward), "1 3 H W")
         return
-    net = symcnn.from_torch(Forward(forward), "1 3 H W")
+    net = symcnn.from_torch(Function(forward), "1 3 H W")
     assert net.checks == ()
     for (h, w), shape in judged.items():
         assert ((h, w) in net.valid_inputs()) == (shape is not None), (h, w)
@@ -296,7 +286,7 @@ def test_numbers_are_followed_place_by_place(name: str, size: int) -> None:
 def test_numbers_in_a_tensor_must_be_places_of_the_axis(
     forward: Callable[[torch.Tensor], torch.Tensor],
 ) -> None:
-    net = symcnn.from_torch(Forward(forward), "1 3 H W")
+    net = symcnn.from_torch(Function(forward), "1 3 H W")
     for h in range(1, 9):
         for w in (3, 10):
             try:
@@ -309,7 +299,7 @@ def test_numbers_in_a_tensor_must_be_places_of_the_axis(
 
 def test_a_part_of_what_is_repeated_does_not_run_on() -> None:
     """Of 0 1 2 3 0 1 2 3 the last three are 1 2 3."""
-    net = symcnn.from_torch(Forward(lambda x: x.new_zeros(4)[rows(x).repeat(2)[5:]]), "1 3 H 4")
+    net = symcnn.from_torch(Function(lambda x: x.new_zeros(4)[rows(x).repeat(2)[5:]]), "1 3 H 4")
     assert net.shape_at(H=4) == (3,)
 
 
@@ -329,14 +319,14 @@ def test_no_place_is_counted_from_the_end_where_torch_counts_none(
     with pytest.raises((IndexError, RuntimeError)):
         forward(torch.zeros(1, 3, 4, 5))
     with pytest.raises(symcnn.SymcnnError, match="an index must lie within the axis"):
-        symcnn.from_torch(Forward(forward), "1 3 H W")
+        symcnn.from_torch(Function(forward), "1 3 H W")
 
 
 def test_the_judge_knows_a_refusal_for_values_from_one_for_shapes() -> None:
     """On meta torch looks at no values: in a tensor, in a list. A number is checked there too."""
 
     def verdict(forward: Callable[[torch.Tensor], torch.Tensor]) -> tuple[bool, bool]:
-        module = Forward(forward)
+        module = Function(forward)
         found = judge(symcnn.from_torch(module, "1 3 H 4"), module, {"H": 3}, device="meta")
         assert found.ours is None
         return found.agree, found.by_values
@@ -382,7 +372,7 @@ LISTS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 def test_a_list_of_which_an_item_is_no_number_is_an_index_per_axis(
     function: Callable[[torch.Tensor], torch.Tensor],
 ) -> None:
-    net = symcnn.from_torch(Forward(function), "N 4 H W")
+    net = symcnn.from_torch(Function(function), "N 4 H W")
     for n, h, w in ((1, 6, 6), (2, 7, 5), (3, 4, 8)):
         assert net.shape_at(N=n, H=h, W=w) == tuple(function(torch.rand(n, 4, h, w)).shape)
 
@@ -395,7 +385,7 @@ def test_the_judge_knows_it_of_an_index_that_may_be_empty() -> None:
     def from_3(x: torch.Tensor) -> torch.Tensor:
         return x.index_select(2, torch.arange(x.shape[3], device=x.device)[3:])
 
-    module = Forward(from_3)
+    module = Function(from_3)
     found = judge(symcnn.from_torch(module, "1 3 H W"), module, {"H": 4, "W": 5}, device="meta")
     assert (found.ours, found.agree, found.by_values) == (None, False, True)
 
@@ -511,7 +501,7 @@ def test_a_triangle_and_a_diagonal_have_a_formula(name: str, offset: int) -> Non
     def forward(x: torch.Tensor) -> torch.Tensor:
         return OF_TRIANGLES[name](x, offset)
 
-    net = symcnn.from_torch(Forward(forward), "H W")
+    net = symcnn.from_torch(Function(forward), "H W")
     assert net.complete
     for h in range(1, 7):
         for w in range(1, 7):
@@ -519,7 +509,9 @@ def test_a_triangle_and_a_diagonal_have_a_formula(name: str, offset: int) -> Non
 
 
 def test_the_pairs_of_a_row_are_a_polynomial() -> None:
-    net = symcnn.from_torch(Forward(lambda x: torch.triu_indices(x.shape[0], x.shape[0], 1)), "T C")
+    net = symcnn.from_torch(
+        Function(lambda x: torch.triu_indices(x.shape[0], x.shape[0], 1)), "T C"
+    )
     assert str(net.output_shape[1]) == "T**2/2 - T/2"
 
 
@@ -545,8 +537,8 @@ def test_the_line_of_an_index_whose_numbers_are_not_followed_is_said() -> None:
         return x[:, :, torch.arange(x.shape[2]).bool().sum()]
 
     for made in (forward, by_a_number):
-        checks = symcnn.from_torch(Forward(made), "N 3 H W").checks
+        checks = symcnn.from_torch(Function(made), "N 3 H W").checks
         assert [line.rpartition(":")[0] for line in checks] == [__file__]
     assert (
-        symcnn.from_torch(Forward(lambda x: x[:, :, x[0, 0, 0].argsort()]), "2 3 9 9").checks == ()
+        symcnn.from_torch(Function(lambda x: x[:, :, x[0, 0, 0].argsort()]), "2 3 9 9").checks == ()
     )

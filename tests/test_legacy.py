@@ -11,6 +11,7 @@ from torch import FloatTensor, nn
 from torch.autograd import Variable
 
 import symcnn
+from tests.corpus.forwards import Function
 
 from .corpus.memory import agree
 
@@ -198,7 +199,7 @@ GRIDS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 
 @pytest.mark.parametrize("name", GRIDS)
 def test_grids_that_numpy_makes_are_followed_at_every_size(name: str) -> None:
-    net = symcnn.from_torch(Forward(GRIDS[name]), "N 3 H W")
+    net = symcnn.from_torch(Function(GRIDS[name]), "N 3 H W")
     assert net.complete
     for h, w in ((2, 3), (5, 7), (8, 4), (1, 2)):
         want = GRIDS[name](torch.zeros(2, 3, h, w))
@@ -207,9 +208,9 @@ def test_grids_that_numpy_makes_are_followed_at_every_size(name: str) -> None:
 
 
 def test_what_numpy_works_out_is_no_work_of_the_network() -> None:
-    net = symcnn.from_torch(Forward(_levels), "N 3 H W")
+    net = symcnn.from_torch(Function(_levels), "N 3 H W")
     assert [node.op for node in net.nodes] == ["empty"]
-    assert net.validate(Forward(_levels), device="cpu", samples=2)
+    assert net.validate(Function(_levels), device="cpu", samples=2)
 
 
 def test_what_numpy_refuses_is_refused() -> None:
@@ -217,18 +218,7 @@ def test_what_numpy_refuses_is_refused() -> None:
         arrays = np.ones((x.shape[2], 2)), np.zeros((x.shape[3], 2))
         return torch.from_numpy(np.concatenate(arrays, axis=1))
 
-    assert str(symcnn.from_torch(Forward(both), "N 3 H W").valid_inputs()) == "H >= 1 and H == W"
-
-
-class Forward(nn.Module):
-    """A function as a module."""
-
-    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.function(x)
+    assert str(symcnn.from_torch(Function(both), "N 3 H W").valid_inputs()) == "H >= 1 and H == W"
 
 
 @pytest.mark.filterwarnings("ignore:__array_wrap__")
@@ -244,7 +234,10 @@ def test_a_tensor_beside_an_array_is_what_numpy_makes_of_both(name: str, dtype: 
         return function(x * 1, np.ones((5, 1, 7, 7), dtype))
 
     for forward in (of_sizes, of_numbers):
-        net, want = symcnn.from_torch(Forward(forward), "1 3 H 7"), forward(torch.zeros(1, 3, 7, 7))
+        net, want = (
+            symcnn.from_torch(Function(forward), "1 3 H 7"),
+            forward(torch.zeros(1, 3, 7, 7)),
+        )
         assert net.complete
         assert net.output_tensors[0].dtype == str(want.dtype).removeprefix("torch.")
         assert net.shape_at(H=7) == tuple(want.shape)
@@ -257,14 +250,14 @@ def test_an_array_beside_a_tensor_is_refused_as_torch_refuses_it() -> None:
     with pytest.raises(TypeError):
         forward(torch.zeros(1, 3, 5, 3))
     with pytest.raises(symcnn.SymcnnError):
-        symcnn.from_torch(Forward(forward), "N 3 H W")
+        symcnn.from_torch(Function(forward), "N 3 H W")
 
 
 def test_a_size_that_numpy_needs_as_a_number_is_asked_for_in_a_line_of_the_model() -> None:
     def forward(x: torch.Tensor) -> torch.Tensor:
         return x * torch.from_numpy(np.hanning(x.shape[3])).float()
 
-    net = symcnn.from_torch(Forward(forward), "N 3 H W")
+    net = symcnn.from_torch(Function(forward), "N 3 H W")
     assert {left.where_in_code.rpartition(":")[0] for left in net.unfollowed} == {__file__}
 
 
@@ -274,7 +267,7 @@ def test_an_array_whose_shape_was_read_holds_what_is_written_to_it() -> None:
         mask[: mask.shape[0] // 2] = 1
         return x[..., : int(mask.sum())]
 
-    net = symcnn.from_torch(Forward(forward), "N 3 H W", example={"H": 4, "W": 20})
+    net = symcnn.from_torch(Function(forward), "N 3 H W", example={"H": 4, "W": 20})
     assert net.shape_at(N=1, H=4, W=20) == (1, 3, 4, 20)
     assert net.shape_at(N=1, H=2, W=3) == (1, 3, 2, 3)
 

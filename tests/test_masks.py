@@ -10,23 +10,13 @@ from torch.nn import functional as F
 
 import symcnn
 from symcnn.errors import DataDependent, InvalidInput, ShapeMismatch, UnsupportedOperation
+from tests.corpus.forwards import Function
 
 Forward = Callable[[torch.Tensor], Any]
 
 
-class Of(tnn.Module):
-    """A module of a function."""
-
-    def __init__(self, forward: Forward) -> None:
-        super().__init__()
-        self.function = forward
-
-    def forward(self, x: torch.Tensor) -> Any:
-        return self.function(x)
-
-
 def net(forward: Forward) -> Any:
-    return symcnn.from_torch(Of(forward), "N 3 H W")
+    return symcnn.from_torch(Function(forward), "N 3 H W")
 
 
 def points(x: torch.Tensor) -> torch.Tensor:

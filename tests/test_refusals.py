@@ -14,21 +14,13 @@ from torch import nn
 
 import symcnn
 from symcnn.errors import SymcnnError
-
-
-class Forward(nn.Module):
-    def __init__(self, run: Any) -> None:
-        super().__init__()
-        self.run = run
-
-    def forward(self, *inputs: Any) -> torch.Tensor:
-        return self.run(*inputs)
+from tests.corpus.forwards import Function
 
 
 def refusal(run: Any, *specs: Any, example: Any = None) -> Any:
     """What is said where a forward is traced."""
     with pytest.raises(SymcnnError) as caught:
-        symcnn.from_torch(Forward(run), *(specs or ("1 4 9 9",)), example=example)
+        symcnn.from_torch(Function(run), *(specs or ("1 4 9 9",)), example=example)
     return caught.value
 
 
@@ -90,7 +82,7 @@ def test_what_was_traced_before_a_refusal_can_be_asked(name: str) -> None:
 
 
 def test_a_size_outside_the_domain_is_refused_with_the_line_and_a_size_that_is_taken() -> None:
-    net = symcnn.from_torch(Forward(lambda x: F.max_pool2d(x, 4, 8).view(1, -1, 6)), "1 6 H W")
+    net = symcnn.from_torch(Function(lambda x: F.max_pool2d(x, 4, 8).view(1, -1, 6)), "1 6 H W")
     with pytest.raises(symcnn.InvalidInput) as caught:
         net.shape_at(H=3, W=8)
     assert re.search(r"at test_refusals\.py:\d+: ", str(caught.value))
@@ -107,7 +99,7 @@ def test_a_wrong_call_inside_a_forward_is_not_taken_for_a_wrong_spec() -> None:
 
 
 def test_the_line_of_a_refusal_inside_a_module_is_the_users() -> None:
-    inner = Forward(lambda x: x + torch.zeros(7))
+    inner = Function(lambda x: x + torch.zeros(7))
     with pytest.raises(symcnn.ShapeMismatch) as caught:
         symcnn.from_torch(nn.Sequential(nn.ReLU(), inner), "1 4 9 9")
     assert str(caught.value).startswith("1: add: ")
@@ -118,12 +110,12 @@ def test_a_branch_that_was_not_followed_is_followed_from_the_example_that_is_sai
     def run(x: Any) -> Any:
         return x.flatten(1) if x.shape[2] > 8 else x
 
-    net = symcnn.from_torch(Forward(run), "1 4 H W", branches=1)
+    net = symcnn.from_torch(Function(run), "1 4 H W", branches=1)
     assert net.shape_at(H=4, W=4) == (1, 4, 4, 4)  # the module runs there
     with pytest.raises(symcnn.InvalidInput) as caught:
         net.at(net.nodes[0].name).shape_at(H=4, W=4)
     (said,) = re.findall(r"trace again with example=(\{.*\})", str(caught.value))
-    again = symcnn.from_torch(Forward(run), "1 4 H W", branches=1, example=eval(said))
+    again = symcnn.from_torch(Function(run), "1 4 H W", branches=1, example=eval(said))
     assert again.shape_at(H=4, W=4) == (1, 4, 4, 4)
 
 
@@ -283,7 +275,7 @@ def test_what_a_refusal_says_to_do_is_taken(cure: str) -> None:
     with pytest.raises((RuntimeError, TypeError, ValueError, NotImplementedError)):
         wrong(torch.rand(1, 4, 9, 9))
     assert cure in str(refusal(wrong))
-    net = symcnn.from_torch(Forward(right), "1 4 H W")
+    net = symcnn.from_torch(Function(right), "1 4 H W")
     assert net.shape_at(H=9, W=9) == tuple(right(torch.rand(1, 4, 9, 9)).shape)
 
 
@@ -291,10 +283,10 @@ def test_what_a_refusal_says_to_do_is_taken(cure: str) -> None:
 def test_what_a_refusal_of_values_says_to_do_is_taken(cure: str) -> None:
     wrong, right = IN_SHAPES[cure]
     with pytest.raises(SymcnnError) as caught:
-        symcnn.from_torch(Forward(wrong), "1 4 H W")
+        symcnn.from_torch(Function(wrong), "1 4 H W")
     assert cure in str(caught.value)
     assert re.search(r"at .*test_refusals\.py:\d+", str(caught.value))
-    net = symcnn.from_torch(Forward(right), "1 4 H W")
+    net = symcnn.from_torch(Function(right), "1 4 H W")
     theirs = right(torch.rand(1, 4, 9, 9))
     assert net.shape_at(H=9, W=9) == tuple(theirs.shape)
 
@@ -333,7 +325,7 @@ def test_the_dtype_that_a_refusal_says_to_state_is_taken(name: str) -> None:
         run(torch.zeros(1, 4, 9, 9, dtype=getattr(torch, dtype)))
     error = refusal(run, symcnn.tensor("1 4 H W", dtype=dtype))
     (said,) = re.findall(r"symcnn\.tensor\(.*?\)", error.cure)
-    net = symcnn.from_torch(Forward(run), eval(said))
+    net = symcnn.from_torch(Function(run), eval(said))
     made = torch.zeros(1, 4, 9, 9, dtype=getattr(torch, net.input_tensors[0].dtype))
     assert net.shape_at(H=9, W=9) == tuple(run(made).shape)
 
@@ -372,7 +364,7 @@ def _of_eight(x: torch.Tensor) -> torch.Tensor:
 
 
 def test_the_message_of_an_error_fixes_no_size_that_it_tells() -> None:
-    net = symcnn.from_torch(Forward(_of_eight), "N 3 H W")
+    net = symcnn.from_torch(Function(_of_eight), "N 3 H W")
     assert net.complete
     assert str(net.valid_inputs()) == "H % 8 == 0 and H >= 8 and W >= 1"
     with pytest.raises(SymcnnError, match="H rows and W columns"):

@@ -15,6 +15,7 @@ import symcnn
 from symcnn.algebra.size import Size, evaluate
 from symcnn.frontends.torch.selects import chosen
 from symcnn.sets.condition import Condition
+from tests.corpus.forwards import Function
 
 from .conftest import sure
 
@@ -335,17 +336,6 @@ def test_returns_that_are_no_numbers_stay_a_branch() -> None:
     assert [len(net.shape_at(N=1, H=size, W=4)) for size in (5, 6)] == [0, 4]
 
 
-class Of(nn.Module):
-    """A function of a signal."""
-
-    def __init__(self, function: Any) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: torch.Tensor) -> Any:
-        return self.function(x)
-
-
 def _padded_in_place(x: torch.Tensor) -> torch.Tensor:
     n, c, t = x.shape
     if t % 5 != 0:
@@ -356,7 +346,7 @@ def _padded_in_place(x: torch.Tensor) -> torch.Tensor:
 
 
 def test_what_a_branch_adds_to_a_size_in_place_is_a_sum() -> None:
-    net = symcnn.from_torch(Of(_padded_in_place), "N 1 L")
+    net = symcnn.from_torch(Function(_padded_in_place), "N 1 L")
     assert len(net.branches) == 1
     assert str(net.output_shape) == "(N, 1, (L + 4)//5, 5)"
     for length in range(1, 40):
@@ -387,7 +377,7 @@ def _tensor_in_place(x: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("forward", [_list_in_place, _tensor_in_place])
 def test_what_is_changed_in_place_is_changed_under_all_its_names(forward: Any) -> None:
-    net = symcnn.from_torch(Of(forward), "N 1 L")
+    net = symcnn.from_torch(Function(forward), "N 1 L")
     for length in range(3, 20):
         theirs = tuple(forward(torch.zeros(1, 1, length)).shape)
         assert net.shape_at(N=1, L=length) == theirs

@@ -9,23 +9,13 @@ from torch import nn
 from torch.nn import functional as F
 
 import symcnn
+from tests.corpus.forwards import Function
 
-Function = Callable[[torch.Tensor], torch.Tensor]
-
-
-class Forward(nn.Module):
-    """A function as a module."""
-
-    def __init__(self, function: Function) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.function(x)
+Call = Callable[[torch.Tensor], torch.Tensor]
 
 
 #: Views, tensors that are returned as they are given, and copies.
-SHARING: dict[str, Function] = {
+SHARING: dict[str, Call] = {
     "a slice": lambda x: x[:, :, :1],
     "a view": lambda x: x.view(2, -1),
     "a view that copies": lambda x: x.transpose(2, 3).reshape(2, -1),
@@ -51,18 +41,18 @@ SHARING: dict[str, Function] = {
 }
 
 
-def reads_all(function: Function) -> tuple[bool, bool]:
+def reads_all(function: Call) -> tuple[bool, bool]:
     """Whether the first output reads the last input, by torch and by the trace."""
     x = torch.rand(1, 2, 6, 5, requires_grad=True)
     first = function(x).flatten()[0]
     first.backward()
     assert x.grad is not None
-    net = symcnn.from_torch(Forward(function), "1 2 H 5")
+    net = symcnn.from_torch(Function(function), "1 2 H 5")
     return bool(x.grad[0, 0, 5, 4]), str(net.receptive_field().size[0]) == "H"
 
 
 @pytest.mark.parametrize("shared", SHARING.values(), ids=SHARING)
-def test_a_write_through_a_view_is_one_to_its_base(shared: Function) -> None:
+def test_a_write_through_a_view_is_one_to_its_base(shared: Call) -> None:
     def function(x: torch.Tensor) -> torch.Tensor:
         x = x * 1
         part = shared(x)
@@ -74,7 +64,7 @@ def test_a_write_through_a_view_is_one_to_its_base(shared: Function) -> None:
 
 
 @pytest.mark.parametrize("shared", SHARING.values(), ids=SHARING)
-def test_a_view_sees_what_is_written_to_its_base(shared: Function) -> None:
+def test_a_view_sees_what_is_written_to_its_base(shared: Call) -> None:
     def function(x: torch.Tensor) -> torch.Tensor:
         x = x * 1
         part = shared(x)
@@ -94,7 +84,7 @@ def test_a_view_sees_it_with_its_own_field() -> None:
         x.relu_()
         return F.max_pool2d(part, 3)
 
-    net = symcnn.from_torch(Forward(function), "1 2 H W")
+    net = symcnn.from_torch(Function(function), "1 2 H W")
     assert net.receptive_field().size == (3, 3)
 
 
@@ -116,7 +106,7 @@ def test_what_is_passed_on_a_thousand_times_is_written_to_in_linear_time() -> No
         return x
 
     start = time.process_time()
-    net = symcnn.from_torch(Forward(function), "1 2 H W")
+    net = symcnn.from_torch(Function(function), "1 2 H W")
     assert len(net.nodes) == 2001
     assert time.process_time() - start < 15  # a minute, were all of them written to
 
@@ -135,9 +125,9 @@ def parts_of_a_spectrum(x: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("function", [parts_of_zeros, parts_of_a_spectrum])
-def test_the_parts_of_a_complex_tensor_are_assigned(function: Function) -> None:
+def test_the_parts_of_a_complex_tensor_are_assigned(function: Call) -> None:
     x = torch.rand(1, 2, 6, 5)
-    net = symcnn.from_torch(Forward(function), "1 2 H W")
+    net = symcnn.from_torch(Function(function), "1 2 H W")
     assert net.shape_at(H=6, W=5) == tuple(function(x).shape)
     assert net.receptive_field().size[0] == net.inputs[0].shape[2]
 
@@ -148,5 +138,5 @@ def test_a_part_takes_only_what_broadcasts_to_it() -> None:
         z.imag = x
         return z
 
-    net = symcnn.from_torch(Forward(function), "1 2 H W")
+    net = symcnn.from_torch(Function(function), "1 2 H W")
     assert str(net.valid_inputs()) == "(H == 1 or H == 4) and (W == 1 or W == 5)"

@@ -20,17 +20,9 @@ import torch.nn.functional as F
 from torch import nn
 
 import symcnn
+from tests.corpus.forwards import Function
 
 SIZES = [(17, 23), (64, 64), (224, 30), (30, 45), (7, 9), (128, 200), (49, 98), (1, 2), (300, 5)]
-
-
-class Forward(nn.Module):
-    def __init__(self, forward: Any) -> None:
-        super().__init__()
-        self.run = forward
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.run(x)
 
 
 def agrees(
@@ -41,7 +33,7 @@ def agrees(
     everywhere: bool = True,
 ) -> symcnn.Network:
     """Compare with torch at every size; `everywhere`: no size is left out that torch takes."""
-    module = Forward(forward)
+    module = Function(forward)
     net = symcnn.from_torch(module, spec)
     for h, w in sizes:
         try:
@@ -353,7 +345,7 @@ def test_what_only_a_number_tells_of_a_text_fixes_the_size(forward: Callable[...
 
 
 def test_a_message_of_an_error_speaks_of_formulas() -> None:
-    net = symcnn.from_torch(Forward(of_a_message), "N 3 H W")
+    net = symcnn.from_torch(Function(of_a_message), "N 3 H W")
     assert net.complete
     assert "no H x W" in str(net.reasons())
 
@@ -444,13 +436,13 @@ def test_after_a_trace_functions_are_as_they_were() -> None:
         return F.pad(x, (0, int(x.shape[2])))
 
     code = forward.__code__
-    module = Forward(forward)
+    module = Function(forward)
     symcnn.from_torch(module, "N 3 H W")
     assert forward.__code__ is code
     with pytest.raises(symcnn.SymcnnError):
-        symcnn.from_torch(Forward(lambda x: (int(x.shape[2]), x.nowhere)), "N 3 H W")
+        symcnn.from_torch(Function(lambda x: (int(x.shape[2]), x.nowhere)), "N 3 H W")
     assert forward.__code__ is code
-    assert Forward.forward.__code__.co_consts == (None,)
+    assert Function.forward.__code__.co_consts == (None,)
     assert type(alike) is torch.jit.ScriptFunction
 
 
@@ -464,7 +456,7 @@ def test_a_real_forward_beside_a_trace_computes_what_it_always_does() -> None:
         seen.append((type(int(x.shape[3] / 2)), type(len(x)), max(x.shape[2], 4)))
         return F.pad(x, (0, int(x.shape[3])))
 
-    module = Forward(forward)
+    module = Function(forward)
     thread = threading.Thread(target=symcnn.from_torch, args=(module, "N 3 H W"))
     thread.start()
     started.wait(10)
@@ -545,13 +537,13 @@ def test_a_tensor_of_one_number_is_that_number_where_torch_takes_one(
     forward: Callable[..., Any],
 ) -> None:
     """With nothing open such a tensor is one of torch's own."""
-    net = symcnn.from_torch(Forward(forward), "2 3 8 9")
+    net = symcnn.from_torch(Function(forward), "2 3 8 9")
     assert net.output_shape == tuple(forward(torch.zeros(2, 3, 8, 9)).shape)
 
 
 @pytest.mark.parametrize("spec", ["N 3 H W", "2 3 8 9"])
 def test_the_start_of_narrow_is_no_tensor_with_an_axis(spec: str) -> None:
-    forward = Forward(lambda x: x.narrow(2, torch.tensor([x.shape[2] - 4]), 2))
+    forward = Function(lambda x: x.narrow(2, torch.tensor([x.shape[2] - 4]), 2))
     with pytest.raises(RuntimeError):
         forward(torch.zeros(2, 3, 8, 9))
     with pytest.raises(symcnn.ShapeMismatch):
@@ -560,7 +552,9 @@ def test_the_start_of_narrow_is_no_tensor_with_an_axis(spec: str) -> None:
 
 def test_values_that_are_no_sizes_are_data() -> None:
     with pytest.raises(symcnn.DataDependent):
-        symcnn.from_torch(Forward(lambda x: F.pad(x, (0, int(x.mean((0, 2, 3)).sum())))), "N 3 H W")
+        symcnn.from_torch(
+            Function(lambda x: F.pad(x, (0, int(x.mean((0, 2, 3)).sum())))), "N 3 H W"
+        )
 
 
 WINDOWS = {

@@ -1,4 +1,4 @@
-"""A function as a module."""
+"""Functions as modules."""
 
 from typing import Any
 
@@ -7,6 +7,8 @@ from torch import nn
 
 
 class Forward(nn.Module):
+    """Of the module itself, which holds others, and of the inputs."""
+
     def __init__(self, forward: Any, **modules: Any) -> None:
         super().__init__()
         for name, module in modules.items():
@@ -15,3 +17,14 @@ class Forward(nn.Module):
 
     def forward(self, *inputs: Any) -> torch.Tensor:
         return self.function(self, *inputs)
+
+
+class Function(nn.Module):
+    """Of the inputs alone."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *inputs: Any) -> Any:
+        return self.function(*inputs)
