@@ -212,10 +212,16 @@ def _ours(code: CodeType) -> bool:
 _MACHINERY = (contextlib.__file__, functools.__file__)
 
 
-def _is_ours(file: str) -> bool:
+def homes() -> tuple[str, ...]:
+    """Where files of symcnn are, and of torch and numpy if they are loaded. They end in a
+    separator: torchvision, which lies beside torch, is none of torch's.
+    """
     modules = (getattr(sys.modules.get(name), "__file__", None) for name in ("torch", "numpy"))
-    homes = (_SYMCNN, *(join(dirname(module), "") for module in modules if module))
-    return file.startswith(homes) or file.startswith("<frozen") or file in _MACHINERY
+    return (_SYMCNN, *(join(dirname(module), "") for module in modules if module))
+
+
+def _is_ours(file: str) -> bool:
+    return file.startswith((*homes(), "<frozen")) or file in _MACHINERY
 
 
 #: No place in the user's code.

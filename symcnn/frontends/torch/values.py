@@ -183,9 +183,7 @@ class Values:
             return Dim(number.expr, self)  # type: ignore[arg-type]
         if type(number) is Real:
             return number.again(self)  # type: ignore[arg-type]
-        if type(number) is Between:
-            return replace(number, ends=(*map(self._again, number.ends),))
-        if type(number) is Corners:
+        if type(number) in (Between, Corners):
             return replace(number, ends=(*map(self._again, number.ends),))
         if hasattr(number, "flat"):  # an array of them
             number = number.copy()

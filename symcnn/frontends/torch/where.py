@@ -7,7 +7,7 @@ import sysconfig
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from inspect import CO_VARARGS, unwrap
-from os.path import dirname, join
+from os.path import dirname
 from types import CodeType, FrameType, FunctionType
 from typing import Literal, Union
 
@@ -15,16 +15,13 @@ import torch
 import torch.utils.checkpoint
 from torch.autograd.function import FunctionCtx
 
-import symcnn.ops
-import symcnn.trace
 from symcnn.errors import UnsupportedOperation
-
-#: Homes end in a separator: torchvision, which lies beside torch, is none of torch's.
-_SYMCNN, _TORCH = join(dirname(symcnn.ops.__path__[0]), ""), join(torch.__path__[0], "")
-_NUMPY = getattr(sys.modules.get("numpy"), "__file__", None)
+from symcnn.trace.where import homes
 
 #: Where files of ours, torch's and numpy's are.
-OWN_FILES = (_SYMCNN, _TORCH, *([join(dirname(_NUMPY), "")] if _NUMPY else []))
+OWN_FILES = homes()
+
+_SYMCNN, _TORCH = OWN_FILES[:2]
 
 
 def caller() -> str:

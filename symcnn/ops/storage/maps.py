@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from symcnn.algebra.size import Int, Size, maximum, prod
 from symcnn.ops.registry import normal_dim, normal_dims
-from symcnn.ops.storage.layouts import (
-    LAST,
-    UnknownError,
-    copied_strides,
-)
+from symcnn.ops.storage.layouts import LAST, UnknownError, copied_strides
 from symcnn.ops.storage.memory import LONG, SINGLE, Memory, first_of, is_float
 from symcnn.ops.storage.pointwise import extreme_of_two
 from symcnn.trace.graph import Node
