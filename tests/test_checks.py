@@ -161,3 +161,12 @@ def test_the_places_of_a_pool_may_lie_outside_a_smaller_map(spec: str, lines: in
     assert Unpooled(False)(-rising).shape == (1, 1, 32, 32)
     with pytest.raises(RuntimeError, match="invalid max index"):
         Unpooled(False)(rising)
+
+
+def test_places_that_no_pool_gives_as_they_are_may_lie_outside() -> None:
+    class Shifted(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            pooled, places = F.max_pool2d(x, 2, return_indices=True)
+            return F.max_unpool2d(pooled, places + 1, (2, 2))
+
+    assert len(symcnn.from_torch(Shifted(), "N 3 32 32").checks) == 1

@@ -91,10 +91,12 @@ def _max_unpool(
 
 
 def _holds_places(sizes: Sequence[Int], indices: SymbolicTensor) -> bool:
-    """Whether every place of the map that a pool read is one of `sizes`, whichever it gives."""
+    """Whether every place of the map that a pool read is one of `sizes`, whichever it gives; those
+    of an input are taken to be right.
+    """
     pool = indices.node
     if pool is None or "max_pool" not in pool.op:
-        return True  # values of an input, which are taken to be right
+        return pool is None
     read = pool.sources[0].dims[-len(sizes) :]
     return entails(Condition(prod(sizes), ">=", prod(read))) is True
 
