@@ -207,6 +207,26 @@ def test_grids_that_numpy_makes_are_followed_at_every_size(name: str) -> None:
         assert net.output_tensors[0].dtype == str(want.dtype).removeprefix("torch.")
 
 
+NAMED: dict[str, Callable[[int], Any]] = {
+    "a list": lambda n: np.vstack(tup=[np.ones(n), np.zeros(n)]),
+    "an axis": lambda n: np.concatenate([np.ones((2, n)), np.ones((3, n))], axis=0),
+    "arrays beside": lambda n: np.hstack(tup=(np.ones(n), np.ones(3))),
+    "columns": lambda n: np.column_stack(tup=(np.ones(n), np.ones(n))),
+    "an array": lambda n: np.transpose(a=np.ones((n, 2))),
+    "a count": lambda n: np.repeat(a=np.ones(n), repeats=2),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_functions_of_numpy_take_arguments_by_name(name: str) -> None:
+    net = symcnn.from_torch(
+        Function(lambda x: torch.from_numpy(NAMED[name](x.shape[2]))), "N 3 H W"
+    )
+    assert net.complete
+    for height in (1, 2, 7):
+        assert net.shape_at(N=1, H=height, W=4) == NAMED[name](height).shape
+
+
 def test_what_numpy_works_out_is_no_work_of_the_network() -> None:
     net = symcnn.from_torch(Function(_levels), "N 3 H W")
     assert [node.op for node in net.nodes] == ["empty"]

@@ -429,6 +429,11 @@ class _Copies:
         return torch.tril(m, k)
 
 
+def _of_list(join: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """With numpy's name for the list."""
+    return lambda tup: join(tup)
+
+
 class _Joins:
     """Functions of a list of arrays."""
 
@@ -441,21 +446,10 @@ class _Joins:
     def stack(arrays: list[torch.Tensor], axis: int = 0) -> torch.Tensor:
         return torch.stack(arrays, axis)
 
-    @staticmethod
-    def vstack(tup: list[torch.Tensor]) -> torch.Tensor:
-        return torch.vstack(tup)
-
-    @staticmethod
-    def hstack(tup: list[torch.Tensor]) -> torch.Tensor:
-        return torch.hstack(tup)
-
-    @staticmethod
-    def dstack(tup: list[torch.Tensor]) -> torch.Tensor:
-        return torch.dstack(tup)
-
-    @staticmethod
-    def column_stack(tup: list[torch.Tensor]) -> torch.Tensor:
-        return torch.column_stack(tup)
+    vstack, hstack, dstack, column_stack = (
+        staticmethod(_of_list(join))
+        for join in (torch.vstack, torch.hstack, torch.dstack, torch.column_stack)
+    )
 
 
 def _followed(
@@ -471,32 +465,38 @@ def _followed(
         return _meshgrid(args, own, **kwargs)
     view, many = getattr(_Views, name, None), name in vars(_Joins)
     law: Any = view or getattr(_Copies, name, None) or getattr(_Joins, name, None)
-    arrays, rest = _sequence(args[0]) if many else args[:1], args[1:]
-    if law is None or not _fits(law, args, kwargs) or not all(map(_is_array, arrays)):
+    given = law and _arguments(law, args, kwargs)
+    arrays = () if not given else _sequence(given[0]) if many else given[:1]
+    if not given or not all(map(_is_array, arrays)):
         return own(*_numpys(args), **_numpys(kwargs))
-    arrays = _snapshot(arrays)
+    arrays, rest = _snapshot(arrays), given[1:]
     dtype = np.result_type(*(a.dtype for a in arrays))
 
     def by_torch(*tensors: torch.Tensor) -> object:
         if not many:
-            return law(*tensors, *rest, **kwargs)
-        return law([_cast(t, of_numpy(dtype)) for t in tensors], *rest, **kwargs)
+            return law(*tensors, *rest)
+        return law([_cast(t, of_numpy(dtype)) for t in tensors], *rest)
 
-    def by_numpy(*given: object) -> object:
-        return own(given if many else given[0], *rest, **kwargs)
+    def by_numpy(*parts: object) -> object:
+        return own(parts if many else parts[0], *rest)
 
     found = _of(arrays, dtype, by_numpy, by_torch)
     return found if view is None or type(arrays[0]) is not Array else arrays[0]._seen(found)
 
 
-def _fits(law: Callable[..., object], args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
-    """Whether it takes such arguments: numpy is asked for nothing more, and for no table."""
+def _arguments(
+    law: Callable[..., object], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[Any, ...] | None:
+    """Its arguments in order; None where it does not take such: numpy is asked for nothing more,
+    and for no table.
+    """
     try:
-        signature(law).bind(*args, **kwargs)
+        bound = signature(law).bind(*args, **kwargs)
     except TypeError:
-        return False
-    numbers = (n for v in (*args[1:], *kwargs.values()) for n in _sequence(v))
-    return all(n is None or type(n) in (int, Dim) for n in numbers)
+        return None
+    bound.apply_defaults()
+    numbers = (n for v in bound.args[1:] for n in _sequence(v))
+    return bound.args if all(n is None or type(n) in (int, Dim) for n in numbers) else None
 
 
 def _meshgrid(arrays: Sequence[Any], own: Any, indexing: str = "xy") -> Any:
