@@ -705,6 +705,88 @@ class Branches(nn.Module):
         return self.block(self.first(x))
 
 
+class Held(nn.Module):
+    """Python holds tensors for longer than operations read them."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.way = way
+        self.layers = nn.ModuleList([nn.Conv2d(3, 3, 3, padding=1) for _ in range(4)])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return getattr(self, f"in_{self.way}")(x)
+
+    def in_a_list(self, x: torch.Tensor) -> torch.Tensor:
+        maps = []
+        for layer in self.layers:
+            x = layer(x)
+            maps.append(x)
+        first = maps[0].mean()
+        del maps
+        return torch.cat([x, x], 1) + first
+
+    def in_variables(self, x: torch.Tensor) -> torch.Tensor:
+        a = self.layers[0](x)
+        b = a + 1
+        c = self.layers[1](b)
+        d = c.reshape(c.shape[0], -1)
+        e = d + 1
+        return e + 1
+
+    def in_an_attribute(self, x: torch.Tensor) -> torch.Tensor:
+        self.cache = self.layers[0](x)
+        y = self.layers[2](self.layers[1](self.cache)).relu_()
+        z = y.view(y.shape[0], -1)
+        del y
+        return (z + 1) + 2
+
+    def in_a_view_that_is_written_to(self, x: torch.Tensor) -> torch.Tensor:
+        view = self.layers[0](x)[:, :1]
+        y = F.relu(self.layers[1](x) + 1, inplace=True)
+        view[:] = 1
+        return y.transpose(1, 2).reshape(y.shape[0], -1) + view.sum()
+
+    def in_no_index(self, x: torch.Tensor) -> torch.Tensor:
+        end = torch.tensor(x.shape[-1]) - 1
+        y = self.layers[0](x)[..., :end]
+        del end
+        return self.layers[1](y) + 1
+
+
+WAYS = ["a_list", "variables", "an_attribute", "a_view_that_is_written_to", "no_index"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_tensor_lives_as_long_as_python_holds_it(way: str) -> None:
+    module, x = Held(way), torch.rand(2, 3, 9, 11)
+    net = symcnn.from_torch(module, "N 3 H W")
+    theirs = torch_peak(module, module, [x])[0]
+    assert net.cost().at(N=2, H=9, W=11).peak == theirs
+    assert net.given(H=9).cost().at(N=2, W=11).peak == theirs
+    assert pickle.loads(pickle.dumps(net)).cost().at(N=2, H=9, W=11).peak == theirs
+
+
+class Longer(nn.Module):
+    """Both sides of its branch make the same nodes; on one python holds a tensor for longer."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = x + 1
+        z = y * 2
+        held = y if x.shape[2] > 8 else None
+        del y
+        z = torch.cat([z, z, z]) * 2
+        del held
+        return z
+
+
+def test_branches_that_hold_other_tensors_are_two() -> None:
+    module = Longer()
+    net = symcnn.from_torch(module, "N 3 H W")
+    for height in (8, 9):
+        x = torch.rand(1, 3, height, 5)
+        assert net.cost().at(N=1, H=height, W=5).peak == torch_peak(module, module, [x])[0]
+
+
 def test_what_a_module_is_called_with_lives_until_it_returns() -> None:
     module, x = Branches(), torch.rand(2, 3, 4, 5)
     net = symcnn.from_torch(module, "N 3 H W")

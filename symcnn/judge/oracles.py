@@ -219,8 +219,8 @@ def torch_peak(
     the 512 bytes in which CUDA's allocator deals.
 
     Inputs count throughout; parameters, buffers and what else is there before the forward do not.
-    That is what torch's own references keep alive: a python variable may keep a tensor longer than
-    its last reader needs it.
+    That is what references keep alive, torch's and those of python: a variable may keep a tensor
+    longer than its last reader needs it.
     """
     import torch
     from torch.multiprocessing.reductions import StorageWeakRef

@@ -19,7 +19,7 @@ CHECKS = {
     "refusals": "sizes outside the domain are refused by torch too",
     "flops": "FLOPs of the forward pass, as torch.utils.flop_counter counts on meta",
     "saved": "bytes that autograd keeps in a forward pass, on CPU, at the first sizes",
-    "peak": "bytes alive at the worst moment of inference: torch's references keep no less",
+    "peak": "bytes alive at the worst moment of inference: torch keeps no less",
     "receptive field": "which inputs each output reads, by changing one at a time; by gradient",
     "repeat": "the forward gives the same shapes when it runs again",
 }

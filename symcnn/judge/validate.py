@@ -363,8 +363,8 @@ class _Judging:
         return _compared("saved", sizes, ours, theirs)
 
     def _peak(self, sizes: dict[str, int]) -> Check:
-        """Our peak is that of an ideal inference pass, in which every tensor goes after its last
-        reader: torch may keep more, by references in python and inside of operations, never less.
+        """Our peak counts what python holds, and of what an operation makes on its way one tensor at
+        a time: inside of operations torch may keep more, never less.
         """
         try:
             ours = self._cost.at(**sizes).peak

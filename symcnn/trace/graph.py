@@ -347,24 +347,19 @@ def _parameters(rule: Callable[..., object]) -> _Parameters:
 
 
 class Scope:
-    """One call of a module: `path` is its name, "" for the network itself.
+    """One call of a module: `path` is its name, "" for the network itself."""
 
-    inputs: the tensors that it is called with, which python holds until it returns. end: so many
-    nodes of the trace stand then.
-    """
-
-    __slots__ = ("children", "end", "inputs", "ops", "output", "path")
+    __slots__ = ("children", "ops", "output", "path")
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.ops = self.children = self.end = 0
-        self.inputs: tuple[SymbolicTensor, ...] = ()
+        self.ops = self.children = 0
         self.output: object = None
 
     def __getstate__(self) -> Any:
-        """Without its tensors, which lead to all that comes before them."""
+        """Without its output, which leads to all that comes before it."""
         state = {key: getattr(self, key) for key in self.__slots__}
-        return None, state | {"inputs": (), "output": None}
+        return None, state | {"output": None}
 
 
 @dataclass(eq=False)

@@ -78,6 +78,8 @@ class Tape:
     tries: bool = False  # whether code that runs may catch what an operation refuses
     checks: list[str] = field(default_factory=list)  # lines that raise for some values
     lengths: dict[Int, None] = field(default_factory=dict)  # sizes that python took by `len`
+    releases: dict[SymbolicTensor, int] = field(default_factory=dict)  # see `release`
+    open: bool = True  # until python has let go of all but what the forward returns
     queries: int = 0  # how often somebody asked which sizes are left
     computed: int = 0  # sizes that python computed, and asked about
     _seen: tuple[int, int] = (0, 0)
@@ -104,8 +106,7 @@ class Tape:
 
     def leave(self, output: object = None) -> None:
         """The innermost module call ends."""
-        scope = self.scopes.pop()
-        scope.output, scope.end = output, len(self.nodes)
+        self.scopes.pop().output = output
 
     def go_to(self, path: Sequence[str]) -> None:
         """What comes runs in these modules, the outermost first: leave others, enter new ones."""
@@ -144,6 +145,13 @@ class Tape:
         self.guards[guards:] = [replace(g, after=mark - 1) for g in self.guards[guards:]]
         self._seen = min(mark, self._seen[0]), self._seen[1]
         return made, nodes
+
+    def release(self, t: SymbolicTensor) -> None:
+        """Python lets go of a tensor. Where the last node does not read the tensor, python held the
+        tensor for longer than nodes do: so many nodes stand by now.
+        """
+        if self.open and self.nodes and t not in self.nodes[-1].inputs:
+            self.releases[t] = len(self.nodes)
 
     def _require_numbers(self, sizes: Iterable[Int]) -> None:
         """What doubles again and again makes few steps, but of numbers that take longer each."""

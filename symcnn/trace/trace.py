@@ -74,6 +74,8 @@ class Trace(Coverage):
         self._outputs = outputs
         self.nodes: tuple[Node, ...]
         self._calls: tuple[Scope, ...] = ()
+        #: Tensors that python holds for longer than nodes read them, until so many nodes stand.
+        self.releases: Mapping[SymbolicTensor, int] = {}
         super().__init__()
         if tape is None:
             self.nodes = tuple(ancestors(tensors_in(outputs)))
@@ -81,6 +83,7 @@ class Trace(Coverage):
             self.nodes = tuple(tape.nodes)
             self._calls, self.guards = tuple(tape.calls), tuple(tape.guards)
             self.checks, self.lengths = tuple(tape.checks), tuple(tape.lengths)
+            self.releases = tape.releases
         self._parameters = None if parameters is None else tuple(dict.fromkeys(parameters))
         self.buffers = tuple(buffers)
         self._order: tuple[Node | None, ...] = self.nodes  # of the trace that it is, or is part of
@@ -96,13 +99,13 @@ class Trace(Coverage):
         computed = {k for k in vars(self) if isinstance(getattr(kind, k, None), cached_property)}
         state = {k: v for k, v in vars(self).items() if k not in computed} | {"memory": {}}
         state["_outputs"] = to_pickle(self._outputs)
-        return self.nodes, [to_pickle((c.output, c.inputs)) for c in self._calls], state
+        return self.nodes, [to_pickle(c.output) for c in self._calls], state
 
     def __setstate__(self, state: Any) -> None:
-        _, tensors, attributes = state
+        _, outputs, attributes = state
         self.__dict__.update(attributes)
-        for call, (output, inputs) in zip(self._calls, tensors, strict=True):
-            call.output, call.inputs = output, inputs
+        for call, output in zip(self._calls, outputs, strict=True):
+            call.output = output
         for node in self.nodes:
             node.law = node.law or self.simplest
 
@@ -386,7 +389,7 @@ class Trace(Coverage):
         part.nodes = tuple(sorted(part.nodes, key=self.position))
         last = max(map(self.position, part.nodes), default=-1)
         part.guards = tuple(g for g in self.guards if g.after <= last)
-        part.checks, part.lengths = self.checks, self.lengths
+        part.checks, part.lengths, part.releases = self.checks, self.lengths, self.releases
         inside = set(part.nodes)
         part._calls = tuple(
             c for c in self._calls if all(t.node in inside for t in tensors_in(c.output))
@@ -447,10 +450,14 @@ class Trace(Coverage):
         twin._parameters = None if self._parameters is None else replay(self._parameters)
         twin.buffers = replay(self.buffers)
         twin.guards, twin.checks, twin.lengths = replay.guards, self.checks, self.lengths
+        mine, ends = {*self.nodes}, dict[SymbolicTensor, int]()
+        for t, end in self.releases.items():
+            if t.node in mine:  # of a node that is left out, what it reads
+                ends[replay(t)] = max(end, ends.get(replay(t), 0))
+        twin.releases = ends
         for call in self._calls:
             scope = Scope(call.path)
-            scope.output, scope.inputs = tree_map(replay, call.output), replay(call.inputs)
-            scope.end = call.end
+            scope.output = tree_map(replay, call.output)
             twin._calls += (scope,)
         if self._at is not None:
             leave(twin, self.unfollowed, [twin.guards], At(self._at, found))

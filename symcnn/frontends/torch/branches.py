@@ -144,6 +144,10 @@ class Comparison:
         self._value(old, new)
         for a, b in zip(self.before.calls, self.now.calls, strict=True):
             self._value(a.output, b.output)
+        pairs, before, now = self.pairs, self.before.releases, self.now.releases
+        held = {id(pairs[id(t)]): end for t, end in before.items() if id(t) in pairs}
+        if held != {id(t): end for t, end in now.items() if id(t) in pairs}:
+            raise Diverged
 
     def _value(self, old: Any, new: Any) -> None:
         if tree_map(lambda _: None, old) != tree_map(lambda _: None, new):

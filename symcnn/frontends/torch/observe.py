@@ -15,7 +15,7 @@ import torch
 from torch.nn import Module
 
 from symcnn.errors import SymcnnError
-from symcnn.frontends.torch.arguments import Parts, flat
+from symcnn.frontends.torch.arguments import Parts
 from symcnn.frontends.torch.builtins import replaced_names
 from symcnn.frontends.torch.copies import Copies, release
 from symcnn.frontends.torch.generators import GENERATORS
@@ -65,17 +65,14 @@ def observed(module: torch.nn.Module, tracer: Tracer, stage: Stage) -> Iterator[
         path = paths.get(id(original))
         if not path:
             return _run(original, copy, holder, args, kwargs)
-        scope, output = tape.enter(path), None
+        tape.enter(path)
+        output = None
         try:
             if len(args) == 1 and type(args[0]) is TracedTensor and not kwargs:
-                scope.inputs = (args[0]._value,)
                 memory = layers.memory(type(holder))
                 if memory is not None:
                     output = layers.run(memory, copy, holder, args[0])
                     return output
-            else:
-                given = flat([*args, *kwargs.values()])
-                scope.inputs = tuple(t._value for t in given if type(t) is TracedTensor)
             output = _run(original, copy, holder, args, kwargs)
             return output
         except (ValueError, RuntimeError) as error:
@@ -83,7 +80,7 @@ def observed(module: torch.nn.Module, tracer: Tracer, stage: Stage) -> Iterator[
                 complaint.of(original, error, args)
             raise
         finally:
-            tape.leave(output if type(output) is TracedTensor else tree_map(_itself, output))
+            tape.leave(_value(output) if type(output) is TracedTensor else tree_map(_value, output))
 
     copies, tape.tries = Copies(call, stage.shared), stage.tries
     with _process():
@@ -137,9 +134,11 @@ _STACKS = tuple(
 )
 
 
-def _itself(value: object) -> object:
-    """What others put into the lists that a module returned is not what it returned."""
-    return value
+def _value(returned: Any) -> object:
+    """What a module returned, as it is then, and without holding the tensor: how long python does,
+    the tape notes.
+    """
+    return returned._value if type(returned) is TracedTensor else returned
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from symcnn.ops.masks import masked_copy
 from symcnn.ops.operation import Operation
 from symcnn.ops.storage import Layout
 from symcnn.trace.graph import OPS, Dims, SymbolicTensor
-from symcnn.trace.tape import current_tape
+from symcnn.trace.tape import Tape, current_tape
 
 #: Memory formats with channels innermost, and the number of axes of their tensors.
 _LAST = {torch.channels_last: 4, torch.channels_last_3d: 5}
@@ -39,6 +39,7 @@ class Tracer(Questions, Protocol):
     """What a traced tensor asks of the trace that it belongs to."""
 
     device: torch.device
+    tape: Tape
 
     @property
     def layouts(self) -> Layouts:
@@ -102,15 +103,14 @@ def _shared(name: str) -> property:
     return property(look, fill)
 
 
-class TracedTensor(torch.Tensor):
-    """A symbolic tensor inside a torch forward: a tensor to torch, but without values.
-
-    It is a real (empty) tensor underneath, so that C++ code that looks at it finds one.
+class State:
+    """What a trace says of a tensor. A view shares the state of what it is a view of, not the
+    tensor, which lives as long as the model holds the tensor.
     """
 
     _value: SymbolicTensor
     _tracer: Tracer
-    _base: TracedTensor | None = None  # what it is a view of, as far as anybody asked
+    _base: State | None = None  # of what it is a view of, as far as anybody asked
     _whole: bool = False  # whether it is all of that
     _sure: bool = False  # whether that was asked, and so it is
     _made: SymbolicTensor  # as a view
@@ -119,18 +119,16 @@ class TracedTensor(torch.Tensor):
     _number_since: tuple[Any, int] | None = None  # its values, after so many writes to its memory
     _writes: int = 0  # to its memory, if it is a view of none
 
-    @staticmethod
-    def of(value: SymbolicTensor, tracer: Tracer) -> TracedTensor:
-        """The tensor that stands for `value` in this trace."""
-        whole = value.dtype in WHOLES and type(value) is not Masked and not value.dims
-        under = _COUNT if whole else EMPTY
-        traced: TracedTensor = torch.Tensor._make_subclass(TracedTensor, under)
-        traced._value, traced._tracer = value, tracer
-        return traced
+    @property
+    def _shared(self) -> State:
+        """The same state, without the tensor."""
+        state = State()
+        state.__dict__ = vars(self)
+        return state
 
     @property
-    def _memory(self) -> TracedTensor:
-        """The tensor that it is a view of, or a view of a view."""
+    def _memory(self) -> State:
+        """The state of what it is a view of, or a view of a view."""
         found = self
         while found._base is not None:
             found = found._base
@@ -139,7 +137,7 @@ class TracedTensor(torch.Tensor):
     def look_into(self, base: TracedTensor, index: object, part: bool) -> None:
         """From now on it shares the memory of another, all of it or at an index or as a view."""
         number = None if self._number_since is None else self._number
-        self._base, self._since = base, base._memory._writes
+        self._base, self._since = base._shared, base._memory._writes
         self._at, self._whole, self._made = index, not part, self._value
         self._sure = False
         self._number_since = None if number is None else (number, self._since)
@@ -158,6 +156,25 @@ class TracedTensor(torch.Tensor):
     @_number.setter
     def _number(self, number: Any) -> None:
         self._number_since = None if number is None else (number, self._memory._writes)
+
+
+class TracedTensor(State, torch.Tensor):
+    """A symbolic tensor inside a torch forward: a tensor to torch, but without values.
+
+    It is a real (empty) tensor underneath, so that C++ code that looks at it finds one.
+    """
+
+    @staticmethod
+    def of(value: SymbolicTensor, tracer: Tracer) -> TracedTensor:
+        """The tensor that stands for `value` in this trace."""
+        whole = value.dtype in WHOLES and type(value) is not Masked and not value.dims
+        under = _COUNT if whole else EMPTY
+        traced: TracedTensor = torch.Tensor._make_subclass(TracedTensor, under)
+        traced._value, traced._tracer = value, tracer
+        return traced
+
+    def __del__(self) -> None:
+        self._tracer.tape.release(self._value)
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:

@@ -642,10 +642,11 @@ def _call(
             raise _forward_failed(module, len(inputs) + len(keywords), error, tracer) from error
         if tracer.left is not None:  # the forward caught it: what it did then says nothing
             raise tracer.left
+    del copy  # and what its modules hold
+    tape.open = False
     for scope in tape.calls:
-        output: Any = scope.output
-        whole = type(output) is TracedTensor and not tracer.writes.parts
-        scope.output = output._value if whole else tracer.result(output)
+        if not isinstance(scope.output, SymbolicTensor):
+            scope.output = tracer.result(scope.output)
     result = tracer.result(raw)
     for t in tensors_in(result, *(scope.output for scope in tape.calls)):
         if type(t) is Masked:

@@ -60,7 +60,7 @@ from symcnn.frontends.torch.operations import (
 from symcnn.frontends.torch.repeated import Repeated, of_repeated
 from symcnn.frontends.torch.script import Script
 from symcnn.frontends.torch.sizes import SIZES, Dim, formula_of, hold_sizes
-from symcnn.frontends.torch.tensors import MADE, TracedTensor, as_subclass, assignment
+from symcnn.frontends.torch.tensors import MADE, State, TracedTensor, as_subclass, assignment
 from symcnn.frontends.torch.values import Values
 from symcnn.frontends.torch.weights import Weights
 from symcnn.frontends.torch.where import caller, custom_function, without_rule
@@ -305,20 +305,20 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
             whole = base._value
             if view._whole:
                 base._value = view._value
-            elif view._at is not None and not any(map(is_tensor, flat([view._at]))):
+            elif view._at is not None:
                 base._value = setitem(whole, self.unwrap(view._at), view._value)
             else:
                 base._value = part_written(whole, view._value)
             view._since, view, base = target._memory._writes, base, base._base
         return target
 
-    def reread(self, *tensors: torch.Tensor) -> None:
+    def reread(self, *tensors: torch.Tensor | State) -> None:
         """Views as they are after a write to what they are a view of."""
         for view in tensors:
-            if type(view) is TracedTensor and view._stale:
+            if isinstance(view, State) and view._stale:
                 self._reread(view)
 
-    def _reread(self, view: TracedTensor) -> None:
+    def _reread(self, view: State) -> None:
         base, made = view._base, view._made
         assert base is not None
         self.reread(base)
@@ -338,7 +338,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
             view._value = part_written(view._value, base._value)
         view._since = view._memory._writes
 
-    def _part(self, view: TracedTensor) -> None:
+    def _part(self, view: State) -> None:
         """What turns out to be a copy is a view of nothing; all of all of a tensor is all of it."""
         chain = [view]
         while chain[-1]._base is not None and not chain[-1]._sure:
@@ -404,9 +404,17 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
             if type(result) is TracedTensor and returns_input(result._value.node):
                 args[0]._value = result._value  # python may ask whether it is the same object
                 return args[0]
+            index = self._index(args[1]) if name in INDEXED else None
             for part in result if isinstance(result, tuple) else (result,):
-                part.look_into(args[0], args[1] if name in INDEXED else None, shares_memory(name))
+                part.look_into(args[0], index, shares_memory(name))
         return result
+
+    def _index(self, index: object) -> object:
+        """An index as a view remembers the index, which is not to hold tensors: those that hold one
+        number are numbers; None where others pick, who make a copy.
+        """
+        (index,) = tree_map(self.plain, [index])
+        return None if flat([index]) else index
 
     def _into(self, out: Any, result: Any) -> Any:
         """What was computed into `out`, which takes its shape."""

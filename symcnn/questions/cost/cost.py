@@ -149,9 +149,11 @@ class Cost(PerNode, Shown):
     def peak(self) -> Figure:
         """Bytes of tensors alive at the worst moment of an inference pass, parameters aside.
 
-        A tensor lives from the operation that makes it to the last that reads it, the network's
-        inputs throughout; the scratch memory of kernels is not counted. The formula is the maximum
-        of the moments that are the worst at some valid size.
+        A tensor lives from the operation that makes the tensor to the last that reads it, or for as
+        long as the python of the forward holds the tensor: in a variable, a list, an attribute, as
+        the argument of a module that runs. The network's inputs live throughout; the scratch memory
+        of kernels is not counted. The formula is the maximum of the moments that are the worst at
+        some valid size.
 
         >>> from symcnn import nn
         >>> nn.Sequential(*[nn.Conv2d(8, 8, 3) for _ in range(4)]).trace("1 8 H W").cost().peak

@@ -252,9 +252,9 @@ class PerNode(Valued):
 
     def _alive(self) -> Iterator[tuple[Node, list[Storage]]]:
         """What is alive while each node runs: a tensor lives from its maker to its last reader, or
-        until a module that is called with it returns; a constant that the forward makes from its
-        first reader. Of what an operation makes on its way (a
-        copy, the scores of attention) one at a time: how many it keeps at once is its own affair.
+        as long as python holds the tensor; a constant that the forward makes from its first reader.
+        Of what an operation makes on its way (a copy, the scores of attention) one at a time: how
+        many it keeps at once is its own affair.
         """
         memory, nodes = self._inference, self.net.nodes
         last: dict[Storage, int] = {}
@@ -262,7 +262,7 @@ class PerNode(Valued):
             for t in (*node.inputs, *node.outputs):
                 last[memory.of(t).storage] = i
             last.update((s, i) for s in memory.made[node] if s not in last)
-        for t, i in self._called:
+        for t, i in self._released:
             last[memory.of(t).storage] = max(i, last.get(memory.of(t).storage, i))
         for t in (*self.net.input_tensors, *self.net.output_tensors):
             last[memory.of(t).storage] = len(nodes)
@@ -280,15 +280,13 @@ class PerNode(Valued):
             alive = {s: None for s in alive if last[s] != i}
 
     @property
-    def _called(self) -> Iterator[tuple[SymbolicTensor, int]]:
-        """What modules are called with, and the last node that runs before they return."""
+    def _released(self) -> Iterator[tuple[SymbolicTensor, int]]:
+        """What python holds, and the last node that runs while python does."""
         nodes = self.net.nodes
-        places, inside = [*map(self.net.position, nodes)], {None, *nodes}
-        for call in self.net.calls:
-            last = bisect_left(places, call.end) - 1
-            for t in call.inputs if last >= 0 else ():
-                if t.node in inside:
-                    yield t, last
+        places, inside = [*map(self.net.position, nodes)], {*nodes}
+        for t, end in self.net.releases.items():
+            if t.node in inside:
+                yield t, bisect_left(places, end) - 1
 
     @cached_property
     def _moments(self) -> dict[Int, Moment]:

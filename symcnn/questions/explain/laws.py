@@ -100,8 +100,8 @@ LAWS = {
     ),
     "alive": Law(
         "life of a tensor",
-        "a tensor is alive from the node that makes it to the last that reads it, inputs and "
-        "outputs of the network throughout",
+        "a tensor is alive from the node that makes it to the last that reads it, or as long as "
+        "python holds it, inputs and outputs of the network throughout",
         r"A_t = \sum_{\text{made} \le t \le \text{last read}} B",
         "docs/cost.md",
     ),
