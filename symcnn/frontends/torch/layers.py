@@ -200,7 +200,7 @@ class Layers:
             or _module._global_backward_pre_hooks
             or _module._global_backward_hooks
             or x._number_since is not None
-            or (x._base is not None and x._stale)
+            or (x._source is not None and x._stale)
             or x._value.may_be_empty
             or writes.parts
             or writes.busy

@@ -110,7 +110,7 @@ class State:
 
     _value: SymbolicTensor
     _tracer: Tracer
-    _base: State | None = None  # of what it is a view of, as far as anybody asked
+    _source: State | None = None  # of what it is a view of, as far as anybody asked
     _whole: bool = False  # whether it is all of that
     _sure: bool = False  # whether that was asked, and so it is
     _made: SymbolicTensor  # as a view
@@ -130,14 +130,14 @@ class State:
     def _memory(self) -> State:
         """The state of what it is a view of, or a view of a view."""
         found = self
-        while found._base is not None:
-            found = found._base
+        while found._source is not None:
+            found = found._source
         return found
 
     def look_into(self, base: TracedTensor, index: object, part: bool) -> None:
         """From now on it shares the memory of another, all of it or at an index or as a view."""
         number = None if self._number_since is None else self._number
-        self._base, self._since = base._shared, base._memory._writes
+        self._source, self._since = base._shared, base._memory._writes
         self._at, self._whole, self._made = index, not part, self._value
         self._sure = False
         self._number_since = None if number is None else (number, self._since)
@@ -145,7 +145,7 @@ class State:
     @property
     def _stale(self) -> bool:
         """Whether what it is a view of was written to since."""
-        return self._base is not None and self._since != self._memory._writes
+        return self._source is not None and self._since != self._memory._writes
 
     @property
     def _number(self) -> Any:

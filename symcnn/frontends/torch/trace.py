@@ -47,7 +47,7 @@ from symcnn.frontends.torch.branches import (
     without_idle_guards,
 )
 from symcnn.frontends.torch.observe import Stage, modes, observed, set_stage
-from symcnn.frontends.torch.tensors import Masked, TracedTensor
+from symcnn.frontends.torch.tensors import Masked
 from symcnn.frontends.torch.tracer import Tracer
 from symcnn.frontends.torch.where import OWN_FILES, frames, is_left_alone, transform, transformed
 from symcnn.interrupts import Held

@@ -292,15 +292,15 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
             return result
         self.wrote = True
         self._part(target)
-        number, base = result._number, target._base
-        whole = None if base is None or base._base is not None else base._number
+        number, base = result._number, target._source
+        whole = None if base is None or base._source is not None else base._number
         target._memory._writes += 1
         target._value, target._number = result._value, number
         if base is not None and number is not None and target._whole:
             base._number = number
         elif base is not None and not (whole is None or target._at is None or number is None):
             base._number = written(whole, target._at, number)
-        view, base = target, target._base
+        view, base = target, target._source
         while base is not None:
             whole = base._value
             if view._whole:
@@ -309,7 +309,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
                 base._value = setitem(whole, self.unwrap(view._at), view._value)
             else:
                 base._value = part_written(whole, view._value)
-            view._since, view, base = target._memory._writes, base, base._base
+            view._since, view, base = target._memory._writes, base, base._source
         return target
 
     def reread(self, *tensors: torch.Tensor | State) -> None:
@@ -319,11 +319,11 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
                 self._reread(view)
 
     def _reread(self, view: State) -> None:
-        base, made = view._base, view._made
+        base, made = view._source, view._made
         assert base is not None
         self.reread(base)
         self._part(view)
-        if view._base is None:
+        if view._source is None:
             return
         node = made.node
         call = None if node is None else node.call
@@ -341,10 +341,10 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
     def _part(self, view: State) -> None:
         """What turns out to be a copy is a view of nothing; all of all of a tensor is all of it."""
         chain = [view]
-        while chain[-1]._base is not None and not chain[-1]._sure:
-            chain.append(chain[-1]._base)
+        while chain[-1]._source is not None and not chain[-1]._sure:
+            chain.append(chain[-1]._source)
         for part in reversed(chain):
-            base = part._base
+            base = part._source
             if base is None or part._sure:
                 continue
             try:
@@ -353,9 +353,9 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
             except DataDependent:
                 part._sure = not part._whole  # what is taken for one
             if not part._sure:
-                part._writes, part._base = part._memory._writes, None
-            elif part._whole and base._whole and base._base is not None:
-                part._base = base._base
+                part._writes, part._source = part._memory._writes, None
+            elif part._whole and base._whole and base._source is not None:
+                part._source = base._source
 
     def joined(self, whole: object, part: TracedTensor) -> TracedTensor:
         """A tensor, traced or real, of which a traced one is part."""
