@@ -752,8 +752,20 @@ class Held(nn.Module):
         del end
         return self.layers[1](y) + 1
 
+    def in_a_weight_made_anew(self, x: torch.Tensor) -> torch.Tensor:
+        weight = next(self.parameters()) * 2
+        y = F.conv2d(x, weight, padding=1)
+        for layer in self.layers:
+            y = layer(y)
+        return y + weight.mean()
+
+    def in_copies_for_a_product(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.layers[0](x).repeat(1, 4, 1, 1).unflatten(1, (3, 4)).flatten(3).transpose(1, 2)
+        return y @ y.transpose(-2, -1)
+
 
 WAYS = ["a_list", "variables", "an_attribute", "a_view_that_is_written_to", "no_index"]
+WAYS += ["a_weight_made_anew", "copies_for_a_product"]
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -80,7 +80,8 @@ def observed(module: torch.nn.Module, tracer: Tracer, stage: Stage) -> Iterator[
                 complaint.of(original, error, args)
             raise
         finally:
-            tape.leave(_value(output) if type(output) is TracedTensor else tree_map(_value, output))
+            whole, value = type(output) is TracedTensor, tracer.unheld
+            tape.leave(value(output) if whole else tree_map(value, output))
 
     copies, tape.tries = Copies(call, stage.shared), stage.tries
     with _process():
@@ -132,13 +133,6 @@ _STACKS = tuple(
     )
     for kind in ("function", "dispatch")
 )
-
-
-def _value(returned: Any) -> object:
-    """What a module returned, as it is then, and without holding the tensor: how long python does,
-    the tape notes.
-    """
-    return returned._value if type(returned) is TracedTensor else returned
 
 
 @contextmanager

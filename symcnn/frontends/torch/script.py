@@ -48,6 +48,8 @@ class Script:
     leaves: dict[int, SymbolicTensor]
     lazy: dict[torch.nn.Module, dict[str, Parameter | None]]
     real: list[torch.Tensor]
+    named: dict[int, tuple[weakref.ref[torch.Tensor], TracedTensor]]
+    name_real: Callable[[Sequence[TracedTensor], Sequence[torch.Tensor]], None]
     parameters: list[Parameter]
     complaint: Complaint
     writes: Writes
@@ -164,4 +166,10 @@ class Script:
         other.left, other.numbers, other.complaint = None, {}, Complaint(other.result)
         other.leaves, other.lazy = dict(self.leaves), dict(self.lazy)
         other.real, other.parameters = [*self.real], [*self.parameters]
+        other.named = {}
+        for ref, traced in self.named.values():
+            real = ref()
+            if real is not None:
+                again: Any = TracedTensor.of
+                other.name_real([again(traced._value, other)], [real])
         return other

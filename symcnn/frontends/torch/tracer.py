@@ -119,6 +119,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         self.lazy: dict[torch.nn.Module, dict[str, Parameter | None]] = {}
         self.memories: dict[int, object] = {}  # of constants, by their storages
         self.real: list[torch.Tensor] = []  # keeps ids in `leaves` alive
+        self.named = {}  # of the others, by the same ids
         self.customs: dict[int, tuple[object, Custom]] = {}  # by the id of their contexts
         self.calls, self.called = 0, None  # functions of torch, and the last of them
         self.device = torch.device("cpu")

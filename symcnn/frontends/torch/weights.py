@@ -4,7 +4,9 @@ positions. *What is learned, or computed from what is, is work*; so is every pro
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,7 +25,7 @@ class Weights:
 
     tape: Tape
     leaves: dict[int, SymbolicTensor]
-    real: list[torch.Tensor]
+    named: dict[int, tuple[weakref.ref[torch.Tensor], TracedTensor]]
     left: Exception | None
     dispatch: Any
     apply: Any
@@ -63,13 +65,26 @@ class Weights:
         if [t._value.dims for t in ours if type(t) is TracedTensor] != shapes:
             del self.tape.nodes[mark:]
             return
-        self._name_real([t._value for t in ours], theirs)
+        self.name_real(ours, theirs)
 
-    def _name_real(self, made: Sequence[SymbolicTensor], real: Sequence[torch.Tensor]) -> None:
-        """Tensors with values that are what nodes make."""
-        for symbolic, t in zip(made, real, strict=True):
-            self.leaves[id(t)] = symbolic
-            self.real.append(t)
+    def name_real(self, made: Sequence[TracedTensor], real: Sequence[torch.Tensor]) -> None:
+        """Tensors with values that are what nodes make: a traced one lives as long as each."""
+        for traced, t in zip(made, real, strict=True):
+            key = id(t)
+            self.leaves[key] = traced._value
+            self.named[key] = weakref.ref(t, partial(self._forget, key)), traced
+
+    def unheld(self, value: Any) -> Any:
+        """What nodes make, in place of a tensor: how long python holds the tensor, the tape notes."""
+        if type(value) is TracedTensor:
+            return value._value
+        return self.named[id(value)][1]._value if id(value) in self.named else value
+
+    def _forget(self, key: int, ref: object) -> None:
+        """A tensor with values is gone: another one may get its id."""
+        if self.named[key][0] is ref:
+            del self.named[key]
+            self.leaves.pop(key, None)
 
     def _record_unruled(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
         """Work on parameters that no rule describes: torch is counted."""
@@ -80,4 +95,4 @@ class Weights:
         work = work_of(lambda: self._of_values(func, args, kwargs), given)
         if work is not None:
             made: list[Any] = flat(self.apply(work.operation(name), name, args, kwargs))
-            self._name_real([t._value for t in made], flat(result))
+            self.name_real(made, flat(result))

@@ -50,6 +50,7 @@ class Memory:
         self.layouts: dict[SymbolicTensor, Layout] = {}
         self.made: dict[Node, list[Storage]] = {}
         self.saved: dict[Node, list[Storage]] = {}
+        self.meetings: dict[Node, list[list[Storage]]] = {}  # see `meet`
         self.unknown: list[tuple[Node, str]] = []  # what autograd keeps of these
         self.unplaced: list[tuple[Node, str]] = []  # and, of these of them, where the results lie
         self.run(nodes)
@@ -164,6 +165,12 @@ class Memory:
             return Layout(storage, tuple(dims), in_order(tuple(dims)))
         strides, runs = found
         return Layout(base.storage, tuple(dims), strides, (base, runs))
+
+    def meet(self, *factors: Layout) -> None:
+        """What one kernel reads: copies that the node makes for the kernel stand there at once."""
+        copies = [f.storage for f in factors if f.storage in self.made[self._node]]
+        if len(copies) > 1:
+            self.meetings.setdefault(self._node, []).append(copies)
 
     def in_order(self, base: Layout) -> Layout:
         """`base` if it is contiguous, else a copy that is."""

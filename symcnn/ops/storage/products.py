@@ -90,6 +90,7 @@ def matmul(m: Memory, node: Node) -> None:
             m.reshaped(expanded(factor, (*batch, *own)), (prod(batch), *own))
             for factor, own in ((left, rows), (right, right.dims[-2:]))
         )
+    m.meet(left, right)
     m.save(left if m.needs(other) else None, right if m.needs(one) else None)
     m.place(m.fresh(dims) if made is None else m.in_order(made))
 
@@ -170,6 +171,7 @@ def _over(m: Memory, node: Node, axes: tuple[Sequence[int], Sequence[int]]) -> N
         )
         for base, groups in ((left, (rows, axes[0])), (right, (axes[1], columns)))
     )
+    m.meet(first, second)
     m.save(first if m.needs(other) else None, second if m.needs(one) else None)
     m.place(m.fresh(node.outputs[0].dims))
 
@@ -236,6 +238,7 @@ def _bmm(
         m.reshaped(expanded(f, (*batch, *f.dims[-2:])), (prod(batch), *f.dims[-2:]))
         for f in (left, right)
     ]
+    m.meet(*factors)
     for factor, wanted in zip(factors, keep, strict=True):
         if wanted:
             m.save(factor)
@@ -457,13 +460,16 @@ def _contracted(
     columns = [k for k in rest if not _longer(k, left)]
     if rows and columns and columns[-1] < rows[0]:  # lies in order the other way round
         left, right, rows, columns, keep = right, left, columns, rows, keep[::-1]
+    matrices = []
     for factor, wanted, groups in (
         (left, keep[0], (both, rows, summed, columns)),
         (right, keep[1], (both, summed, columns, rows)),
     ):
         merged = [prod(factor.dims[k] for k in group) for group in groups[:3]]
-        matrices = m.reshaped(_permuted(factor, [k for group in groups for k in group]), merged)
-        m.save(matrices if wanted else None)
+        turned = _permuted(factor, [k for group in groups for k in group])
+        matrices.append(m.reshaped(turned, merged))
+        m.save(matrices[-1] if wanted else None)
+    m.meet(*matrices)
     order = [*both, *rows, *summed, *columns]
     product = m.fresh([1 if k in summed else dims[k] for k in order])
     return _permuted(product, [order.index(k) for k in axes])
