@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 from symcnn.errors import SymcnnError
@@ -144,10 +145,19 @@ class Comparison:
         self._value(old, new)
         for a, b in zip(self.before.calls, self.now.calls, strict=True):
             self._value(a.output, b.output)
-        pairs, before, now = self.pairs, self.before.releases, self.now.releases
-        held = {id(pairs[id(t)]): end for t, end in before.items() if id(t) in pairs}
-        if held != {id(t): end for t, end in now.items() if id(t) in pairs}:
+        if self._held(self.before) != self._held(self.now):
             raise Diverged
+
+    def _held(self, tape: Tape) -> dict[int, int]:
+        """Until how many nodes stand python holds tensors that both runs have."""
+        stand = [0, *accumulate(node.op not in _NEUTRAL for node in tape.nodes)]
+        held: dict[int, int] = {}
+        for t, end in tape.releases.items():
+            one = self.given.get(id(t), t)
+            if other := self.pairs.get(id(one)):
+                key = min(id(one), id(other))
+                held[key] = max(stand[end], held.get(key, 0))
+        return held
 
     def _value(self, old: Any, new: Any) -> None:
         if tree_map(lambda _: None, old) != tree_map(lambda _: None, new):
