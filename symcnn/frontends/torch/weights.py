@@ -75,7 +75,7 @@ class Weights:
             self.named[key] = weakref.ref(t, partial(self._forget, key)), traced
 
     def unheld(self, value: Any) -> Any:
-        """What nodes make, in place of a tensor: how long python holds the tensor, the tape notes."""
+        """What nodes make, in place of a tensor: how long that lives, the tape notes."""
         if type(value) is TracedTensor:
             return value._value
         return self.named[id(value)][1]._value if id(value) in self.named else value
