@@ -405,17 +405,10 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
             if type(result) is TracedTensor and returns_input(result._value.node):
                 args[0]._value = result._value  # python may ask whether it is the same object
                 return args[0]
-            index = self._index(args[1]) if name in INDEXED else None
+            index = self.plain_index(args[1]) if name in INDEXED else None
             for part in result if isinstance(result, tuple) else (result,):
                 part.look_into(args[0], index, shares_memory(name))
         return result
-
-    def _index(self, index: object) -> object:
-        """An index as a view remembers the index, which is not to hold tensors: those that hold one
-        number are numbers; None where others pick, who make a copy.
-        """
-        (index,) = tree_map(self.plain, [index])
-        return None if flat([index]) else index
 
     def _into(self, out: Any, result: Any) -> Any:
         """What was computed into `out`, which takes its shape."""

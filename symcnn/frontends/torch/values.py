@@ -34,7 +34,7 @@ from symcnn.ops.operation import Operation
 from symcnn.ops.piecewise import Piecewise, same, truths
 from symcnn.ops.positions import Positions, Stack
 from symcnn.sets.condition import Condition
-from symcnn.trace.graph import Parameter, SymbolicTensor
+from symcnn.trace.graph import Parameter, SymbolicTensor, tree_map
 from symcnn.trace.tape import Tape, entails
 
 #: With ``|p| <= 2**21`` a quotient ``p/q`` is off by less than ``1/(8*q)`` per rounding, while no
@@ -470,6 +470,13 @@ class Values:
         if isinstance(value, slice):
             return slice(*map(self.sole, (value.start, value.stop, value.step)))
         return value if isinstance(value, torch.Tensor) and value.dim() else self.sole(value)
+
+    def plain_index(self, index: object) -> object:
+        """An index as a view remembers the index, which is not to hold tensors: those that hold one
+        number are numbers; None where others pick, who make a copy.
+        """
+        (index,) = tree_map(self.plain, [index])
+        return None if flat([index]) else index
 
     def sole(self, value: object) -> object:
         """A tensor of one element that holds a number as the number; all else as it is."""

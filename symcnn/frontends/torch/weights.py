@@ -74,7 +74,7 @@ class Weights:
             self.leaves[key] = traced._value
             self.named[key] = weakref.ref(t, partial(self._forget, key)), traced
 
-    def unheld(self, value: Any) -> Any:
+    def unheld(self, value: object) -> object:
         """What nodes make, in place of a tensor: how long that lives, the tape notes."""
         if type(value) is TracedTensor:
             return value._value
