@@ -8,19 +8,6 @@ from symcnn.nn.hyper import whole
 from symcnn.nn.layer import Each, Layer, Whole
 from symcnn.trace.graph import SymbolicTensor, apply
 
-__all__ = [
-    "ChannelShuffle",
-    "Flatten",
-    "Fold",
-    "PixelShuffle",
-    "PixelUnshuffle",
-    "Unflatten",
-    "Unfold",
-    "Upsample",
-    "UpsamplingBilinear2d",
-    "UpsamplingNearest2d",
-]
-
 
 class PixelShuffle(Layer):
     """As `torch.nn.PixelShuffle`: channels become pixels.

@@ -16,15 +16,6 @@ from symcnn.ops.conv import group_channels
 from symcnn.ops.registry import require_rank
 from symcnn.trace.graph import OPS, Parameter, SymbolicTensor, apply
 
-__all__ = [
-    "MultiheadAttention",
-    "Transformer",
-    "TransformerDecoder",
-    "TransformerDecoderLayer",
-    "TransformerEncoder",
-    "TransformerEncoderLayer",
-]
-
 
 class MultiheadAttention(Module):
     """As `torch.nn.MultiheadAttention`: the output, and the attention weights or None.

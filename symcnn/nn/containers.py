@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from symcnn.nn.module import Module, Modules, Sequential
-
-__all__ = ["ModuleDict", "ModuleList", "Sequential"]
+from symcnn.nn.module import Module, _Modules
 
 
-class ModuleList(Modules):
+class ModuleList(_Modules):
     """Modules in a list; the network's own forward calls them."""
 
     def __init__(self, modules: Iterable[Module] = ()) -> None:

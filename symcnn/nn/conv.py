@@ -10,8 +10,6 @@ from symcnn.ops.conv import group_channels
 from symcnn.ops.registry import at_least, ntuple
 from symcnn.trace.graph import Parameter, SymbolicTensor, apply
 
-__all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
-
 
 class _Conv(Layer):
     in_channels: Positive

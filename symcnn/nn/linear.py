@@ -6,8 +6,6 @@ from symcnn.nn.layer import Layer, Positive, Unused
 from symcnn.nn.module import Module
 from symcnn.trace.graph import Parameter, SymbolicTensor, apply
 
-__all__ = ["Bilinear", "Identity", "Linear"]
-
 
 class Identity(Module):
     """As `torch.nn.Identity`: takes any arguments and does nothing."""

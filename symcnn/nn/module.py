@@ -221,7 +221,7 @@ class Module:
         return f"{head}(\n  " + rows.replace("\n", "\n  ") + "\n)"
 
 
-class Modules(Module):
+class _Modules(Module):
     """Modules in an order."""
 
     def __init__(self, modules: Iterable[Module]) -> None:
@@ -243,7 +243,7 @@ class Modules(Module):
         return self._modules[index]
 
 
-class Sequential(Modules):
+class Sequential(_Modules):
     """Modules one after the other, given in order or as one dict of names.
 
     >>> from symcnn import nn

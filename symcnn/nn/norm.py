@@ -13,19 +13,6 @@ from symcnn.ops.conv import group_channels
 from symcnn.ops.registry import at_least, require_rank
 from symcnn.trace.graph import Constant, Parameter, SymbolicTensor, apply
 
-__all__ = [
-    "BatchNorm1d",
-    "BatchNorm2d",
-    "BatchNorm3d",
-    "GroupNorm",
-    "InstanceNorm1d",
-    "InstanceNorm2d",
-    "InstanceNorm3d",
-    "LayerNorm",
-    "LocalResponseNorm",
-    "RMSNorm",
-]
-
 
 class _PerChannel(Layer):
     """Weight and bias if `affine`, running statistics if tracked; each one value per channel."""

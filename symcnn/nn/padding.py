@@ -7,24 +7,6 @@ from symcnn.nn.layer import Layer
 from symcnn.ops.registry import require_rank
 from symcnn.trace.graph import SymbolicTensor, apply
 
-__all__ = [
-    "CircularPad1d",
-    "CircularPad2d",
-    "CircularPad3d",
-    "ConstantPad1d",
-    "ConstantPad2d",
-    "ConstantPad3d",
-    "ReflectionPad1d",
-    "ReflectionPad2d",
-    "ReflectionPad3d",
-    "ReplicationPad1d",
-    "ReplicationPad2d",
-    "ReplicationPad3d",
-    "ZeroPad1d",
-    "ZeroPad2d",
-    "ZeroPad3d",
-]
-
 
 class _Pad(Layer, op="pad"):
     padding: Any

@@ -11,8 +11,6 @@ from symcnn.ops.random import check_probability
 from symcnn.ops.registry import at_least, require_rank
 from symcnn.trace.graph import Constant, Parameter, SymbolicTensor, apply, several
 
-__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
-
 #: What a layer remembers: h, or (h, c).
 State = Union[SymbolicTensor, tuple[SymbolicTensor, ...]]
 

@@ -39,8 +39,6 @@ from symcnn.sets.condition import Condition, ForAll, Requirement, decide_syntact
 from symcnn.trace.graph import Blocks, Node, Parameter, Result, Shape, SymbolicTensor, tensors_in
 from symcnn.trace.tape import Tape, failure, record
 
-__all__ = ["Repeat"]
-
 _FIRST = "the input must have the channels the first block expects"
 
 

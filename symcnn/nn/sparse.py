@@ -9,8 +9,6 @@ from symcnn.nn.layer import Layer, Positive, Unused
 from symcnn.ops.registry import at_least
 from symcnn.trace.graph import Parameter, SymbolicTensor, apply
 
-__all__ = ["Embedding", "EmbeddingBag"]
-
 
 def _row(index: int | None, rows: Int) -> int | None:
     """The number of a row, counted from the front."""
