@@ -1,23 +1,29 @@
 """Operators on elements that are known: how shapes are computed in a graph.
 
-Each function takes the elements of its inputs and gives those of its output. Whatever the result
-depends on and is not known makes it Unknown; the operator then runs on tensors like any other.
+The law: *what moves elements moves formulas as it moves numbers*, and of numbers alone the standard
+has an implementation of its own (`onnx.reference`), which is run. So what stands here is what an
+operator makes of formulas, where it computes with them. Whatever the result depends on and is not
+known makes it Unknown; the operator then runs on tensors like any other.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from onnx import numpy_helper
+from onnx import defs, helper
 
 from symcnn.algebra.size import Int, Size
 from symcnn.frontends.onnx import values
-from symcnn.frontends.onnx.step import FOLDS, Outputs, Step, folds, numeric, operator
+from symcnn.frontends.onnx.step import FOLDS, Fold, Outputs, Step, folds, numeric, operator
 from symcnn.frontends.onnx.values import Array, Unknown, Value, array_of, dtype_of, sequence, whole
 from symcnn.trace.graph import OPS, apply, tensors_in
 
 _WHOLE = frozenset("int8 int16 int32 int64 uint8 uint16 uint32 uint64".split())
+
+#: So many elements are written out.
+_MANY = 1 << 12
 
 
 # Where elements come from ---------------------------------------------------------------------
@@ -59,17 +65,6 @@ def constant(step: Step) -> Value:
     raise Unknown  # of text
 
 
-@folds("ConstantOfShape")
-def constant_of_shape(step: Step) -> Array:
-    """One number, as often as a shape says."""
-    dims = _static(step.content(0).flat)
-    if int(np.prod(dims)) > 1 << 12:
-        raise Unknown
-    value = step.attribute("value")
-    filled = 0.0 if value is None else numpy_helper.to_array(value).flat[0]
-    return np.full(dims, filled, np.float32 if value is None else None)
-
-
 @operator("ConstantOfShape")
 def filled(step: Step) -> Outputs:
     """A tensor of that shape, of the type of what it is filled with."""
@@ -84,10 +79,7 @@ def filled(step: Step) -> Outputs:
 @folds("Range")
 def range_(step: Step) -> Array:
     """Equally spaced numbers, if how many there are is known."""
-    ends = [step.content(i) for i in range(3)]
-    if all(map(numeric, ends)):
-        return np.arange(*(end.flat[0] for end in ends))
-    start, limit, delta = (values.pointwise(lambda x: x, end).flat[0] for end in ends)
+    start, limit, delta = (values.pointwise(lambda x: x, step.content(i)).flat[0] for i in range(3))
     if isinstance(limit - start, Size) or isinstance(delta, Size):
         raise Unknown
     count = max(0, -(-(limit - start) // delta))
@@ -108,119 +100,144 @@ def _number(step: Step, name: str, i: int) -> Any:
     return step.number(name, i)
 
 
-def _static(sizes: Any) -> tuple[int, ...]:
-    found = tuple(map(whole, sizes))
-    if any(isinstance(s, Size) for s in found):
+# Of numbers, and of formulas that move ----------------------------------------------------------
+
+
+def folded(step: Step) -> list[Array]:
+    """What an operator makes of known elements. Raises Unknown where that is not known."""
+    law, arrays = FOLDS[step.op], _contents(step)
+    if all(map(numeric, arrays.values())):
+        return _computed(step, {i: _typed(step, i) for i in arrays})
+    return _moved(step, arrays) if law is None else [law(step)]
+
+
+def _moved(step: Step, arrays: Mapping[int, Array]) -> list[Array]:
+    """Elements where the standard moves their numbers in a row of all; 0 is itself."""
+    row: list[Any] = [0]
+    places: dict[int, Array] = {}
+    for i, array in arrays.items():
+        if i in _HOLDS.get(step.op, (0,)):
+            places[i] = np.arange(len(row), len(row) + array.size).reshape(array.shape)
+            row += [*array.flat]
+        else:
+            places[i] = _typed(step, i)
+    if step.attribute("reduction", "none") != "none":
         raise Unknown
-    return found  # type: ignore[return-value]
+    every = array_of(row).astype(object)
+    return [array_of(every[found]) for found in _computed(step, places)]
 
 
-# Point by point -------------------------------------------------------------------------------
+def _contents(step: Step) -> dict[int, Array]:
+    """The elements of each input that is there."""
+    return {i: step.content(i) for i in range(len(step.inputs)) if step.has(i)}
 
 
-def _elementwise(name: str, exact: Any, numbers: Any) -> None:
-    def fold(step: Step) -> Array:
-        arrays = [step.content(i) for i in range(len(step.inputs)) if step.has(i)]
-        if all(map(numeric, arrays)):
-            with np.errstate(all="ignore"):
-                return np.asarray(numbers(*arrays))
-        return values.pointwise(exact, *arrays)
-
-    FOLDS[name] = fold
-
-
-def _numpy_quotient(a: Array, b: Array) -> Array:
-    if a.dtype.kind in "iu":
-        if not np.all(b):
+def _typed(step: Step, i: int) -> Array:
+    """The numbers of an input as the type that the standard says. Raises Unknown for formulas."""
+    array, dtype = step.content(i), step.value(i).dtype
+    if not numeric(array):
+        array = array_of([*map(whole, array.flat)]).reshape(array.shape)
+        if not numeric(array):
             raise Unknown
-        return np.asarray(np.trunc(a / b) if np.any(a < 0) or np.any(b < 0) else a // b).astype(
-            a.dtype
-        )
-    return np.asarray(a / b)
+    return array.astype(dtype) if dtype and hasattr(np, dtype) else array
 
 
-for _name, _exact, _numbers in (
-    ("Add", lambda a, b: a + b, np.add),
-    ("Sub", lambda a, b: a - b, np.subtract),
-    ("Mul", lambda a, b: a * b, np.multiply),
-    ("Neg", lambda a: -a, np.negative),
-    ("Abs", lambda a: values.largest(a, -a), np.abs),
-    ("Floor", values.floor, np.floor),
-    ("Sqrt", values.unknown, np.sqrt),
-    ("Ceil", lambda a: -values.floor(-a), np.ceil),
-    ("Round", lambda a: whole(a), np.round),
-    ("Max", values.largest, lambda *a: np.max(np.broadcast_arrays(*a), axis=0)),
-    ("Min", values.smallest, lambda *a: np.min(np.broadcast_arrays(*a), axis=0)),
-    ("Sum", lambda *a: sum(a), lambda *a: np.sum(np.broadcast_arrays(*a), axis=0)),
-    ("Equal", values.equal, np.equal),
-    ("GreaterOrEqual", values.at_least, np.greater_equal),
-    ("LessOrEqual", lambda a, b: values.at_least(b, a), np.less_equal),
-    ("Greater", lambda a, b: values.at_least(a, whole(b) + 1), np.greater),
-    ("Less", lambda a, b: values.at_least(b, whole(a) + 1), np.less),
-    ("Not", values.negation, np.logical_not),
-    ("And", values.conjunction, np.logical_and),
-    (
-        "Or",
-        lambda a, b: values.negation(values.conjunction(values.negation(a), values.negation(b))),
-        np.logical_or,
-    ),
-    ("Where", values.chosen, np.where),
-):
-    _elementwise(_name, _exact, _numbers)
+def _computed(step: Step, arrays: Mapping[int, Array]) -> list[Array]:
+    """What the standard's own implementation makes of numbers. Raises Unknown where it fails."""
+    from onnx.reference import ReferenceEvaluator  # of many modules, for graphs that compute
+
+    if step.op in _STRETCHED:
+        *first, times = arrays.values()
+        if np.prod(times) * (first[0].size if step.op == "Tile" else 1) > _MANY:
+            raise Unknown
+    takes = [f"x{i}" if i in arrays else "" for i in range(len(step.inputs))]
+    gives = [f"y{i}" for i in range(step.outputs)]
+    fed = {f"x{i}": array for i, array in arrays.items()}
+    said = {name: value for name, value in step.attributes.items() if value not in (None, ())}
+    node = helper.make_node(step.op, takes, gives, **said)
+    infos = [[*map(helper.make_empty_tensor_value_info, names)] for names in (fed, gives)]
+    graph = helper.make_graph([node], step.op, infos[0], infos[1])
+    versions = {"": min(step.version, defs.onnx_opset_version())}
+    try:
+        with np.errstate(all="ignore", divide="raise"):
+            found = ReferenceEvaluator(graph, opsets=versions).run(None, fed)
+    except Exception:  # of what it does not take: of which class, it does not say
+        raise Unknown from None
+    return [np.asarray(array) for array in found]
+
+
+#: Inputs that hold elements which move, where it is not the first alone.
+_HOLDS = {"Concat": range(1 << 16), "ScatterND": (0, 2)}
+
+#: What makes more elements than it takes.
+_STRETCHED = ("ConstantOfShape", "Expand", "Tile")
+
+FOLDS |= dict.fromkeys(
+    "Concat Expand Flatten Gather Reshape ScatterND Slice Split Squeeze Tile Transpose Trilu"
+    " Unsqueeze".split()
+)
+
+
+# Of formulas that are computed with -------------------------------------------------------------
+
+
+def _elementwise(exact: Any) -> Fold:
+    return lambda step: values.pointwise(exact, *_contents(step).values())
+
+
+FOLDS |= {
+    name: _elementwise(exact)
+    for name, exact in {
+        "Add": lambda a, b: a + b,
+        "Sub": lambda a, b: a - b,
+        "Mul": lambda a, b: a * b,
+        "Neg": lambda a: -a,
+        "Abs": lambda a: values.largest(a, -a),
+        "Floor": values.floor,
+        "Ceil": lambda a: -values.floor(-a),
+        "Round": lambda a: whole(a),
+        **dict.fromkeys(("ConstantOfShape", "NonZero", "Sqrt"), values.unknown),
+        "Max": values.largest,
+        "Min": values.smallest,
+        "Sum": lambda *a: sum(a),
+        "Mod": lambda a, b: whole(a) % whole(b),
+        "Equal": values.equal,
+        "GreaterOrEqual": values.at_least,
+        "LessOrEqual": lambda a, b: values.at_least(b, a),
+        "Greater": lambda a, b: values.at_least(a, whole(b) + 1),
+        "Less": lambda a, b: values.at_least(b, whole(a) + 1),
+        "Not": values.negation,
+        "And": values.conjunction,
+        "Or": values.disjunction,
+        "Where": values.chosen,
+    }.items()
+}
 
 
 @folds("Div")
 def div(step: Step) -> Array:
     """Of whole numbers, towards zero; of floats, as long as no rounding matters."""
-    a, b = step.content(0), step.content(1)
-    if numeric(a) and numeric(b):
-        with np.errstate(all="ignore"):
-            return _numpy_quotient(a, b)
     of_floats = any(step.value(i).dtype.startswith("float") for i in (0, 1))
-    return values.pointwise(values.ratio if of_floats else values.quotient, a, b)
-
-
-@folds("Mod")
-def mod(step: Step) -> Array:
-    """The remainder, with the sign of the divisor."""
-    a, b = step.content(0), step.content(1)
-    if numeric(a) and numeric(b):
-        if a.dtype.kind in "iu" and not np.all(b):
-            raise Unknown
-        return np.asarray((np.fmod if step.attribute("fmod", 0) else np.mod)(a, b))
-    if step.attribute("fmod", 0):
-        raise Unknown
-    return values.pointwise(lambda x, y: whole(x) % whole(y), a, b)
+    return _elementwise(values.ratio if of_floats else values.quotient)(step)
 
 
 @folds("Pow")
 def power(step: Step) -> Array:
     """A whole power."""
-    a, b = step.content(0), step.content(1)
-    if numeric(a) and numeric(b):
-        with np.errstate(all="ignore"):
-            return np.asarray(np.power(a.astype(np.float64), b)).astype(a.dtype)
-    if not numeric(b) or any(int(power) != power for power in b.flat):
+    if not numeric(b := step.content(1)) or any(int(power) != power for power in b.flat):
         raise Unknown
-    return values.pointwise(lambda x, y: x**y, a, b)
+    return values.pointwise(lambda x, y: x**y, step.content(0), b)
 
 
 @folds("Cast", "CastLike")
 def cast(step: Step) -> Array:
-    """The same numbers; to a whole type, without what stands after the point."""
-    a = step.content(0)
+    """The same; to a whole type, without what stands after the point."""
     dtype = dtype_of(step.attribute("to", 0)) if step.op == "Cast" else step.value(1).dtype
-    if numeric(a):
-        try:
-            with np.errstate(all="ignore"):
-                return a.astype(dtype)
-        except TypeError:
-            raise Unknown from None
     if dtype in _WHOLE:
-        return values.pointwise(_truncated, a)
+        return values.pointwise(_truncated, step.content(0))
     if not dtype.startswith("float"):
         raise Unknown
-    return a
+    return step.content(0)
 
 
 def _truncated(value: Any) -> Any:
@@ -242,172 +259,25 @@ def identity(step: Step) -> Outputs:
 def clip(step: Step) -> Array:
     """Between two bounds."""
     a = step.content(0)
-    for i, pick, bound in ((1, values.largest, np.maximum), (2, values.smallest, np.minimum)):
-        if step.has(i):
-            end = step.content(i)
-            a = bound(a, end) if numeric(a) and numeric(end) else values.pointwise(pick, a, end)
+    for i, pick in ((1, values.largest), (2, values.smallest)):
+        a = values.pointwise(pick, a, step.content(i)) if step.has(i) else a
     return a
 
 
-# Elements in another order --------------------------------------------------------------------
+_TOGETHER: dict[str, Callable[[Any, Any], Any]] = {
+    "ReduceMax": values.largest,
+    "ReduceMin": values.smallest,
+    "ReduceProd": lambda a, b: a * b,
+    "ReduceSum": lambda a, b: a + b,
+}
 
 
-@folds("Concat")
-def concat(step: Step) -> Array:
-    """One after the other."""
-    parts = [step.content(i) for i in range(len(step.inputs))]
-    if not all(map(numeric, parts)):
-        parts = [p.astype(object) for p in parts]
-    return np.concatenate(parts, axis=step.attribute("axis", 1))
-
-
-@folds("Gather")
-def gather(step: Step) -> Array:
-    """Elements by their places."""
-    places = step.content(1)
-    if not numeric(places):
-        raise Unknown
-    try:
-        return np.asarray(np.take(step.content(0), places, axis=step.attribute("axis", 0)))
-    except IndexError:
-        raise Unknown from None
-
-
-@folds("Slice")
-def slice_(step: Step) -> Array:
-    """A part of each axis."""
-    a = step.content(0)
-    starts, ends = step.numbers("starts", 1), step.numbers("ends", 2)
-    axes = step.numbers("axes", 3) or range(len(starts or ()))
-    steps = step.numbers("steps", 4) or (1,) * len(starts or ())
-    index: list[Any] = [slice(None)] * a.ndim
-    for axis, start, end, by in zip(axes, starts or (), ends or (), steps, strict=False):
-        at, first, last, stride = _static((axis, start, end, by))
-        backwards_to_the_first = stride < 0 and last < -a.shape[at]
-        index[at] = slice(first, None if backwards_to_the_first else last, stride)
-    return np.asarray(a[tuple(index)])
-
-
-@folds("Squeeze")
-def squeeze(step: Step) -> Array:
-    """Without axes of one element."""
-    axes = step.numbers("axes", 1)
-    try:
-        return np.squeeze(step.content(0), None if axes is None else _static(axes))
-    except ValueError:
-        raise Unknown from None
-
-
-@folds("Unsqueeze")
-def unsqueeze(step: Step) -> Array:
-    """With axes of one element."""
-    return np.expand_dims(step.content(0), _static(step.numbers("axes", 1) or ()))
-
-
-@folds("Reshape")
-def reshape(step: Step) -> Array:
-    """Another shape."""
-    a = step.content(0)
-    target = [*_static(step.numbers("shape", 1) or ())]
-    if not step.attribute("allowzero", 0):
-        target = [a.shape[i] if n == 0 else n for i, n in enumerate(target)]
-    try:
-        return a.reshape(target)
-    except ValueError:
-        raise Unknown from None
-
-
-@folds("Flatten")
-def flatten(step: Step) -> Array:
-    """Two axes."""
-    a, axis = step.content(0), step.attribute("axis", 1)
-    return a.reshape(int(np.prod(a.shape[: axis % (a.ndim + 1)])), -1)
-
-
-@folds("Transpose")
-def transpose(step: Step) -> Array:
-    """The axes in another order."""
-    return np.transpose(step.content(0), step.attribute("perm"))
-
-
-@folds("Expand")
-def expand(step: Step) -> Array:
-    """Stretched over a shape."""
-    a, target = step.content(0), _static(step.content(1).flat)
-    try:
-        dims = np.broadcast_shapes(a.shape, target)
-    except ValueError:
-        raise Unknown from None
-    if int(np.prod(dims)) > 1 << 12:
-        raise Unknown
-    return np.broadcast_to(a, dims).copy()
-
-
-@folds("Tile")
-def tile(step: Step) -> Array:
-    """Some times in a row."""
-    times = _static(step.content(1).flat)
-    if int(np.prod(times)) * step.content(0).size > 1 << 12:
-        raise Unknown
-    return np.tile(step.content(0), times)
-
-
-@folds("Split")
-def split(step: Step) -> list[Array]:
-    """Parts of one axis."""
-    a, axis = step.content(0), step.attribute("axis", 0)
-    parts = step.numbers("split", 1)
-    if parts is None:
-        each = -(-a.shape[axis] // step.outputs)
-        return [np.asarray(p) for p in np.split(a, range(each, a.shape[axis], each), axis)]
-    return [np.asarray(p) for p in np.split(a, np.cumsum(_static(parts))[:-1], axis)]
-
-
-@folds("ReduceProd", "ReduceSum", "ReduceMax", "ReduceMin")
+@folds(*_TOGETHER)
 def reduce(step: Step) -> Array:
-    """All, or some axes, as one number."""
-    a = step.content(0)
-    axes = step.numbers("axes", 1)
+    """All, or some axes, as one."""
+    a, axes = step.content(0), step.numbers("axes", 1)
     if axes is None and step.attribute("noop_with_empty_axes", 0):
         return a
-    together: Any = {
-        "ReduceProd": np.prod,
-        "ReduceSum": np.sum,
-        "ReduceMax": lambda *p, **k: np.frompyfunc(values.largest, 2, 1).reduce(*p, **k),
-        "ReduceMin": lambda *p, **k: np.frompyfunc(values.smallest, 2, 1).reduce(*p, **k),
-    }[step.op]
-    over = tuple(range(a.ndim)) if axes is None else _static(axes)
-    if not a.size:
-        raise Unknown
-    found = together(a.astype(object), axis=over, keepdims=bool(step.attribute("keepdims", 1)))
-    return np.asarray(found).astype(a.dtype) if numeric(a) else array_of(found)
-
-
-@folds("NonZero")
-def nonzero(step: Step) -> Array:
-    """Where elements are not zero, if all are numbers."""
-    if not numeric(step.content(0)):
-        raise Unknown
-    return np.array(np.nonzero(step.content(0)))
-
-
-@folds("ScatterND")
-def scatter_nd(step: Step) -> Array:
-    """Some elements replaced."""
-    a, places, updates = (step.content(i) for i in range(3))
-    if not numeric(places) or step.attribute("reduction", "none") != "none":
-        raise Unknown
-    out = a.astype(object)
-    for index in np.ndindex(places.shape[:-1]):
-        out[tuple(places[index])] = updates[index]
-    return out.astype(a.dtype) if numeric(a) and numeric(updates) else array_of(out)
-
-
-@folds("Trilu")
-def trilu(step: Step) -> Array:
-    """One triangle of a matrix."""
-    a = step.content(0)
-    k = int(step.content(1).flat[0]) if step.has(1) else 0
-    if not numeric(a):
-        raise Unknown
-    return np.triu(a, k) if step.attribute("upper", 1) else np.tril(a, k)
+    over: Any = tuple(range(a.ndim)) if axes is None else axes
+    together = np.frompyfunc(_TOGETHER[step.op], 2, 1)
+    return array_of(together.reduce(a, axis=over, keepdims=bool(step.attribute("keepdims", 1))))

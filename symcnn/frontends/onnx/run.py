@@ -150,11 +150,9 @@ class Run:
         if body is not None:
             return tuple(self.function(body, step))
         if not domain:
-            fold = FOLDS.get(step.op)
-            if fold is not None and _foldable(step):
+            if step.op in FOLDS and _foldable(step):
                 with suppress(Unknown):
-                    found = fold(step)
-                    return tuple(found) if isinstance(found, (list, tuple)) else (found,)
+                    return tuple(arithmetic.folded(step))
             mapping = OPERATORS.get(step.op)
             if mapping is not None:
                 return mapping(step)

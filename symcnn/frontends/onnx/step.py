@@ -33,11 +33,11 @@ Operator = Callable[["Step"], Outputs]
 #: What runs on tensors, by the operator's name.
 OPERATORS: dict[str, Operator] = {}
 
-#: Arithmetic on known elements: one output, or several.
-Fold = Callable[["Step"], Union[Array, list[Array]]]
+#: Arithmetic on known elements.
+Fold = Callable[["Step"], Array]
 
-#: What runs on known elements, by the operator's name.
-FOLDS: dict[str, Fold] = {}
+#: What runs on known elements, by the operator's name: on formulas; None moves them as numbers.
+FOLDS: dict[str, Fold | None] = {}
 
 FoldT = TypeVar("FoldT", bound=Fold)
 

@@ -207,6 +207,11 @@ def conjunction(a: bool | Truth, b: bool | Truth) -> bool | Truth:
     raise Unknown
 
 
+def disjunction(a: bool | Truth, b: bool | Truth) -> bool | Truth:
+    """``a or b``, likewise."""
+    return negation(conjunction(negation(a), negation(b)))
+
+
 def chosen(condition: bool | Truth, a: Element, b: Element) -> Element:
     """``a if condition else b``; open where it matters."""
     if a == b or condition is True:
