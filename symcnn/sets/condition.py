@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Literal, Union
+from typing import Any, Literal, TypeVar, Union
 
 from symcnn.algebra.factor import reading, text
 from symcnn.algebra.size import (
@@ -210,7 +210,12 @@ class ForAll:
         return f"{self.each} for all {self.index} < {self.count}"
 
 
-Requirement = Union[Condition, AnyOf, ForAll]
+#: What is required once, and not in every block.
+Single = Union[Condition, AnyOf]
+Requirement = Union[Single, ForAll]
+
+#: A requirement of some kind, of which another of the same kind is made.
+Asked = TypeVar("Asked", Single, Requirement)
 
 
 def congruence(gap: Int) -> tuple[Int, int] | None:
@@ -247,7 +252,7 @@ def subexpressions(requirement: Requirement) -> Iterator[Int]:
         yield from (requirement.lhs, requirement.rhs)
 
 
-def substituted(requirement: Requirement, values: Mapping[str, Int]) -> Requirement:
+def substituted(requirement: Asked, values: Mapping[str, Int]) -> Asked:
     """The requirement with symbols replaced."""
     if isinstance(requirement, AnyOf):
         options = tuple(substituted(option, values) for option in requirement.options)

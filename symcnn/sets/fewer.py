@@ -17,11 +17,11 @@ from symcnn.algebra import size as sz
 from symcnn.algebra.factor import factors
 from symcnn.algebra.size import Int, Size
 from symcnn.algebra.substitute import replaced
-from symcnn.sets.condition import AnyOf, Condition, Requirement, substituted
+from symcnn.sets.condition import AnyOf, Asked, Condition, Single, substituted
 from symcnn.sets.products import Facts, is_linear
 
 
-def with_numbers(requirement: Requirement, fixed: Mapping[str, int]) -> Requirement:
+def with_numbers(requirement: Asked, fixed: Mapping[str, int]) -> Asked:
     """A requirement on several sizes with numbers for those that are fixed."""
     known = {name: fixed[name] for name in requirement.symbols & fixed.keys()}
     if not known or len(requirement.symbols) < 2:
@@ -31,7 +31,7 @@ def with_numbers(requirement: Requirement, fixed: Mapping[str, int]) -> Requirem
     return requirement
 
 
-def with_equal_numbers(requirements: Sequence[Requirement]) -> list[Requirement]:
+def with_equal_numbers(requirements: Sequence[Single]) -> list[Single]:
     """The same with a number for an atom where another requirement says that it is that number.
 
     >>> H, W = Size.symbol("H"), Size.symbol("W")
@@ -40,7 +40,7 @@ def with_equal_numbers(requirements: Sequence[Requirement]) -> list[Requirement]
     >>> print(*with_equal_numbers([Condition(share, "==", 16), view]), sep=" and ")
     (H*W)//((H//4)*(W//4)) == 16 and H*W - 16*(H//4) == 0
     """
-    equal: dict[sz.Atom, tuple[Requirement, int]] = {}
+    equal: dict[sz.Atom, tuple[Single, int]] = {}
     for requirement in requirements:
         if isinstance(requirement, Condition) and requirement.relation == "==":
             gap = requirement.lhs - requirement.rhs
@@ -52,9 +52,7 @@ def with_equal_numbers(requirements: Sequence[Requirement]) -> list[Requirement]
     return [_with_equal(requirement, equal) for requirement in requirements]
 
 
-def _with_equal(
-    requirement: Requirement, equal: Mapping[sz.Atom, tuple[Requirement, int]]
-) -> Requirement:
+def _with_equal(requirement: Single, equal: Mapping[sz.Atom, tuple[Single, int]]) -> Single:
     if not isinstance(requirement, Condition):
         return requirement
     gap = requirement.lhs - requirement.rhs
@@ -67,7 +65,7 @@ def _with_equal(
     return Condition(found, requirement.relation, 0, requirement.why)
 
 
-def with_fewer_floors(requirement: Requirement, known: Facts) -> Requirement:
+def with_fewer_floors(requirement: Single, known: Facts) -> Single:
     """The same with one floor for several that are equal at all sizes that are known to be left,
     and quotients without the positive factors that both sides share.
 
@@ -119,11 +117,11 @@ def _lowest(atoms: Sequence[sz.Atom], known: Facts) -> Iterator[tuple[sz.Atom, I
                     yield atom, sz.floordiv(sz.prod(num) * a, sz.prod(den) * b)
 
 
-def strictest_of(requirements: Iterable[Requirement]) -> list[tuple[Requirement, Requirement]]:
+def strictest_of(requirements: Iterable[Asked]) -> list[tuple[Asked, Asked]]:
     """(requirement as given, as simplified) without repetitions; of inequalities that differ only
     in the constant, the strictest.
     """
-    kept: dict[Any, tuple[Requirement, Requirement]] = {}
+    kept: dict[Any, tuple[Asked, Asked]] = {}
     strictest: dict[Any, Any] = {}
     for requirement in requirements:
         if isinstance(requirement, Condition) and requirement.relation == ">=":

@@ -35,6 +35,7 @@ from symcnn.sets.condition import (
     Condition,
     ForAll,
     Requirement,
+    Single,
     congruence,
     decide_syntactically,
     is_deep,
@@ -84,6 +85,23 @@ _NESTED, _UNLIKE = 256, 2 * MODULI
 _TRIED = (64, 1024)
 
 
+def unrolled(requirement: Requirement) -> Iterator[Single]:
+    """A requirement on every block of a repeat as one on each of them.
+
+    Raises Undecidable where how many there are is no number.
+    """
+    if not isinstance(requirement, ForAll):
+        yield requirement
+    elif isinstance(requirement.count, int):
+        for i in range(requirement.count):
+            yield from unrolled(substituted(requirement.each, {requirement.index: i}))
+    else:
+        raise Undecidable(
+            f"{requirement}: where it holds cannot be decided as a set",
+            cure="give the number of blocks as a number, or ask at single sizes with shape_at",
+        )
+
+
 class Writer:
     """Writes conditions on `names` as isl formulas; `low` is what the sizes start from."""
 
@@ -94,7 +112,7 @@ class Writer:
         self.floors: dict[sz.Floor, int] = {}  # of what is read at once -> by which number
         self.nested = 0  # how often a floor was written in the requirement at hand
 
-    def linear(self, requirement: Requirement) -> str:
+    def linear(self, requirement: Single) -> str:
         """A requirement of linear conditions as one formula.
 
         Raises Undecidable for any other.
@@ -117,14 +135,12 @@ class Writer:
                 cure='give the size a number where the shape is said: "N 3 224 W"',
             )
 
-    def _formula(self, requirement: Requirement) -> str:
+    def _formula(self, requirement: Single) -> str:
         if isinstance(requirement, AnyOf):
             equal = requirement.denied
             if equal is not None and (found := congruence(equal.lhs - equal.rhs)) is not None:
                 return f"({self.term(found[0])}) mod {found[1]} >= 1"
             return " or ".join(f"({self._formula(option)})" for option in requirement.options)
-        if isinstance(requirement, ForAll):
-            return " and ".join(f"({self._formula(r)})" for r in _blocks(requirement)) or "true"
         gap = requirement.lhs - requirement.rhs
         gap = gap * denominator(gap)  # H/2 says as much as H, of twice the other side
         return self.at_least_zero(gap) if requirement.relation == ">=" else self.zero(gap)
@@ -248,7 +264,7 @@ class Writer:
             f"({x} < 0 and ({meaning(f'-({x})', f'-{made}')})))"
         )
 
-    def set(self, requirements: Iterable[Requirement], stated: Iterable[str] = ()) -> islpy.Set:
+    def set(self, requirements: Iterable[Single], stated: Iterable[str] = ()) -> islpy.Set:
         """The isl set of sizes that meet all of linear requirements, and formulas.
 
         They are met one after the other: together, alternatives would be multiplied out, and
@@ -272,7 +288,7 @@ class Writer:
         dims = ", ".join(self.names.values())
         return parsed(f"{{ [{dims}] : {' and '.join(texts)} }}" if texts else "{ [] }")
 
-    def _culprit(self, requirements: Sequence[Requirement], error: Exception) -> Exception:
+    def _culprit(self, requirements: Sequence[Single], error: Exception) -> Exception:
         """The refusal that names the requirement at which the steps ran out."""
         if not spent(error):
             return error
@@ -293,17 +309,6 @@ def _require_few_moduli(floors: dict[sz.Floor, int]) -> None:
         moduli.setdefault(symbols_of(floor.num), set()).add(den)
     for found in moduli.values():
         require_few(found, _UNLIKE)
-
-
-def _blocks(requirement: ForAll) -> Iterator[Requirement]:
-    """A requirement per block, for a number of blocks that is a number."""
-    count, index = requirement.count, requirement.index
-    if not isinstance(count, int):
-        raise Undecidable(
-            f"{requirement}: where it holds cannot be decided as a set",
-            cure="give the number of blocks as a number, or ask at single sizes with shape_at",
-        )
-    return (substituted(requirement.each, {index: i}) for i in range(count))
 
 
 def _bound(expr: Size, at_least_zero: Callable[[Int], str]) -> str | None:
@@ -370,7 +375,7 @@ class Sizes:
         return False
 
 
-# Requirements together -------------------------------------------------------------------------
+# Requirements together --------------------------------------------------------------------
 
 
 @once
@@ -380,13 +385,14 @@ def region(names: tuple[str, ...], requirements: tuple[Requirement, ...]) -> tup
 
     Raises Undecidable for a requirement that no law makes decidable.
     """
-    tight = [r for _, r in strictest_of(requirements) if decide_syntactically(r) is not True]
-    left: list[Requirement] = []
+    each = [u for r in requirements if decide_syntactically(r) is not True for u in unrolled(r)]
+    tight = [r for _, r in strictest_of(each) if decide_syntactically(r) is not True]
+    left: list[Single] = []
     for requirement in with_equal_numbers(tight):
         left += _apart(requirement)
     left = _with_fixed(left)
     groups = tied(names, (r.symbols for r in left)) or [()]
-    asked: dict[tuple[str, ...], list[Requirement]] = {group: [] for group in groups}
+    asked: dict[tuple[str, ...], list[Single]] = {group: [] for group in groups}
     for requirement in left:  # what speaks of none of them holds, or does not, anywhere
         asked[next((g for g in groups if requirement.symbols & {*g}), groups[0])].append(
             requirement
@@ -414,12 +420,10 @@ class _Anything:
         return False
 
 
-def _apart(requirement: Requirement) -> list[Requirement]:
+def _apart(requirement: Single) -> list[Single]:
     """A requirement as several, where a law of products takes it apart: ``h == 7*(h//7)`` and the
     same of w tie nothing.
     """
-    if isinstance(requirement, ForAll) and isinstance(requirement.count, int):
-        return [part for each in _blocks(requirement) for part in _apart(each)]
     if not isinstance(requirement, Condition) or is_linear(requirement.lhs - requirement.rhs):
         return [requirement]
     with suppress(Undecidable):
@@ -434,7 +438,7 @@ def _apart(requirement: Requirement) -> list[Requirement]:
 
 
 def _group(
-    names: tuple[str, ...], requirements: Sequence[Requirement], parts: Sequence[sz.Part]
+    names: tuple[str, ...], requirements: Sequence[Single], parts: Sequence[sz.Part]
 ) -> Region:
     """The region of sizes that requirements tie together."""
     easy = [r for r in requirements if _easy(r)]
@@ -457,11 +461,11 @@ def _group(
 _WAYS = range(2, 17)
 
 
-def _narrow(found: Region, hard: list[Requirement]) -> Region:
+def _narrow(found: Region, hard: list[Single]) -> Region:
     """Of a region, what meets requirements: what one of them bounds or fixes may decide another."""
     while hard:
         known = Sizes(found)
-        left: list[tuple[Requirement, Undecidable]] = []
+        left: list[tuple[Single, Undecidable]] = []
         for requirement in hard:
             if (few := found.few_that_meet(hard)) is not None:
                 return few
@@ -482,26 +486,16 @@ def _narrow(found: Region, hard: list[Requirement]) -> Region:
     return found
 
 
-def _easy(requirement: Requirement) -> bool:
-    return all(is_linear(_gap(c)) for c in _conditions(requirement))
+def _easy(requirement: Single) -> bool:
+    options = requirement.options if isinstance(requirement, AnyOf) else (requirement,)
+    return all(is_linear(_gap(condition)) for condition in options)
 
 
 def _gap(condition: Condition) -> Int:
     return condition.lhs - condition.rhs
 
 
-def _conditions(requirement: Requirement) -> Iterator[Condition]:
-    if isinstance(requirement, AnyOf):
-        for option in requirement.options:
-            yield from _conditions(option)
-    elif isinstance(requirement, ForAll):
-        for each in _blocks(requirement):
-            yield from _conditions(each)
-    else:
-        yield requirement
-
-
-def _together(names: Sequence[str], easy: Sequence[Requirement], stated: Sequence[str]) -> Any:
+def _together(names: Sequence[str], easy: Sequence[Single], stated: Sequence[str]) -> Any:
     return Writer(names).set(easy, stated)
 
 
@@ -509,7 +503,7 @@ def _together(names: Sequence[str], easy: Sequence[Requirement], stated: Sequenc
 _PERIOD, _CLASSES = 512, 8
 
 
-def _line(name: str, requirements: Sequence[Requirement], low: int = 1) -> Any:
+def _line(name: str, requirements: Sequence[Single], low: int = 1) -> Any:
     """The values of one size, from `low` on, that meet linear requirements."""
     writer = Writer([name], low)
     deep = [r for r in requirements if is_deep(r)]
@@ -541,7 +535,7 @@ def _classes(isl_set: islpy.Set) -> Sequence[Run]:
     return found
 
 
-def _residue(name: str, first: int, step: int, left: Sequence[Requirement]) -> Any:
+def _residue(name: str, first: int, step: int, left: Sequence[Single]) -> Any:
     """The values ``first + step*q`` that meet requirements, which are asked of q."""
     q = sz.Symbol(name, 0).size()
     asked = [substituted(r, {name: q * step + first}) for r in left]
@@ -552,6 +546,11 @@ def _residue(name: str, first: int, step: int, left: Sequence[Requirement]) -> A
 
 def meeting(requirement: Requirement, known: Sizes) -> Region:
     """The region of sizes, of those known, that meet a requirement."""
+    parts = [_meeting(each, known) for each in unrolled(requirement)]
+    return reduce(Region.intersect, parts) if parts else known.region
+
+
+def _meeting(requirement: Single, known: Sizes) -> Region:
     if (few := known.region.few_that_meet([requirement])) is not None:
         return few
     if isinstance(requirement, AnyOf):
@@ -559,16 +558,11 @@ def meeting(requirement: Requirement, known: Sizes) -> Region:
         options = [r for r in requirement.options if decide_syntactically(r) is not False]
         easy = [option for option in options if _easy(option)]
         for option in easy:
-            found = found.union(meeting(option, known))
+            found = found.union(_meeting(option, known))
         if easy and known.region.is_subset(found):  # they say it all
             return found
         for option in options:
-            found = found if option in easy else found.union(meeting(option, known))
-        return found
-    if isinstance(requirement, ForAll):
-        found = known.region
-        for each in _blocks(requirement):
-            found = found.intersect(meeting(each, known))
+            found = found if option in easy else found.union(_meeting(option, known))
         return found
     if is_linear(_gap(requirement)):
         linear = Writer(known.names).set([requirement])
@@ -657,7 +651,7 @@ def _by_values(requirement: Condition, known: Sizes) -> Region:
         values = [x for run in runs for x in (run if run.last is not None else ())][: MANY + 1]
         if len(values) > MANY:
             continue
-        groups: list[tuple[Requirement, int, int]] = []
+        groups: list[tuple[Single, int, int]] = []
         try:
             for value in sorted(values):
                 case = substituted(requirement, {name: value})
@@ -679,11 +673,11 @@ def _by_values(requirement: Condition, known: Sizes) -> Region:
     raise undecidable(_gap(requirement))
 
 
-def _with_fixed(requirements: list[Requirement]) -> list[Requirement]:
+def _with_fixed(requirements: list[Single]) -> list[Single]:
     """The same with numbers for sizes that requirements on them alone fix: those tie nothing."""
     fixed: dict[str, int] = {}
     while True:
-        alone: dict[str, list[Requirement]] = {}
+        alone: dict[str, list[Single]] = {}
         for requirement in requirements:
             if len(requirement.symbols) == 1:
                 alone.setdefault(min(requirement.symbols), []).append(requirement)
