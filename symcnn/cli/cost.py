@@ -46,7 +46,6 @@ def cost(
     partial: bool,
 ) -> Reply:
     """What it costs: parameters and work per module, as formulas or at sizes."""
-    from symcnn.notation.text import to_text
     from symcnn.questions.cost.table import cost_table, roofline_table
 
     if (peak is None) != (bandwidth is None):
@@ -59,9 +58,9 @@ def cost(
     width = shutil.get_terminal_size((100, 24)).columns
     if peak is not None and bandwidth is not None:
         roofs = found.roofline(peak, bandwidth)
-        return Reply({"roofline": roofs}, to_text(roofline_table(roofs), width))
+        return Reply({"roofline": roofs}, roofline_table(roofs, width))
     shown = columns or ("params", "work", "share")
-    table = to_text(
-        cost_table(found.rows(by, shown, depth), by, shown, found.convention.unit), width
+    table = cost_table(
+        found.rows(by, shown, depth), by, shown, found.convention.unit, width
     ).rstrip("\n")
     return Reply(found.to_dict(by, shown, depth), f"{table}\n\n{found.totals}")

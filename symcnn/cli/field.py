@@ -65,7 +65,7 @@ def _at(field: ReceptiveField, sizes: dict[str, int], index: int | None) -> Repl
 
 def _formulas(field: ReceptiveField, index: int | None, as_table: bool) -> Reply:
     """The field for all sizes."""
-    from symcnn.notation.text import layers_table, receptive_field_table, to_text
+    from symcnn.notation.text import layers_table, receptive_field_text
 
     count = range(len(field.axes))
     least, most = field.feasible
@@ -80,8 +80,8 @@ def _formulas(field: ReceptiveField, index: int | None, as_table: bool) -> Reply
         "feasible": field.feasible,
         "alignment": _alignment(field),
     }
-    text = f"{to_text(layers_table(field))}\n" if as_table else ""
-    text += to_text(receptive_field_table(field)).rstrip("\n") + "\n"
+    text = f"{layers_table(field)}\n" if as_table else ""
+    text += receptive_field_text(field).rstrip("\n") + "\n"
     if as_table:
         answer["layers"] = field.table()
     if index is not None:

@@ -31,7 +31,7 @@ def summary(ask: Ask, depth: int | None, columns: str) -> Reply:
 @floors_option
 def shapes(ask: Ask) -> Reply:
     """Output shape of every layer, as formulas or at sizes."""
-    from symcnn.notation.text import shapes_table, to_text
+    from symcnn.notation.text import shapes_table
 
     net = ask.net
     if sizes := ask.sizes:
@@ -56,5 +56,5 @@ def shapes(ask: Ask) -> Reply:
         "macs": str(net.macs),
         "nodes": nodes,
     }
-    text = f"{to_text(shapes_table(net))}\noutput {net.describe_output()}\nparams {net.params:,}"
+    text = f"{shapes_table(net)}\noutput {net.describe_output()}\nparams {net.params:,}"
     return Reply(answer, text)

@@ -15,7 +15,8 @@ from symcnn.algebra.factor import text
 from symcnn.algebra.mathml import math
 from symcnn.algebra.size import Int, Size
 from symcnn.errors import Undecidable
-from symcnn.shown import Markup, block, cell, table
+from symcnn.shown import Markup, block, cell
+from symcnn.shown import table as page_table
 from symcnn.trace.trace import Trace
 
 
@@ -58,17 +59,37 @@ class ReceptiveField(Protocol):
         """Along one axis."""
 
 
-def shapes_table(net: Trace) -> Table:
+def table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    numbers: Iterable[str] = (),
+    width: int = 120,
+) -> str:
+    """A table as lines of text, at most so wide; columns of `numbers` stand to the right.
+
+    >>> print(table(("name", "MACs"), [("fc", "512"), ("layer1", "7")], numbers=["MACs"]))
+    name    MACs
+    fc       512
+    layer1     7
+    """
+    shown, right = Table(box=None, header_style="bold", pad_edge=False), {*numbers}
+    for heading in headings:
+        shown.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*row)
+    lines = io.StringIO()
+    console = Console(
+        file=lines, width=width, color_system=None, force_jupyter=False, force_terminal=False
+    )
+    console.print(shown)
+    return "\n".join(line.rstrip() for line in lines.getvalue().splitlines())
+
+
+def shapes_table(net: Trace) -> str:
     """One row per node: name, op, output shape, parameters, MACs."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("name", overflow="fold")
-    table.add_column("op")
-    table.add_column("output", overflow="fold")
-    table.add_column("params", justify="right")
-    table.add_column("MACs", justify="right", overflow="fold")
-    for cells in _rows(net):
-        table.add_row(*cells)
-    return table
+    headings = ("name", "op", "output", "params", "MACs")
+    return table(headings, _rows(net), numbers=headings[3:])
 
 
 def _rows(net: Trace) -> Iterator[tuple[str, ...]]:
@@ -94,29 +115,24 @@ def _product(macs: Int) -> str:
     return f"{macs:,}" if macs else ""
 
 
+_FIELD = ("axis", "size", "stride", "padding", "output i sees")
+
+
 def receptive_field_text(rf: ReceptiveField) -> str:
-    """Per axis of the input: size, stride, padding and interval, as text."""
-    return to_text(receptive_field_table(rf))
-
-
-def receptive_field_table(rf: ReceptiveField) -> Table:
-    """One row per axis of the input."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("axis", "size", "stride", "padding", "output i sees"):
-        table.add_column(column, overflow="fold")
-    row = rf.row()
+    """One row per axis of the input: size, stride, padding and interval."""
+    rows, row = [], rf.row()
     for k, name in enumerate(rf.axes):
         try:
             first, last = rf.interval_text(k)
-            cells = [f"{first} ... {last}" + (f", through {rf.whole[k]}" if rf.whole[k] else "")]
+            seen = f"{first} ... {last}" + (f", through {rf.whole[k]}" if rf.whole[k] else "")
         except Undecidable as error:
-            cells = [str(error).splitlines()[0]]
+            seen = str(error).splitlines()[0]
         size = row["size"][k]
         if size is not None and (sizes := rf.sizes_of(k)).min != sizes.max:
             size = f"{sizes.min} to {sizes.max}"
-        stride, padding = row["stride"][k], row["padding"][k]
-        table.add_row(name, _brief(size), _brief(stride), _brief(padding), *cells)
-    return table
+        told = map(_brief, (size, row["stride"][k], row["padding"][k]))
+        rows.append([name, *told, seen])
+    return table(_FIELD, rows)
 
 
 def receptive_field_page(rf: ReceptiveField) -> str:
@@ -135,18 +151,14 @@ def receptive_field_page(rf: ReceptiveField) -> str:
         told = ("varies" if value is None else value for value in (size, row["stride"][k]))
         padding = row["padding"][k]
         rows.append([name, *told, "varies" if padding is None else padding, Markup(seen)])
-    return block(table(("axis", "size", "stride", "padding", "output i sees"), rows))
+    return block(page_table(_FIELD, rows))
 
 
-def layers_table(rf: ReceptiveField) -> Table:
+def layers_table(rf: ReceptiveField) -> str:
     """One row per node: size, stride and padding of what it sees."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("name", "op", "output", "size", "stride", "padding"):
-        table.add_column(column, overflow="fold")
-    for row in rf.table():
-        sees = [_brief(row[key]) for key in ("size", "stride", "padding")]
-        table.add_row(str(row["name"]), str(row["op"]), str(row["output"]), *sees)
-    return table
+    plain, brief = ("name", "op", "output"), ("size", "stride", "padding")
+    rows = ([*(str(r[k]) for k in plain), *(_brief(r[k]) for k in brief)] for r in rf.table())
+    return table((*plain, *brief), rows)
 
 
 def _brief(value: object) -> str:
@@ -169,17 +181,3 @@ def columns(rows: Iterable[Sequence[str]]) -> list[str]:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in cells
     ]
-
-
-def to_text(renderable: object, width: int = 120) -> str:
-    """A rich object as plain text without trailing blanks."""
-    console = Console(
-        file=io.StringIO(),
-        width=width,
-        color_system=None,
-        force_jupyter=False,
-        force_terminal=False,
-    )
-    console.print(renderable)
-    text = console.file.getvalue()  # type: ignore[attr-defined]
-    return "\n".join(line.rstrip() for line in text.splitlines())

@@ -267,19 +267,18 @@ def or_refusal(ask: Callable[[], Any]) -> Any:
 def _written(
     rows: Sequence[Row], columns: Sequence[str], totals: Mapping[str, Any], *, tree: bool
 ) -> str:
-    from rich.table import Table
+    from symcnn.notation.text import table
 
-    from symcnn.notation.text import to_text
-
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("name", overflow="fold")
-    for key in columns:
-        heading, number = COLUMNS[key]
-        table.add_column(heading, justify="right" if number else "left", overflow="fold")
-    for row in rows:
-        label = _branch(row) if tree else row.name
-        table.add_row(label + _times(row), *(_plain(row.cells[key]) for key in columns))
-    return "\n".join([to_text(table), *_lines(totals, _plain), ""])
+    headings = ["name", *(COLUMNS[key][0] for key in columns)]
+    cells = (
+        [
+            (_branch(row) if tree else row.name) + _times(row),
+            *(_plain(row.cells[key]) for key in columns),
+        ]
+        for row in rows
+    )
+    shown = table(headings, cells, numbers=[h for h, number in COLUMNS.values() if number])
+    return "\n".join([shown, *_lines(totals, _plain), ""])
 
 
 def _alone(value: Any) -> Any:

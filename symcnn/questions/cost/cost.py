@@ -412,12 +412,11 @@ class Cost(PerNode, Shown):
         floors: Floors | None = None,
     ) -> str:
         """The table as text; see `rows`, and of `floors` `Network.summary`."""
-        from symcnn.notation.text import to_text
         from symcnn.questions.cost.table import cost_table
 
         rows = self.rows(by, columns, depth)
         with floors_written(floors):
-            return to_text(cost_table(rows, by, columns, self.convention.unit))
+            return cost_table(rows, by, columns, self.convention.unit)
 
     @property
     def totals(self) -> str:

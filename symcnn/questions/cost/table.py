@@ -1,54 +1,50 @@
-"""Tables of costs, by rich."""
+"""Tables of costs, as text."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rich.table import Table
-
 from symcnn.lazy import sympy
+from symcnn.notation.text import table
 from symcnn.questions.cost.rows import Roof, Row
 from symcnn.sets.formula import Formula
 
 
-def cost_table(rows: Iterable[Row], by: str, columns: Iterable[str], unit: str) -> Table:
+def cost_table(
+    rows: Iterable[Row], by: str, columns: Iterable[str], unit: str, width: int = 120
+) -> str:
     """One row per module, indented as a tree, or per node."""
-    wanted = tuple(columns)
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("module" if by == "module" else "node", overflow="fold")
-    if by == "node":
-        table.add_column("op")
-    for column in wanted:
-        heading = unit if column == "work" else column
-        table.add_column(heading, justify="right", overflow="fold")
-    for row in rows:
-        name = row.name or "(total)" if by == "module" else row.name
-        label = "  " * row.depth + (name.rpartition(".")[2] if by == "module" else name)
-        cells = [cell(row[column]) for column in wanted]
-        table.add_row(label, *([row.op] if by == "node" else []), *cells)
-    return table
+    wanted, first = tuple(columns), ("node", "op") if by == "node" else ("module",)
+    headings = [unit if column == "work" else column for column in wanted]
+    cells = (
+        [
+            *((row.name, row.op) if by == "node" else (_branch(row),)),
+            *(cell(row[column]) for column in wanted),
+        ]
+        for row in rows
+    )
+    return table((*first, *headings), cells, numbers=headings, width=width)
 
 
-def roofline_table(roofs: Iterable[Roof]) -> Table:
+def _branch(row: Row) -> str:
+    return "  " * row.depth + (row.name or "(total)").rpartition(".")[2]
+
+
+def roofline_table(roofs: Iterable[Roof], width: int = 120) -> str:
     """One row per node that moves memory, and the sum of the least times."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("node", overflow="fold")
-    for heading in ("FLOPs", "bytes", "FLOPs/byte", "bound", "least time"):
-        table.add_column(heading, justify="right")
-    rows = tuple(roofs)
-    for roof in rows:
-        table.add_row(
-            roof.name,
-            f"{roof.flops:,}",
-            f"{roof.moved:,}",
-            f"{roof.intensity:.2f}",
-            roof.bound,
-            f"{roof.seconds * 1e6:.1f} us",
+    every = tuple(roofs)
+    flops, moved, seconds = (
+        sum(getattr(roof, name) for roof in every) for name in ("flops", "moved", "seconds")
+    )
+    rows = [
+        (name, f"{work:,}", f"{size:,}", f"{work / size:.2f}", bound, f"{least * 1e6:.1f} us")
+        for name, work, size, bound, least in (
+            *((r.name, r.flops, r.moved, r.bound, r.seconds) for r in every),
+            ("(total)", flops, moved, "", seconds),
         )
-    flops, moved = sum(r.flops for r in rows), sum(r.moved for r in rows)
-    seconds = f"{sum(r.seconds for r in rows) * 1e6:.1f} us"
-    table.add_row("(total)", f"{flops:,}", f"{moved:,}", f"{flops / moved:.2f}", "", seconds)
-    return table
+    ]
+    headings = ("node", "FLOPs", "bytes", "FLOPs/byte", "bound", "least time")
+    return table(headings, rows, numbers=headings[1:], width=width)
 
 
 def cell(value: float | sympy.Basic | Formula | None) -> str:
