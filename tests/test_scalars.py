@@ -263,6 +263,8 @@ ROUNDED: dict[str, Callable[[int], int]] = {
     "a half more, rounded down": lambda h: math.floor(0.5 + h * 0.15),
     "a factor of a factor": lambda h: int(h * 0.29 * 0.5),
     "a quotient of a factor": lambda h: math.floor(h * 0.7 / 4),
+    "a float by it": lambda h: int(7.5 // h),
+    "what it leaves of a float": lambda h: int(100.5 % h),
     "in a tensor": lambda h: int(torch.round(torch.tensor(h) / 2)),
     "in a tensor, of thirds": lambda h: int(torch.tensor(h / 3).round()),
 }

@@ -21,7 +21,7 @@ from typing import Any, Self
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
 
-from symcnn.frontends.torch.quotients import computed, occurrences
+from symcnn.frontends.torch.quotients import ARITHMETIC, RELATIONS, computed, occurrences
 from symcnn.frontends.torch.stairs import Stair
 from symcnn.frontends.torch.texts import Text, written
 from symcnn.lazy import sympy
@@ -52,7 +52,58 @@ _WAVES = frozenset({math.sin, math.cos})
 HIGHEST = 4
 
 
-class Float(torch.SymFloat):
+class Number:
+    """A number of sizes: an operator of python is a step, a comparison has its relation."""
+
+    def _step(self, sign: str, other: Any, *, reflected: bool = False) -> Any:
+        raise NotImplementedError
+
+    def _compare(self, other: Any, relation: str) -> Any:
+        raise NotImplementedError
+
+    def __add__(self, other: Any) -> Any:
+        return self._step("+", other)
+
+    def __mul__(self, other: Any) -> Any:
+        return self._step("*", other)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __sub__(self, other: Any) -> Any:
+        return self._step("-", other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return self._step("-", other, reflected=True)
+
+    def __truediv__(self, other: Any) -> Any:
+        return self._step("/", other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return self._step("/", other, reflected=True)
+
+    def __eq__(self, other: Any) -> Any:
+        return self._compare(other, "==")
+
+    def __ne__(self, other: Any) -> Any:
+        equal = self.__eq__(other)
+        return equal if equal is NotImplemented else not equal
+
+    def __ge__(self, other: Any) -> Any:
+        return self._compare(other, ">=")
+
+    def __gt__(self, other: Any) -> Any:
+        return self._compare(other, ">")
+
+    def __le__(self, other: Any) -> Any:
+        return self._compare(other, "<=")
+
+    def __lt__(self, other: Any) -> Any:
+        return self._compare(other, "<")
+
+    __hash__ = object.__hash__  # each kind has its own
+
+
+class Float(Number, torch.SymFloat):
     """A float of sizes: to python a float, to torch and its libraries a symbolic one."""
 
     def __init__(self) -> None:
@@ -132,40 +183,31 @@ class Irrational(Float):
 
     __float__ = number
 
-    def _with(self, other: Any, sign: Callable[[Any, Any], Any], *, reflected: bool = False) -> Any:
+    def _step(self, sign: str, other: Any, *, reflected: bool = False) -> Any:
         if isinstance(other, torch.Tensor) or not isinstance(other, (int, float)):
             return NotImplemented
+        step = ARITHMETIC[sign]
         a, b = (other, self) if reflected else (self, other)
-        if sign is operator.truediv and not _is_positive(b):
-            return operator.truediv(_value(a), _value(b))
-        positive = sign is not operator.sub and _is_positive(a) and _is_positive(b)
+        if sign == "/" and not _is_positive(b):
+            return step(_value(a), _value(b))
+        positive = sign != "-" and _is_positive(a) and _is_positive(b)
         stair = self.stair if type(other) in _PLAIN else None
         return Irrational(
-            lambda: sign(_value(a), _value(b)),
-            lambda: sign(_symbols(a), _symbols(b)),
+            lambda: step(_value(a), _value(b)),
+            lambda: step(_symbols(a), _symbols(b)),
             positive=positive,
-            stair=stair and stair.then(lambda f: sign(other, f) if reflected else sign(f, other)),
+            stair=stair and stair.then(lambda f: step(other, f) if reflected else step(f, other)),
         )
 
-    def __add__(self, other: Any) -> Any:
-        return self._with(other, operator.add)
-
-    def __mul__(self, other: Any) -> Any:
-        return self._with(other, operator.mul)
-
-    __radd__, __rmul__ = __add__, __mul__
-
-    def __sub__(self, other: Any) -> Any:
-        return self._with(other, operator.sub)
-
-    def __rsub__(self, other: Any) -> Any:
-        return self._with(other, operator.sub, reflected=True)
-
-    def __truediv__(self, other: Any) -> Any:
-        return self._with(other, operator.truediv)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return self._with(other, operator.truediv, reflected=True)
+    def _compare(self, other: Any, relation: str) -> Any:
+        """On which side of a number a stair is, is a step."""
+        if isinstance(other, torch.Tensor):
+            return NotImplemented
+        if type(other) not in _PLAIN:
+            return RELATIONS[relation](self._value, _value(other))
+        if relation == "==":
+            return self >= other and self <= other
+        return self._made(lambda f: RELATIONS[relation](f, other))
 
     def __neg__(self) -> Any:
         return self * -1
@@ -302,25 +344,6 @@ def _at_the_number(operation: Callable[..., Any], *, reflected: bool = False) ->
     return call
 
 
-def _compares(operation: Callable[[Any, Any], Any]) -> Any:
-    """A comparison with a number: on which side of it a stair is, is a step."""
-
-    def call(self: Irrational, with_what: object) -> object:
-        other: Any = with_what
-        if isinstance(other, torch.Tensor):
-            return NotImplemented
-        if type(other) in _PLAIN and operation in (operator.eq, operator.ne):
-            equal = self >= other and self <= other
-            return equal == (operation is operator.eq)
-        if type(other) in _PLAIN:
-            return self._made(lambda f: operation(f, other))
-        return operation(self._value, _value(other))
-
-    return call
-
-
-for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
-    setattr(Irrational, f"__{_name}__", _compares(getattr(operator, _name)))
 for _operation in (operator.floordiv, operator.mod, operator.pow, divmod):
     _name = _operation.__name__
     if _operation is not operator.mod:

@@ -24,7 +24,7 @@ import torch
 
 from symcnn.algebra.expr import to_sympy
 from symcnn.algebra.size import SCALE_BOUND, Int, Size, exact_div, floordiv, maximum, mod
-from symcnn.frontends.torch.irrational import Float, Irrational, as_methods, power
+from symcnn.frontends.torch.irrational import Float, Irrational, Number, as_methods, power
 from symcnn.frontends.torch.keys import KeyBook, hashing, numbers_near, numbers_written
 from symcnn.frontends.torch.questions import Questions
 from symcnn.frontends.torch.quotients import (
@@ -60,32 +60,8 @@ _OURS = dirname(dirname(dirname(__file__)))
 _book = KeyBook()
 
 
-class _Ordered:
-    """A number of sizes: it is compared, and the larger of two is one of them."""
-
-    def _compare(self, other: Any, relation: str) -> Any:
-        raise NotImplementedError
-
-    def __eq__(self, other: Any) -> Any:
-        return self._compare(other, "==")
-
-    def __ne__(self, other: Any) -> Any:
-        equal = self.__eq__(other)
-        return equal if equal is NotImplemented else not equal
-
-    def __ge__(self, other: Any) -> Any:
-        return self._compare(other, ">=")
-
-    def __gt__(self, other: Any) -> Any:
-        return self._compare(other, ">")
-
-    def __le__(self, other: Any) -> Any:
-        return self._compare(other, "<=")
-
-    def __lt__(self, other: Any) -> Any:
-        return self._compare(other, "<")
-
-    __hash__ = object.__hash__  # each kind has its own
+class _Ordered(Number):
+    """A number of sizes of which the larger of two is one of them."""
 
     def extreme_of(self, values: Any, sign: int) -> Any:
         """The largest of sizes and numbers, itself among them; the smallest for ``sign=-1``."""
@@ -152,53 +128,35 @@ class Dim(_Ordered, torch.SymInt):
         compute(expr)
         return expr if isinstance(expr, int) else Dim(expr, self.tracer)
 
-    def _binary(self, other: Any, operation: Callable[[Int, Int], Int]) -> Any:
+    def _step(self, sign: str, other: Any, *, reflected: bool = False) -> Any:
+        if sign == "/":
+            return self._real()._step(sign, other, reflected=reflected)
+        if isinstance(other, float):
+            real = self._real()
+            return ARITHMETIC[sign](*((other, real) if reflected else (real, other)))
+        if sign == "*" and type(other) is list:
+            return Repeated(other, self)
+        law = self._quotient if sign == "//" else self._left if sign == "%" else ARITHMETIC[sign]
+        return self._binary(other, (lambda a, b: law(b, a)) if reflected else law)
+
+    def _binary(self, other: Any, law: Callable[[Int, Int], Int]) -> Any:
         whole = _whole(other)
-        return NotImplemented if whole is None else self._with(operation(self.expr, whole))
+        return NotImplemented if whole is None else self._with(law(self.expr, whole))
 
     def _real(self) -> Real:
         return Real(self.expr, 1, self.expr, self.tracer)
 
-    def __add__(self, other: Any) -> Any:
-        if isinstance(other, float):
-            return self._real() + other
-        return self._binary(other, lambda a, b: a + b)
-
-    def __sub__(self, other: Any) -> Any:
-        if isinstance(other, float):
-            return self._real() - other
-        return self._binary(other, lambda a, b: a - b)
-
-    def __rsub__(self, other: Any) -> Any:
-        if isinstance(other, float):
-            return other - self._real()
-        return self._binary(other, lambda a, b: b - a)
-
-    def __mul__(self, other: Any) -> Any:
-        if isinstance(other, float):
-            return self._real() * other
-        if type(other) is list:
-            return Repeated(other, self)
-        return self._binary(other, lambda a, b: a * b)
-
-    __radd__ = __add__
-    __rmul__ = __mul__
-
     def __floordiv__(self, other: Any) -> Any:
-        if isinstance(other, float):
-            return self._real() // other
-        return self._binary(other, lambda a, b: floordiv(*self._by(a, b)))
+        return self._step("//", other)
 
     def __rfloordiv__(self, other: Any) -> Any:
-        return self._binary(other, lambda a, b: floordiv(*self._by(b, a)))
+        return self._step("//", other, reflected=True)
 
     def __mod__(self, other: Any) -> Any:
-        if isinstance(other, float):
-            return self._real() % other
-        return self._binary(other, self._left)
+        return self._step("%", other)
 
     def __rmod__(self, other: Any) -> Any:
-        return self._binary(other, lambda a, b: self._left(b, a))
+        return self._step("%", other, reflected=True)
 
     def _by(self, num: Int, den: Int) -> tuple[Int, Int]:
         """What is divided, and the number or positive size that it is divided by."""
@@ -208,6 +166,9 @@ class Dim(_Ordered, torch.SymInt):
             return whole, 1
         den = self.tracer.divisor(den)
         return self.tracer.put_numbers(num), den
+
+    def _quotient(self, num: Int, den: Int) -> Int:
+        return floordiv(*self._by(num, den))
 
     def _left(self, num: Int, den: Int) -> Int:
         left = mod(*self._by(num, den))  # of a negative divisor, what is left is not positive
@@ -229,12 +190,6 @@ class Dim(_Ordered, torch.SymInt):
 
     def __abs__(self) -> Any:
         return self._with(maximum(self.expr, -self.expr))
-
-    def __truediv__(self, other: Any) -> Any:
-        return self._real()._step("/", other)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return self._real()._step("/", other, reflected=True)
 
     def __pow__(self, other: Any, modulo: Any = None) -> Any:
         if modulo is not None:
@@ -476,26 +431,6 @@ class Real(_Ordered, Float):
             keeps = keeps and (sign in "+-" or (sign == "*" and abs(operand.recipe) in POWERS))
             through = ((num, den),) if keeps else (*through, (num, den))
         return Real(num, den, folded(sign, a.recipe, b.recipe), self.tracer, through)
-
-    def __mul__(self, other: Any) -> Any:
-        return self._step("*", other)
-
-    def __add__(self, other: Any) -> Any:
-        return self._step("+", other)
-
-    __rmul__, __radd__ = __mul__, __add__
-
-    def __sub__(self, other: Any) -> Any:
-        return self._step("-", other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return self._step("-", other, reflected=True)
-
-    def __truediv__(self, other: Any) -> Any:
-        return self._step("/", other)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return self._step("/", other, reflected=True)
 
     def __floordiv__(self, other: Any) -> Any:
         quotient = self / other
