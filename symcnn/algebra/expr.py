@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import SupportsIndex, Union, overload
+from typing import Any, SupportsIndex, TypeVar, Union
 
 from symcnn.algebra import size as sz
 from symcnn.algebra.size import Int, Size
@@ -18,6 +18,8 @@ from symcnn.lazy import sympy
 Expr = Union[int, "sympy.Expr"]
 #: A number of any kind: axis maps take all of them.
 Number = Union[int, Size, "sympy.Expr"]
+#: Of whole numbers a whole number is made, of the kernel's sizes one of these.
+_Kind = TypeVar("_Kind", int, Int, Number)
 
 
 def is_sympy(value: object) -> bool:
@@ -44,36 +46,25 @@ def from_sympy(expr: Number | SupportsIndex) -> Int:
     return seen.from_sympy(expr)
 
 
-def _lifted(function: Callable[..., Int], *args: Number) -> Number:
+def _lifted(function: Callable[..., Int], *args: Number) -> Any:
     """Apply a kernel function; the answer is sympy's if an argument is."""
     if any(map(is_sympy, args)):
         return to_sympy(function(*map(from_sympy, args)))
     return function(*args)
 
 
-@overload
-def floordiv(num: int, den: int) -> int: ...
-@overload
-def floordiv(num: Int, den: Int) -> Int: ...
-@overload
-def floordiv(num: Number, den: Number) -> Number: ...
-def floordiv(num: Number, den: Number) -> Number:
+def floordiv(num: _Kind, den: _Kind) -> _Kind:
     """``floor(num/den)`` in floor normal form, for ints and expressions alike.
 
     >>> from symcnn import H
     >>> floordiv(H + 33, 32), floordiv(-7, 2)
     ((H + 1)//32 + 1, -4)
     """
-    return _lifted(sz.floordiv, num, den)
+    found: _Kind = _lifted(sz.floordiv, num, den)
+    return found
 
 
-@overload
-def ceildiv(num: int, den: int) -> int: ...
-@overload
-def ceildiv(num: Int, den: Int) -> Int: ...
-@overload
-def ceildiv(num: Number, den: Number) -> Number: ...
-def ceildiv(num: Number, den: Number) -> Number:
+def ceildiv(num: _Kind, den: _Kind) -> _Kind:
     """The ceiling of a quotient, ``ceil(num/den)``, in floor normal form.
 
     Args:
@@ -90,68 +81,38 @@ def ceildiv(num: Number, den: Number) -> Number:
     >>> ceildiv(H, 2)
     (H + 1)//2
     """
-    return _lifted(sz.ceildiv, num, den)
+    found: _Kind = _lifted(sz.ceildiv, num, den)
+    return found
 
 
-@overload
-def mod(num: int, den: int) -> int: ...
-@overload
-def mod(num: Int, den: Int) -> Int: ...
-@overload
-def mod(num: Number, den: Number) -> Number: ...
-def mod(num: Number, den: Number) -> Number:
-    """``num - den*floor(num/den)``, python's ``%``, in floor normal form.
-
-    >>> from symcnn import H
-    >>> mod(6*H + 7, 3), mod(H, 16)
-    (1, H - 16*(H//16))
-    """
-    return _lifted(sz.mod, num, den)
-
-
-@overload
-def maximum(*args: int) -> int: ...
-@overload
-def maximum(*args: Int) -> Int: ...
-@overload
-def maximum(*args: Number) -> Number: ...
-def maximum(*args: Number) -> Number:
+def maximum(*args: _Kind) -> _Kind:
     """The largest; what can never be the largest is dropped (sizes are positive).
 
     >>> from symcnn import H, W
     >>> maximum(H, 0), maximum(H, W)
     (H, Max(H, W))
     """
-    return _lifted(sz.maximum, *args)
+    found: _Kind = _lifted(sz.maximum, *args)
+    return found
 
 
-@overload
-def minimum(*args: int) -> int: ...
-@overload
-def minimum(*args: Int) -> Int: ...
-@overload
-def minimum(*args: Number) -> Number: ...
-def minimum(*args: Number) -> Number:
+def minimum(*args: _Kind) -> _Kind:
     """The smallest, in the same normal form as `maximum`.
 
     >>> from symcnn import H
     >>> minimum(H, H + 3)
     H
     """
-    return _lifted(sz.minimum, *args)
+    found: _Kind = _lifted(sz.minimum, *args)
+    return found
 
 
-@overload
-def scaled(x: int, scale: float) -> int: ...
-@overload
-def scaled(x: Int, scale: float) -> Int: ...
-@overload
-def scaled(x: Number, scale: float) -> Number: ...
-def scaled(x: Number, scale: float) -> Number:
+def scaled(x: _Kind, scale: float) -> _Kind:
     """``trunc(double(x) * scale)``, see `Trunc`.
 
     >>> from symcnn import H
     >>> scaled(100, 0.29), scaled(H, 1.5)
     (28, H + H//2)
     """
-    return _lifted(lambda size: sz.scaled(size, scale), x)
+    found: _Kind = _lifted(lambda size: sz.scaled(size, scale), x)
+    return found
