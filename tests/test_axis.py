@@ -14,7 +14,6 @@ from symcnn.algebra.axis import (
     Adaptive,
     Chain,
     Const,
-    Identity,
     Resample,
     Scatter,
     Whole,
@@ -58,7 +57,7 @@ def test_a_fused_window_reads_what_its_parts_read(stack: list[Any], i: int, more
 @given(windows, windows, windows)
 def test_fusion_is_associative_with_a_unit(f: Any, g: Any, h: Any) -> None:
     assert f.then(g).then(h) == f.then(g.then(h))
-    assert IDENTITY.then(f) == f == f.then(Identity())
+    assert IDENTITY.then(f) == f == f.then(IDENTITY)
 
 
 def test_fusion_of_symbolic_windows() -> None:

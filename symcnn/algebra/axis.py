@@ -200,11 +200,6 @@ class Window(AxisMap):
 IDENTITY = Window(1)
 
 
-def Identity() -> Window:  # noqa: N802
-    """The identity map, `IDENTITY`."""
-    return IDENTITY
-
-
 @dataclass(frozen=True, slots=True)
 class Scatter(AxisMap):
     """Transposed convolution: input i is spread over `extent` outputs from ``stride*i - padding``.
