@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import strategies as st
 
 from symcnn.testing.layer import Drawn, Hyper, Layer, Source
-from symcnn.testing.several import SEVERAL
+from symcnn.testing.several import SEVERAL, along
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn
@@ -34,11 +34,6 @@ if TYPE_CHECKING:
 
 def _kernel_most(n: int) -> int:
     return 3 if n == 3 else 5
-
-
-def _axis(value: Any, i: int) -> int:
-    value = value[i] if isinstance(value, tuple) and i < len(value) else value
-    return value if isinstance(value, int) else 1
 
 
 def _conv(h: Hyper, n: int) -> Layer:
@@ -60,8 +55,8 @@ def _transposed(h: Hyper, n: int) -> Layer:
     split = max(groups, 1)
     c_in, c_out = (split * h.number(1, 2) + int(h.rarely()) for _ in range(2))
     stride, dilation = h.per_axis(n, 1, 4), h.per_axis(n, 1, 3)
-    extra = tuple(h.number(0, max(_axis(stride, i), _axis(dilation, i), 1) - 1) for i in range(n))
-    if not all(_axis(dilation, i) for i in range(n)):
+    extra = tuple(h.number(0, max(along(stride, i), along(dilation, i), 1) - 1) for i in range(n))
+    if not all(along(dilation, i) for i in range(n)):
         dilation = 1  # oneDNN takes dilation=0 for a kernel of 1, nothing else does
     h.kwargs.update(stride=stride, dilation=dilation, output_padding=extra)
     h.maybe(padding=h.per_axis(n, 0, 4), groups=groups, bias=h.source.flip())
@@ -74,12 +69,12 @@ def _pool(h: Hyper, n: int) -> Layer:
     name = h.pick("MaxPool", "AvgPool", "LPPool")
     kernel = h.per_axis(n, 1, 5)
     dilation = h.per_axis(n, 1, 3) if name == "MaxPool" else 1
-    pads = tuple(h.number(0, max(_axis(kernel, i), 0) // 2) for i in range(n))
+    pads = tuple(h.number(0, max(along(kernel, i), 0) // 2) for i in range(n))
     stride = h.pick(None, 0, wild=((),))
     h.maybe(stride=h.per_axis(n, 1, 4) if stride == 0 else stride, ceil_mode=h.pick(True, False))
     args: tuple[Any, ...] = (kernel,)
     if name == "LPPool":
-        kernel = kernel if n > 1 or h.rarely() else _axis(kernel, 0)
+        kernel = kernel if n > 1 or h.rarely() else along(kernel, 0)
         args = (h.pick(1, 2, 3.0, inf, wild=(0, -inf)), kernel)
     else:
         h.maybe(padding=pads[0] if len(set(pads)) == 1 else pads)

@@ -98,9 +98,9 @@ def _unpool(h: Hyper, n: int) -> Layer:
     if h.source.flip():  # an output size belongs to numbers
         spec = " ".join(["2 3", *space])
         default = [
-            (int(x) - 1) * _one(h.kwargs.get("stride", kernel), i)
-            - 2 * _one(h.kwargs.get("padding", 0), i)
-            + _one(kernel, i)
+            (int(x) - 1) * along(h.kwargs.get("stride", kernel), i)
+            - 2 * along(h.kwargs.get("padding", 0), i)
+            + along(kernel, i)
             for i, x in enumerate(space)
         ]
         near = [max(1, size + h.source.integer(-2, 2)) for size in default]
@@ -109,7 +109,8 @@ def _unpool(h: Hyper, n: int) -> Layer:
     return Layer(f"MaxUnpool{n}d", (kernel,), h.kwargs, spec, more=(indices,), call=call)
 
 
-def _one(value: Any, i: int) -> int:
+def along(value: Any, i: int) -> int:
+    """A hyperparameter along an axis; 1 for what torch does not take."""
     value = value[i] if isinstance(value, tuple) and i < len(value) else value
     return value if isinstance(value, int) else 1
 
