@@ -109,7 +109,7 @@ def _unpool(h: Hyper, n: int) -> Layer:
     return Layer(f"MaxUnpool{n}d", (kernel,), h.kwargs, spec, more=(indices,), call=call)
 
 
-def along(value: Any, i: int) -> int:
+def along(value: object, i: int) -> int:
     """A hyperparameter along an axis; 1 for what torch does not take."""
     value = value[i] if isinstance(value, tuple) and i < len(value) else value
     return value if isinstance(value, int) else 1
