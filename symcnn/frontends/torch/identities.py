@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from symcnn.algebra.size import Int, Size
-from symcnn.errors import DataDependent, SymcnnError, Undecidable
+from symcnn.errors import SymcnnError, Undecidable
 from symcnn.frontends.torch.choices import NoNumber, Path, equal_on
 from symcnn.frontends.torch.sizes import Dim
 from symcnn.frontends.torch.tensors import TracedTensor, Tracer
@@ -231,15 +231,15 @@ def _require_order(tracer: Run, start: TracedTensor, steps: Sequence[Step]) -> N
 
 
 def _is_in_order(tracer: Run, start: TracedTensor, steps: Sequence[Step]) -> bool:
+    lies = tracer.layouts.usual(start._value)
+    if lies is None or lies.contiguous:
+        return lies is not None
     try:
-        lies = tracer.layouts.of(start._value, tracer.place(), "")
-        if lies.contiguous:
-            return True
         memory = Memory((), Gradients(set(), set()))
         memory.layouts[start._value] = lies
         memory.run([step.node for step in steps])
         order, made = lies.order, memory.of(steps[-1].node.outputs[0])
-    except (DataDependent, UnknownError):
+    except UnknownError:
         return False
     places = zip(lies.dims, lies.strides, ordered(lies.dims, order), strict=True)
     apart = made.order != order or any(s != t for d, s, t in places if d != 1)

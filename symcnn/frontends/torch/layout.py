@@ -4,7 +4,8 @@ The record of operations already says what is a view and how axes lie in memory:
 `symcnn.ops.storage` counts bytes. Asked for strides, the trace runs the same record over storages.
 The law of contiguity is torch's: *strides are the products of the sizes further in, axes of size 1
 aside.* So ``x.permute(0, 2, 3, 1)`` is contiguous for images of one pixel and for no other, which
-is a branch. What an operation leaves open is DataDependent.
+is a branch. So is what decides how an earlier result lies, once somebody asks that: ``x.mT + x``
+lies otherwise for square images than for rows. What an operation leaves open is DataDependent.
 """
 
 from __future__ import annotations
@@ -13,17 +14,20 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from inspect import signature
+from typing import Any, NamedTuple, Protocol
 
 from symcnn.algebra.size import Int, Size, exact_div
 from symcnn.errors import DataDependent
+from symcnn.frontends.torch.branches import Step
 from symcnn.frontends.torch.where import caller
 from symcnn.ops.autograd import Gradients
 from symcnn.ops.operation import Operation, operation_of, record_of
 from symcnn.ops.storage import Layout, Memory, views
+from symcnn.ops.storage.layouts import BY_SIZES, UnknownError
 from symcnn.ops.storage.products import columns, solution
 from symcnn.ops.storage.recurrent import recurrent
 from symcnn.ops.storage.views import View, contiguous
-from symcnn.sets.condition import Condition
+from symcnn.sets.condition import Condition, decide_syntactically
 from symcnn.trace.graph import Node, SymbolicTensor
 from symcnn.trace.tape import Tape
 
@@ -42,50 +46,119 @@ def in_plain_order(op: str) -> bool:
     return not scrambles and not op.startswith(("fft_", "linalg_"))
 
 
+class Run(Protocol):
+    """The run of a forward, as far as layouts ask it."""
+
+    tape: Tape
+    script: list[Step]
+    steps: list[Step]
+
+    def note(self, mark: int, asked: object, answer: object) -> None:
+        """A step is done."""
+
+    def replay(self, asked: Any) -> Any:
+        """What an earlier run was told."""
+
+    def decide(self, condition: Condition) -> bool:
+        """Whether it holds: by the domain, or on the branch that is followed."""
+
+
+class _Open(NamedTuple):
+    """Why it is not known how a tensor lies."""
+
+    node: Node
+    why: str
+    position: int  # of the node
+    condition: Condition | None  # that says how, where that is for sizes to say
+
+
 class Layouts:
-    """The layouts of the tensors of a tape, followed as far as somebody asks."""
+    """The layouts of the tensors of a run, followed as far as somebody asks."""
 
-    def __init__(self, tape: Tape) -> None:
-        self.tape = tape
+    def __init__(self, run: Run) -> None:
+        self.run, self.tape = run, run.tape
         self.memory = Memory((), Gradients(set(), set()))
-        self.seen = self.failed = 0
-        self.open: dict[SymbolicTensor, tuple[Node, str]] = {}  # what is not known, and why
+        self.seen = 0
+        self.sure: int | None = None  # so many nodes lie alike in all branches; None: all
+        self.open: dict[SymbolicTensor, _Open] = {}  # what is not known
+        self.told: dict[Condition, bool] = {}
+        self._asked: Condition | None = None
+        self._usual = False  # sizes are not asked
 
-    def up_to(self, tape: Tape, nodes: int) -> Layouts:
-        """The same for a tape that begins with so many of these nodes."""
-        other = Layouts(tape)
-        other.memory, other.open, other.failed = self.memory, self.open, self.failed
-        other.seen = min(self.seen, nodes)
+    def up_to(self, run: Run, nodes: int) -> Layouts:
+        """The same for a run that begins with so many of these nodes."""
+        other = Layouts(run)
+        other.memory, other.open = self.memory, {**self.open}
+        other.seen = min(self.seen, nodes, *(() if self.sure is None else (self.sure,)))
         return other
 
+    def _equal(self, a: Int, b: Int) -> bool | None:
+        """Whether two sizes are equal, as was decided. Raises UnknownError if it was not yet."""
+        condition = Condition(a, "==", b)
+        known = decide_syntactically(condition)
+        if known is not None:
+            return known
+        if condition not in self.told and not self._usual:
+            self._asked = condition
+            raise UnknownError(BY_SIZES)
+        return self.told.get(condition)
+
     def _follow(self) -> None:
-        fresh = self.tape.nodes[self.seen :]
-        self.seen += len(fresh)
-        for node in fresh:
+        self.memory.equal = self._equal
+        for position in range(self.seen, len(self.tape.nodes)):
+            self._asked, failed, node = None, len(self.memory.unplaced), self.tape.nodes[position]
             self.memory.run((node,))
             cause = next((self.open[t] for t in node.inputs if t in self.open), None)
             operation = operation_of(node)
             law = None if operation is None else operation.saves
             if law in _APART:
                 cause = None
-            if len(self.memory.unplaced) > self.failed:
-                self.failed = len(self.memory.unplaced)
+            if len(self.memory.unplaced) > failed and cause is None:
                 plain = law is None and in_plain_order(node.op)
                 if not plain or not all(self.memory.of(t).contiguous for t in node.inputs):
-                    cause = self.memory.unplaced[-1]
-            if cause is not None:
-                self.open.update(dict.fromkeys(node.outputs, cause))
+                    cause = _Open(*self.memory.unplaced[-1], position, self._asked)
+                    if self._asked is not None:
+                        self.sure = position if self.sure is None else self.sure
+                        self._usual = True
+                        self.memory.run((node,))
+                        self._usual = False
+            for t in node.outputs:
+                self.open.pop(t, None)
+                if cause is not None:
+                    self.open[t] = cause
+        self.seen = len(self.tape.nodes)
 
     def of(self, t: SymbolicTensor, place: str, line: str, asks: str = "python asks") -> Layout:
         """Where a tensor lies. Raises DataDependent where sizes, or operations, leave it open."""
-        self._follow()
-        if t in self.open:
-            node, why = self.open[t]
-            raise DataDependent(
+        run, query = self.run, ("lies", t.dims)
+        if run.script:
+            return run.replay(query)  # type: ignore[no-any-return]
+        mark, layout = len(run.steps), self._of(t)
+        if isinstance(layout, _Open):
+            error = DataDependent(
                 f"{place}: {asks} how a tensor lies in memory, at {line}, which"
-                f" {node.op} leaves open{' ' + why if why else ''}",
+                f" {layout.node.op} leaves open{' ' + layout.why if layout.why else ''}",
                 cure="call contiguous() before",
             )
+            run.note(mark, query, error)
+            raise error
+        run.note(mark, query, layout)
+        return layout
+
+    def usual(self, t: SymbolicTensor) -> Layout | None:
+        """Where a tensor lies at most sizes; None where operations leave that open."""
+        self._follow()
+        return None if t in self.open and self.open[t].condition is None else self.memory.of(t)
+
+    def _of(self, t: SymbolicTensor) -> Layout | _Open:
+        self._follow()
+        while t in self.open:
+            cause = self.open[t]
+            if cause.condition is None:
+                return cause
+            self.told[cause.condition] = self.run.decide(cause.condition)
+            self.seen = cause.position
+            self._follow()
         return self.memory.of(t)
 
     def offset(self, t: SymbolicTensor, place: str, line: str) -> Int:

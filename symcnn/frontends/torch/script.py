@@ -155,7 +155,7 @@ class Script:
         """Answer another run as this one was answered, in these steps."""
         other.script = [*reversed(steps)]
         if steps and self._layouts is not None:
-            other._layouts = self._layouts.up_to(other.tape, steps[-1].nodes)
+            other._layouts = self._layouts.up_to(other, steps[-1].nodes)
 
     def _follower(self, before: Tape, now: Tape) -> Self:
         """A tracer for one more run of the same module with the same inputs."""

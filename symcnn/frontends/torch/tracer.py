@@ -652,7 +652,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
     def layouts(self) -> Layouts:
         """Where the tensors of this run lie."""
         if self._layouts is None or self._layouts.tape is not self.tape:
-            self._layouts = Layouts(self.tape)
+            self._layouts = Layouts(self)
         return self._layouts
 
     def place(self) -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from symcnn.algebra.atoms import symbols_of
 from symcnn.algebra.size import Int, Size, evaluate, exact_div, prod, sharp_lower
 
 Dims = Sequence[Int]
+
+#: So many cases are looked at of a view that there is at some sizes.
+_CASES = 64
 
 #: So far it is looked for a size at which an axis is longer than 1.
 _LONGEST = 64
@@ -24,6 +27,14 @@ LAST = {4: (0, 2, 3, 1), 5: (0, 2, 3, 4, 1)}
 
 
 BY_SIZES = "that sizes decide"
+
+#: Whether two sizes are equal; None where sizes are not asked: then what is written otherwise is
+#: not, and an axis that has to fit another is as long.
+Equal = Callable[[Int, Int], "bool | None"]
+
+
+def unasked(a: Int, b: Int) -> None:
+    """Sizes are not asked."""
 
 
 class Storage:
@@ -225,18 +236,16 @@ def copied_strides(dims: Dims, strides: Dims) -> tuple[Int, ...]:
     return tuple(strides) if lies(strides, made, dims) else made
 
 
-def expanded(base: Layout, dims: Dims) -> Layout:
+def expanded(base: Layout, dims: Dims, equal: Equal = unasked) -> Layout:
     """A tensor as a larger one, without a copy: strides of 0."""
     lead = len(dims) - len(base.dims)
-    strides = [
-        0 if i < lead or (base.dims[i - lead] == 1 and size != 1) else base.strides[i - lead]
-        for i, size in enumerate(dims)
-    ]
-    return Layout(base.storage, tuple(dims), tuple(strides))
+    own = zip(base.dims, base.strides, dims[lead:], strict=True)
+    strides = [stride if _as_long(have, want, equal) else 0 for have, stride, want in own]
+    return Layout(base.storage, tuple(dims), (*[0] * lead, *strides))
 
 
 def pointwise_strides(
-    dims: Dims, operands: Sequence[Layout], *, numbers: bool = False
+    dims: Dims, operands: Sequence[Layout], *, numbers: bool = False, equal: Equal = unasked
 ) -> tuple[Int, ...]:
     """The strides that a pointwise result takes over from its operands: those of all of them, where
     these are alike and as large (a number beside a tensor is not), or those of the sorted axes.
@@ -244,14 +253,24 @@ def pointwise_strides(
     Source: ``TensorIteratorBase::fast_set_up`` of ATen.
     """
     dims = tuple(dims)
-    strides = [expanded(layout, dims).strides for layout in operands]
-    if not numbers and all(layout.dims == dims for layout in operands):
+    strides = [expanded(layout, dims, equal).strides for layout in operands]
+    if not numbers and all(_as_large(layout.dims, dims, equal) for layout in operands):
         for wanted in (in_order(dims), *([ordered(dims, LAST[4])] if len(dims) == 4 else [])):
             if all(lies(s, wanted, dims) for s in strides):
                 return wanted
         if len(set(strides)) == 1:
             return copied_strides(dims, strides[0])
     return sorted_strides(dims, *strides)
+
+
+def _as_large(own: Dims, dims: Dims, equal: Equal) -> bool:
+    pairs = zip(own, dims, strict=False)
+    return len(own) == len(dims) and all(_as_long(a, b, equal) for a, b in pairs)
+
+
+def _as_long(have: Int, want: Int, equal: Equal) -> bool:
+    """Whether an axis is as long as the one that it fits; it is 1 else."""
+    return have == want or (have != 1 and equal(have, want) is not False)
 
 
 def spans(outer: Int, inner: Int, size: Int) -> bool:
@@ -311,20 +330,61 @@ def ordered(dims: Dims, order: Sequence[int]) -> tuple[Int, ...]:
     return tuple(strides)
 
 
-def view_strides(old: Layout, dims: Dims) -> tuple[tuple[Int, ...], Runs] | None:
+def view_strides(
+    old: Layout, dims: Dims, equal: Equal = unasked
+) -> tuple[tuple[Int, ...], Runs] | None:
     """The strides of a view with other sizes, and what becomes what; None where torch copies."""
     merged = None
     if not old.contiguous or 1 in old.dims:  # which steps as the axes beside it do
-        merged = _merged_strides(old, dims)
+        merged = _merged_strides(old, dims, unasked)
     if merged is None and old.contiguous:
         return in_order(tuple(dims)), [(range(len(old.dims)), range(len(dims)))]
+    if merged is None and equal is not unasked and not _in_order_anyway(old, dims, equal):
+        return _merged_strides(old, dims, equal)
     return merged
 
 
-def _merged_strides(old: Layout, dims: Dims) -> tuple[tuple[Int, ...], Runs] | None:
+def _in_order_anyway(old: Layout, dims: Dims, equal: Equal) -> bool:
+    """Whether a view lies as a copy does, at all sizes at which there is one."""
+    cases: list[dict[tuple[Int, Int], bool]] = [{}]  # what is taken for equal, and what is not
+    for _ in range(_CASES):
+        if not cases:
+            return True
+        told = cases.pop()
+        new: list[tuple[Int, Int]] = []
+        found = _merged_strides(old, dims, partial(_supposed, equal, told, new))
+        if found is not None and not lies(found[0], in_order(tuple(dims)), dims):
+            return False
+        if new:
+            cases += [{**told, new[0]: True}, {**told, new[0]: False}]
+    return False
+
+
+def _supposed(
+    equal: Equal, told: Mapping[tuple[Int, Int], bool], new: list[tuple[Int, Int]], a: Int, b: Int
+) -> bool | None:
+    """Whether two sizes are equal, in a case; those are new that it does not say."""
+    try:
+        return equal(a, b)
+    except UnknownError:
+        if (a, b) not in told:
+            new.append((a, b))
+        return told.get((a, b), False)
+
+
+def _merged_strides(old: Layout, dims: Dims, equal: Equal) -> tuple[tuple[Int, ...], Runs] | None:
     """From the last axis on, runs of axes hold as many elements. Where that does not show, it may
     show in the axes before them: there are as many elements in all.
+
+    Source: ``computeStride`` of ATen.
     """
+
+    def same(a: Int, b: Int) -> bool:
+        if a == b or equal is unasked or 0 in (a, b):
+            return a == b
+        rest = exact_div(a, b) or exact_div(b, a)
+        return bool(equal(a, b) if rest is None else equal(rest, 1))
+
     strides: list[Int] = [1] * len(dims)
     runs: Runs = []
     at, first, last = len(dims) - 1, len(dims), len(old.dims)
@@ -333,16 +393,24 @@ def _merged_strides(old: Layout, dims: Dims) -> tuple[tuple[Int, ...], Runs] | N
     made: Int = placed
     for i in reversed(range(len(old.dims))):
         total = total * old.dims[i]
-        breaks = i == 0 or (old.dims[i - 1] != 1 and old.strides[i - 1] != total * base)
-        if not breaks:
+        if i > 0 and (
+            old.strides[i - 1] == total * base
+            or same(old.dims[i - 1], 1)
+            or same(old.strides[i - 1], total * base)
+        ):
             continue
         before = prod(old.dims[:i])
+        ends = {made: at}  # how far it goes, by elements
         while at >= 0 and (dims[at] == 1 or not (made == total or prod(dims[: at + 1]) == before)):
             strides[at] = made * base
             made = made * dims[at]
             at -= 1
+            ends[made] = at
         if made != total and prod(dims[: at + 1]) != before:
-            return None
+            made = next((m for m in ends if same(m, total)), 0)
+            if made == 0:
+                return None
+            at = ends[made]
         runs.append((range(i, last), range(at + 1, first)))
         first, last = at + 1, i
         if i > 0:

@@ -15,6 +15,7 @@ from symcnn.ops.operation import operation_of, tensors_named
 from symcnn.ops.storage.layouts import (
     BY_SIZES,
     Dims,
+    Equal,
     KeptUnknownError,
     Layout,
     Storage,
@@ -23,6 +24,7 @@ from symcnn.ops.storage.layouts import (
     in_order,
     ordered,
     pointwise_strides,
+    unasked,
     view_strides,
 )
 from symcnn.trace.dtype import BYTES
@@ -53,6 +55,7 @@ class Memory:
         self.meetings: dict[Node, list[list[Storage]]] = {}  # see `meet`
         self.unknown: list[tuple[Node, str]] = []  # what autograd keeps of these
         self.unplaced: list[tuple[Node, str]] = []  # and, of these of them, where the results lie
+        self.equal: Equal = unasked
         self.run(nodes)
 
     def run(self, nodes: Iterable[Node]) -> None:
@@ -156,9 +159,9 @@ class Memory:
         self.made[self._node].append(storage)
         self.save(storage)
 
-    def reshaped(self, base: Layout, dims: Dims) -> Layout:
+    def reshaped(self, base: Layout, dims: Dims, equal: Equal = unasked) -> Layout:
         """A view with other sizes, or a copy where there is none."""
-        found = view_strides(base, dims)
+        found = view_strides(base, dims, equal)
         if found is None:
             storage = Storage(prod(dims), base.storage.width, "activation")
             self.made[self._node].append(storage)
@@ -255,7 +258,8 @@ def out(m: Memory, node: Node) -> Layout:
         dims, layouts = node.outputs[0].dims, [m.of(t) for t in node.inputs]
         operands = [node.arguments.get(name) for name in ("input", "other")]
         numbers = any(isinstance(value, (int, float, complex, Size)) for value in operands)
-        layout = m.fresh(dims, strides=pointwise_strides(dims, layouts, numbers=numbers))
+        strides = pointwise_strides(dims, layouts, numbers=numbers, equal=m.equal)
+        layout = m.fresh(dims, strides=strides)
     m.place(layout)
     return layout
 

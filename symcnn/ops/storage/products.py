@@ -453,7 +453,7 @@ def _contracted(
     summed = [k for k in done if _longer(k, left) and _longer(k, right)]
     if not summed:
         m.save(*(f for f, wanted in zip(factors, keep, strict=True) if wanted))
-        return m.fresh(dims, strides=pointwise_strides(dims, factors))
+        return m.fresh(dims, strides=pointwise_strides(dims, factors, equal=m.equal))
     rest = [k for k in axes if k not in summed]
     both = [k for k in rest if _longer(k, left) and _longer(k, right)]
     rows = [k for k in rest if _longer(k, left) and not _longer(k, right)]

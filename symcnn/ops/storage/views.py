@@ -66,7 +66,7 @@ def _first(node: Node, t: SymbolicTensor, strides: Sequence[Int]) -> Int | None:
 @partial(View, begins=_start)
 def reshape(m: Memory, node: Node) -> None:
     """A view where strides merge, else a copy."""
-    m.place(m.reshaped(m.of(first_of(node)), node.outputs[0].dims))
+    m.place(m.reshaped(m.of(first_of(node)), node.outputs[0].dims, m.equal))
 
 
 def _pick(m: Memory, node: Node, order: Sequence[int | None]) -> None:
@@ -143,7 +143,7 @@ def strided(m: Memory, node: Node) -> None:
 @partial(View, begins=_start)
 def expand(m: Memory, node: Node) -> None:
     """Stretched, with strides of 0."""
-    m.place(expanded(m.of(first_of(node)), node.outputs[0].dims))
+    m.place(expanded(m.of(first_of(node)), node.outputs[0].dims, m.equal))
 
 
 def _pieces(m: Memory, node: Node) -> None:
