@@ -502,6 +502,11 @@ def _tokens(x: torch.Tensor) -> torch.Tensor:
     return x.mean(0, keepdim=True).expand(x.shape[0], -1, -1)
 
 
+def _put(y: torch.Tensor, index: Any, value: Any) -> torch.Tensor:
+    y[index] = value
+    return y
+
+
 @pytest.mark.parametrize(
     "write",
     [
@@ -514,6 +519,16 @@ def _tokens(x: torch.Tensor) -> torch.Tensor:
         lambda x: _tokens(x).contiguous().add_(x),
         lambda x: _tokens(x).repeat(1, 1, 2).add_(1),
         lambda x: x.unfold(1, 2, 1).exp_(),
+        lambda x: _put(_tokens(x), 0, 1),
+        lambda x: _put(_tokens(x), slice(None, 1), x[:1]),
+        lambda x: _put(_tokens(x), ..., x),
+        lambda x: _put(_tokens(x), (slice(None), 1), 0),
+        lambda x: _put(_tokens(x).mT, (slice(None), slice(1, 3), None), 0),
+        lambda x: _put(_tokens(x), (slice(None), [0, 1]), 0),
+        lambda x: _put(_tokens(x), x > 0, 0),
+        lambda x: _put(_tokens(x).clone(), (slice(None), 1), 0),
+        lambda x: _tokens(x)[:, 0].zero_(),
+        lambda x: _tokens(x)[1:2].add_(1),
     ],
 )
 def test_torch_writes_to_no_place_of_an_expanded_tensor_twice(write: Callable[..., Any]) -> None:

@@ -36,7 +36,7 @@ from symcnn.ops.registry import (
     whole_axes,
     whole_numbers,
 )
-from symcnn.ops.storage import maps, views
+from symcnn.ops.storage import Layout, Memory, maps, views
 from symcnn.ops.storage import pointwise as points
 from symcnn.ops.takes import require_number, require_part, require_same_dtype, require_sizes
 from symcnn.ops.work import moves as rule
@@ -262,8 +262,17 @@ def _unsliced(index: Any) -> Any:
     return tuple(kept)
 
 
+def _part(m: Memory, input: SymbolicTensor, index: Any, *args: object) -> Layout | None:
+    """How the part lies that is written to; None of places that tensors pick."""
+    items = index if isinstance(index, tuple) else (index,)
+    if any(isinstance(i, (SymbolicTensor, list, bool)) for i in items):
+        return None
+    (dims,) = _picked(input, index).shapes
+    return views.part(m, m.of(input), dims, items)
+
+
 setitem = rule(
-    "setitem", "__setitem__", "index_put", saves=views.setitem, value=values.set_at, fills=True
+    "setitem", "__setitem__", "index_put", saves=views.setitem, value=values.set_at, fills=_part
 )(_set)
 
 

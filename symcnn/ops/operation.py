@@ -17,7 +17,7 @@ from typing import Any, NoReturn, Union
 
 from symcnn.algebra.axis import Axes, AxisMap
 from symcnn.algebra.expr import from_sympy
-from symcnn.algebra.size import Int, prod
+from symcnn.algebra.size import Int, minimum, prod
 from symcnn.errors import BadSpec, ShapeMismatch, SymcnnError, UnsupportedOperation
 from symcnn.ops.dtypes import CASTABLE, Law, autocasted, can_cast, said
 from symcnn.ops.laws import Value
@@ -26,7 +26,7 @@ from symcnn.ops.takes import Takes, promotes_by, require_dtypes
 from symcnn.ops.values import whole
 from symcnn.trace.call import NO_KEYWORDS, RECORDS, Call
 from symcnn.trace.graph import OPS, Node, Result, Scope, SymbolicTensor, tensors_in
-from symcnn.trace.tape import ELEMENTS, Attempt, Tape, current_tape, record
+from symcnn.trace.tape import ELEMENTS, Attempt, Tape, current_tape, may_be_empty, record
 
 #: How much work a node is.
 Work = Callable[[Node], Int]
@@ -50,6 +50,10 @@ Products = Callable[[Node], Sequence[Product]]
 
 #: What an operation makes, views and keeps, in a run in memory.
 Saves = Callable[[Any, Node], None]
+
+#: Of what lies where (`symcnn.ops.storage`) and of the arguments: how the part lies that is written
+#: to, or None where torch does not look at that.
+Part = Callable[..., Any]
 
 #: The arguments at which a node returns what it is given.
 Idle = Callable[[Node], "Mapping[str, object] | None"]
@@ -112,7 +116,7 @@ class Operation:
     joins: bool = False
     statistics: bool = False
     empty: bool = False
-    fills: bool = False
+    fills: bool | Part = False
     value: Value | None = None
     sizes: bool = False
     shows: str = ""
@@ -158,8 +162,9 @@ class Operation:
                 result = _into(self.name, target, result)
             if alone:
                 why = f"{self.name} in place: torch writes to no place of an expanded tensor twice"
-                once = require_shape(alone, (1,) * len(alone), why)
-                result = replace(result, requires=(*result.requires, *once))
+                once = [minimum(size, 1) if may_be_empty(size) else 1 for size in alone]
+                needs = require_shape(alone, once, why)
+                result = replace(result, requires=(*result.requires, *needs))
             inputs += reads
             if self.takes is not None and not self.takes.all_of(inputs):
                 self._require_dtypes(self.takes, Call(self, args, kwargs), inputs, result)
@@ -282,7 +287,7 @@ def rule(
     joins: bool = False,
     statistics: bool = False,
     empty: bool = False,
-    fills: bool = False,
+    fills: bool | Part = False,
     value: Value | Callable[..., object] | None = None,
     sizes: bool = False,
     shows: str = "",
@@ -327,7 +332,8 @@ def rule(
             with ``statistics=False``.
         empty: it takes tensors without elements, where its rule does not refuse them; else it is
             required that what it reads has some.
-        fills: in place it takes an expanded tensor, whose places it writes to several times.
+        fills: in place it takes an expanded tensor, whose places it writes to several times; or a
+            function of what lies where and of its arguments: the part that must not be one.
         value: what it makes of numbers that are sizes: a function of them, exact for whole numbers.
         sizes: it takes sizes after its first argument, where a 0-d tensor is a number.
         shows: where all weights are positive, a gradient reaches "every" place that it reads, or

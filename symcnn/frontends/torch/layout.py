@@ -220,19 +220,32 @@ def asks(operation: Operation, name: str) -> tuple[str, type[Lying]] | None:
     return ("strides", Lying) if name in _NO_COPY else None
 
 
-def repeats(layouts: Layouts, t: SymbolicTensor, writes: Operation, place: str) -> tuple[Int, ...]:
-    """The sizes of axes along which a tensor is one place in memory, where an operation that
-    writes to it looks for those.
-    """
+def is_stretched(t: SymbolicTensor) -> bool:
+    """Whether it is, or is a view of, what was expanded."""
     view: SymbolicTensor | None = t
     while view is not None and (node := view.node) is not None and node.inputs:
         maker = operation_of(node)
         law = None if maker is None else maker.saves
-        if law is views.expand and not writes.fills:
-            with suppress(DataDependent):
-                lies = layouts.of(t, place, caller())
-                return tuple(d for d, s in zip(lies.dims, lies.strides, strict=True) if s == 0)
+        if law is views.expand:
+            return True
         view = node.inputs[0] if isinstance(law, View) or law is views.reshape else None
+    return False
+
+
+def repeats(
+    layouts: Layouts, writes: Operation, args: Sequence[Any], place: str
+) -> tuple[Int, ...]:
+    """The sizes of axes along which what is written to is one place in memory, where an operation
+    that writes to its first argument looks for those.
+    """
+    if writes.fills is True or not is_stretched(args[0]):
+        return ()
+    with suppress(DataDependent):
+        lies: Layout | None = layouts.of(args[0], place, caller())
+        if writes.fills:
+            lies = writes.fills(layouts.memory, *args)
+        if lies is not None:
+            return tuple(d for d, s in zip(lies.dims, lies.strides, strict=True) if s == 0)
     return ()
 
 

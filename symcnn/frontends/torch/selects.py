@@ -59,6 +59,7 @@ from symcnn.frontends.torch.expressions import (
     is_truth,
 )
 from symcnn.frontends.torch.identities import Probe, run_on_all
+from symcnn.frontends.torch.layout import is_stretched
 from symcnn.frontends.torch.recompile import compiled, definition
 from symcnn.frontends.torch.sizes import Dim
 from symcnn.frontends.torch.statements import NUMBERS, in_plain
@@ -219,8 +220,8 @@ def put(test: Test, target: Test, place: Test, value: Test) -> None:
 
 
 def assigns(target: object) -> bool:
-    """Whether ``target[i].fill_(v)`` is ``target[i] = v``."""
-    return type(target) is TracedTensor
+    """Whether ``target[i].fill_(v)`` is ``target[i] = v``; of what is expanded torch refuses that."""
+    return type(target) is TracedTensor and not is_stretched(target._value)
 
 
 def _tracer() -> Any:

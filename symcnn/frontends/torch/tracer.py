@@ -528,7 +528,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
                     lying = asked[1](self.layouts, ours[0], self.place())
                     given = {**named, asked[0]: lying}
                 alone = (
-                    () if target is None else repeats(self.layouts, target, operation, self.place())
+                    () if target is None else repeats(self.layouts, operation, ours, self.place())
                 )
                 node = operation.node(ours, given, reads, target, alone)
                 if asked and lying and node.call is not None:

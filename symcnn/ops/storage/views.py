@@ -275,8 +275,13 @@ def getitem(m: Memory, node: Node) -> None:
         _keep_places(m, items)
         _indexed(m, node, items)
         return
-    base, dims = m.of(first_of(node)), node.outputs[0].dims
-    m.view(base, dims, _index_strides(m, base, items, len(dims))[0])
+    m.place(part(m, m.of(first_of(node)), node.outputs[0].dims, items))
+
+
+def part(m: Memory, base: Layout, dims: Sequence[Int], items: Sequence[Any]) -> Layout:
+    """What basic indexing picks of a tensor: `dims` elements, by what an index says."""
+    strides = _index_strides(m, base, items, len(dims))[0]
+    return Layout(base.storage, tuple(dims), tuple(strides))
 
 
 def setitem(m: Memory, node: Node) -> None:
