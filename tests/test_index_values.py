@@ -18,6 +18,15 @@ def places(dims: list[int], value: int) -> torch.Tensor:
 
 
 PLACES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "steps of another size": lambda x: x[:, :, torch.arange(0, x.shape[2], x.shape[3])],
+    "a tensor of a tensor": lambda x: x[:, :, torch.as_tensor(torch.arange(5))],
+    "a tensor of a range of numpy": lambda x: x[:, :, torch.tensor(numpy.arange(x.shape[3]))],
+    "a tensor of columns of numpy": lambda x: x[
+        :, :, torch.as_tensor(numpy.mgrid[: x.shape[2], : x.shape[3]][1])
+    ],
+    "up to a bound that is a tensor": lambda x: x[
+        :, :, torch.arange(9).clamp(*(0, torch.tensor(min(x.shape[3], 4))))  # type: ignore[call-overload]
+    ],
     "index": lambda x: x[:, :, torch.tensor([0, 5])],
     "index from the end": lambda x: x[:, :, torch.tensor([-6, 1])],
     "index of sizes": lambda x: x[:, :, torch.tensor([0, x.shape[3] // 2])],

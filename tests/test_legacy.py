@@ -194,6 +194,26 @@ GRIDS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     ),
     "waves": _waves,
     "written between sizes": _framed,
+    "a grid of slices": lambda x: torch.from_numpy(
+        np.stack([*np.mgrid[1 : x.shape[2] + 1 : 2, : x.shape[3]]])
+    ),
+    "a grid of one slice": lambda x: torch.from_numpy(np.mgrid[: x.shape[2]]),
+    "indices": lambda x: torch.from_numpy(np.indices((x.shape[2], x.shape[3], 2)).reshape(3, -1).T),
+    "rows and columns of indices": lambda x: torch.from_numpy(
+        np.add(*np.indices((x.shape[2], x.shape[3])))
+    ),
+    "one or the other": lambda x: torch.from_numpy(
+        np.where(np.arange(x.shape[3]) % 2 == 0, np.arange(x.shape[3]), 0.5)
+    ),
+    "the larger of two sizes": lambda x: nn.functional.interpolate(
+        x, size=int(np.where(x.shape[2] > x.shape[3], x.shape[2], x.shape[3]))
+    ),
+    "five places, as an index": lambda x: x[
+        :, :, torch.from_numpy(np.linspace(0, x.shape[2] - 1, 5).astype(int))
+    ],
+    "five rounded places, as an index of its own": lambda x: x[
+        :, :, np.round(np.linspace(0, x.shape[2] - 1, 5)).astype(np.int64)
+    ],
 }
 
 

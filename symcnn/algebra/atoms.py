@@ -210,8 +210,10 @@ class Floor(Atom):
             low, high = lower(num), upper(num)
             self.low = None if low is None else low // den
             self.high = None if high is None else high // den
-        elif all((low := lower(e)) is not None and low >= 0 for e in (num, den)):
-            self.low = 0
+        elif (least := lower(den)) is not None and least >= 0:
+            low, high = lower(num), upper(num)
+            self.low = 0 if low is not None and low >= 0 else None
+            self.high = -1 if high is not None and high < 0 else None
 
     def at(self, values: Mapping[str, int]) -> Coeff:
         return evaluate(self._read, values) // evaluate(self.den, values)

@@ -463,7 +463,7 @@ _SPLITS = 64  # arguments of maxima within maxima that one bound may look at: ea
 @lru_cache(maxsize=4096, typed=True)
 def sharp_lower(expr: Int, splits: int = _SPLITS) -> Bound:
     """A tighter lower bound than `lower`: a floor, or a float scale, differs from its ratio by
-    less than 1, so equal slopes cancel.
+    less than 1, so equal slopes cancel; so do sizes of which only a remainder is left.
 
     splits: how many arguments of maxima, one in the other, are tried before the bound is None.
 
@@ -495,11 +495,17 @@ def sharp_lower(expr: Int, splits: int = _SPLITS) -> Bound:
                     return max(known, default=corner)
                 return min(known) if len(known) == len(bounds) else corner
             if isinstance(atom, Floor) and type(atom.den) is int:
-                slack = atom.den - 1 if coeff > 0 else 0
-                ratio: Any = (atom.num - slack) * Fraction(1, atom.den)
+                less = atom.den - 1 if coeff > 0 else 0
+                ratio: Any = (atom.num - less) * Fraction(1, atom.den)
             elif isinstance(atom, Scaled) and atom.low is not None and atom.low >= 0:
                 off = Fraction(-1 if coeff > 0 else 1, 1 << 52)  # two roundings to doubles
                 ratio = atom.arg * (Fraction(atom.scale) * (1 + off)) - (coeff > 0)
+            elif isinstance(atom, Floor) and type(times := exact_div(factor, atom.den)) is int:
+                slack: Int = atom.den - 1 if times > 0 else 0  # the numerator but for a remainder
+                bounds = [sharp_lower(rest + times * (atom.num - slack), splits)]
+                if coeff < 0 and atom.high is not None:
+                    bounds.append(sharp_lower(rest + factor * atom.high, splits))
+                return max((b for b in bounds if b is not None), default=corner)
             else:
                 continue
             found = sharp_lower(rest + factor * ratio, splits)

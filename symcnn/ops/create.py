@@ -209,7 +209,9 @@ def _tensor_of(data: object, *args: object, **kwargs: object) -> Result:
 
 
 rules("tensor", saves="", dtype=dtypes.literal, gradient=False, value=values.literal)(_tensor_of)
-rules("asarray", saves=points.as_tensor, dtype=dtypes.literal, gradient=False)(_tensor_of)
+rules(
+    "asarray", saves=points.as_tensor, dtype=dtypes.literal, gradient=False, value=values.literal
+)(_tensor_of)
 rules("as_tensor", saves=points.as_tensor, dtype=dtypes.literal, value=values.literal)(_tensor_of)
 
 

@@ -514,7 +514,8 @@ def _clamped(input: SymbolicTensor, min: Any = None, max: Any = None) -> Result:
     bounds = [b for b in (min, max) if b is not None]
     if not bounds:
         raise ShapeMismatch("clamp: neither min nor max", cure="give one of them")
-    if len({isinstance(b, SymbolicTensor) for b in bounds}) == 2:
+    tensors = [b for b in bounds if isinstance(b, SymbolicTensor)]
+    if len(tensors) == 1 < len(bounds) and tensors[0].ndim:  # one of no axes is a number
         raise ShapeMismatch("clamp: one bound is a tensor, the other a number", cure="give two")
     if len(bounds) == 2 and dtypes.result_type((input, *bounds)) == "bool":
         raise not_taken("clamp of bool from both sides", "int float")

@@ -458,7 +458,8 @@ grid, unbound = Value(parts=_grid), Value(parts=_unbound)
 in_order, order, paired = Value(parts=_sorted), Value(makes=_order), Value(positions=moves.any_of)
 
 #: What python lists; one number everywhere.
-literal, created = Value(_same, _literal), Value(array=_created, everywhere=_fill)
+literal = Value(_same, _literal, ends=_always, positions=moves.expanded, cases=by_place.same)
+created = Value(array=_created, everywhere=_fill)
 
 
 def _moves(law: ArrayLaw, ends: Callable[[Arguments], bool] = _always) -> Value:

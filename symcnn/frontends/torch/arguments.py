@@ -115,7 +115,9 @@ def as_places(given: object) -> object:
         return tuple(map(as_places, index))
     if isinstance(index, range):
         return list(index)
-    array = type(index).__module__ == "numpy" and hasattr(index, "tolist")
+    kind = type(index)
+    numpys = kind.__module__ == "numpy" or hasattr(kind, "__array_function__")
+    array = numpys and hasattr(index, "tolist")
     if array or (type(index) is torch.Tensor and index.dtype is torch.bool and index.dim() == 1):
         return index if not array and index.is_meta else index.tolist()
     return index

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from fractions import Fraction
-from functools import cache, partial
+from functools import cache
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from symcnn.errors import UnsupportedOperation
-from symcnn.frontends.torch.sizes import SIZES, Dim, hold_sizes, largest
+from symcnn.frontends.torch.sizes import SIZES, Dim, hold_sizes
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.lazy import cached_property
 from symcnn.trace.tape import current_tape
@@ -185,7 +184,7 @@ class Array:
         import numpy as np
 
         wanted = np.dtype(dtype)
-        return _of([self], wanted, lambda m: m.astype(wanted), lambda t: _cast(t, of_numpy(wanted)))
+        return _of([self], wanted, lambda m: m.astype(wanted), lambda t: cast(t, of_numpy(wanted)))
 
     def __getitem__(self, index: Any) -> object:
         items = index if type(index) is tuple else (index,)
@@ -193,6 +192,15 @@ class Array:
         if all(map(_shows, items)) and (not picks or picks < self._as_tensor.dim()):
             return self._seen(_of([self], self.dtype, lambda m: m[index], lambda t: t[index]))
         return self._looked_into[index]
+
+    def __len__(self) -> int:
+        first = self.shape[0] if self.ndim else None
+        return first if type(first) is int else len(self._looked_into)
+
+    def __iter__(self) -> Iterator[object]:
+        if self.ndim > 1 and type(self.shape[0]) is int and hold_sizes(self.shape):
+            return map(self.__getitem__, range(self.shape[0]))
+        return iter(self._looked_into)
 
     def _seen(self, view: Array) -> Array:
         """A view of it."""
@@ -260,7 +268,7 @@ def _alone(values: tuple[Any, ...]) -> Any:
     return values[0] if len(values) == 1 else values
 
 
-def _cast(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+def cast(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """As another type; floats are no places, and their numbers are not followed."""
     if tensor.dtype is dtype:
         return tensor
@@ -314,7 +322,7 @@ def _point_by_point(own: Callable[..., Any], law: Callable[..., Any], *args: Any
 
     def by_torch(*tensors: torch.Tensor) -> object:
         left = iter(tensors)
-        given = [_cast(next(left), wide) if _is_array(a) else _plain(a) for a in args]
+        given = [cast(next(left), wide) if _is_array(a) else _plain(a) for a in args]
         plain = law.__module__ == "_operator"  # torch's functions take tensors alone
         return law(*(given if plain else (torch.as_tensor(g, dtype=wide) for g in given)))
 
@@ -461,12 +469,14 @@ def _followed(
     kwargs, own = dict(kwargs or {}), own or getattr(np, name)
     if name == "append" and len(args) == 2 and kwargs.get("axis") is not None:
         name, own, args = "concatenate", np.concatenate, ([*args],)
+    if name == "where" and len(args) == 3 and not kwargs:
+        return _point_by_point(own, _chosen, *args)
     if name == "meshgrid" and {*kwargs} <= {"indexing"} and all(map(_is_array, args)):
         return _meshgrid(args, own, **kwargs)
     view, many = getattr(_Views, name, None), name in vars(_Joins)
     law: Any = view or getattr(_Copies, name, None) or getattr(_Joins, name, None)
     given = law and _arguments(law, args, kwargs)
-    arrays = () if not given else _sequence(given[0]) if many else given[:1]
+    arrays = () if not given else tuple(given[0]) if many else given[:1]
     if not given or not all(map(_is_array, arrays)):
         return own(*_numpys(args), **_numpys(kwargs))
     arrays, rest = _snapshot(arrays), given[1:]
@@ -475,7 +485,7 @@ def _followed(
     def by_torch(*tensors: torch.Tensor) -> object:
         if not many:
             return law(*tensors, *rest)
-        return law([_cast(t, of_numpy(dtype)) for t in tensors], *rest)
+        return law([cast(t, of_numpy(dtype)) for t in tensors], *rest)
 
     def by_numpy(*parts: object) -> object:
         return own(parts if many else parts[0], *rest)
@@ -499,6 +509,11 @@ def _arguments(
     return bound.args if all(n is None or type(n) in (int, Dim) for n in numbers) else None
 
 
+def _chosen(condition: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """`torch.where`, of a condition as a number."""
+    return torch.where(condition != 0, a, b)
+
+
 def _meshgrid(arrays: Sequence[Any], own: Any, indexing: str = "xy") -> Any:
     """Each of the grids, of its own type."""
     import numpy as np
@@ -508,8 +523,8 @@ def _meshgrid(arrays: Sequence[Any], own: Any, indexing: str = "xy") -> Any:
 
     def grid(i: int) -> Array:
         def by_torch(*tensors: torch.Tensor) -> torch.Tensor:
-            flat = [_cast(t.reshape(-1), kind) for t in tensors]
-            return _cast(torch.meshgrid(*flat, indexing=indexing)[i], of_numpy(arrays[i].dtype))
+            flat = [cast(t.reshape(-1), kind) for t in tensors]
+            return cast(torch.meshgrid(*flat, indexing=indexing)[i], of_numpy(arrays[i].dtype))
 
         return _of(arrays, arrays[i].dtype, lambda *a: own(*a, indexing=indexing)[i], by_torch)
 
@@ -545,7 +560,7 @@ for _function in (*_OPERATORS, operator.neg, operator.abs, operator.invert):
     _name = _function.__name__.strip("_")
     setattr(Array, f"__{_name}__", _operator(_function, False))
     setattr(Array, f"__r{_name}__", _operator(_function, True))
-for _name in ("len iter bool int float contains matmul rmatmul").split():
+for _name in ("bool int float contains matmul rmatmul").split():
     setattr(Array, f"__{_name}__", _looking(f"__{_name}__"))
 for _name in ("iadd", "isub", "imul", "itruediv"):
     setattr(Array, f"__{_name}__", _writing(f"__{_name}__"))
@@ -561,116 +576,3 @@ def of_numpy(dtype: DTypeLike) -> torch.dtype:
 def tensor_of(value: object) -> object:
     """The tensor in place of an array of sizes; anything else as it is."""
     return value.tensor if type(value) is Array else value
-
-
-def _created(laid: Callable[..., torch.Tensor]) -> Callable[..., object]:
-    """`numpy.ones` and kin, also of a shape in which sizes stand."""
-    name = laid.__name__
-
-    def call(shape: object, *args: object, **kwargs: object) -> object:
-        import numpy as np
-
-        number = args[:1] if laid is torch.full else ()
-        dtype, own = _dtype(args[len(number) :], kwargs), getattr(np, name)
-        plain = not number or type(number[0]) in (bool, int, float)
-        if dtype is None or not plain or not hold_sizes([shape]):
-            return own(shape, *args, **kwargs)
-        dtype = np.array(number[0]).dtype if number and not (args[1:] or kwargs) else dtype
-        dims = shape if isinstance(shape, (tuple, list)) else (shape,)
-        return Array(
-            dtype,
-            lambda: own(shape, *args, **kwargs),
-            lambda: laid(dims, *number, dtype=of_numpy(dtype)),
-        )
-
-    return call
-
-
-def _dtype(args: Sequence[Any], kwargs: Mapping[str, Any]) -> DTypeLike | None:
-    """The dtype that numpy is asked for; None where it is asked for more, or torch has none."""
-    import numpy as np
-
-    if len(args) > 1 or not {*kwargs} <= {"dtype"} or (args and kwargs):
-        return None
-    asked = args[0] if args else kwargs.get("dtype")
-    dtype = np.dtype(float if asked is None else asked)
-    return dtype if dtype.kind in "biuf" and dtype.itemsize <= 8 else None
-
-
-def _arange(*args: Any, **kwargs: Any) -> object:
-    """`numpy.arange`, also up to a size."""
-    import numpy as np
-
-    start, stop, step = (0, *args, 1) if len(args) == 1 else (*args, 1, 1)[:3]
-    whole = all(type(n) in (int, Dim) for n in (start, stop, step))
-    dtype = _dtype((), kwargs) if kwargs else np.dtype(int if whole else float)
-    rises = type(step) in (int, float) and step > 0
-
-    def made() -> object:
-        return np.arange(*map(_at_point, args), **kwargs)
-
-    if not hold_sizes(args) or len(args) > 3 or dtype is None or not rises:
-        return made()
-    if whole:
-        end = largest((start, stop))
-        return Array(dtype, made, lambda: torch.arange(start, end, step, dtype=of_numpy(dtype)))
-    if kwargs or type(start) not in (int, float) or type(stop) is not Dim:
-        return made()
-    a, b = Fraction(start), Fraction(step)
-    if max(a.denominator, b.denominator) > _FINE:
-        return made()
-    common = math.lcm(a.denominator, b.denominator)
-    count = largest((0, -((int(a * common) - common * stop) // int(b * common))))
-    return Array(dtype, made, lambda: _cast(torch.arange(count), torch.float64) * step + start)
-
-
-def _at_point(number: Any) -> Any:
-    """A number for whoever makes an array of it, of one size."""
-    return operator.index(number) if type(number) is Dim else number
-
-
-#: Denominators of steps of which floats are exact, at any size.
-_FINE = 2**10
-
-
-def _linspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, **kwargs: Any) -> object:
-    """`numpy.linspace`, also of as many places as a size; few of them are numbers of sizes."""
-    import numpy as np
-
-    ends = start, stop
-    dtype: Any = _dtype((), kwargs)
-    own: Any = np.linspace
-
-    def made() -> object:
-        given: Any = map(_at_point, (start, stop, num))
-        return own(*given, endpoint, **kwargs)
-
-    def laid() -> torch.Tensor:
-        places: Any = num if endpoint else num + 1
-        return torch.linspace(start, stop, places, dtype=torch.float64)[:num].to(of_numpy(dtype))
-
-    numbers, plain = (int, float, *SIZES), type(endpoint) is bool and dtype is not None
-    if not hold_sizes((*ends, num)) or not plain or not all(type(e) in numbers for e in ends):
-        return made()
-    if type(num) is not int or num < 2 or not endpoint:
-        return Array(dtype, made, laid) if type(num) in (int, Dim) else made()
-    step = (stop - start) / (num - 1)
-    floats = [*(i * step + start for i in range(num - 1)), stop * 1.0]
-    whole = np.dtype(dtype).kind in "iu"
-    return np.array([*map(math.floor, floats)] if whole else floats, dtype=object)
-
-
-def _eye(N: Any, M: Any = None, k: Any = 0, dtype: Any = float) -> object:  # noqa: N803
-    """`numpy.eye`, also of sizes."""
-    import numpy as np
-
-    sizes, kind = (N, N if M is None else M), _dtype((), {"dtype": dtype})
-    if kind is None or type(k) is not int or k or not hold_sizes(sizes):
-        return np.eye(N, M, k, dtype)
-    laid = partial(torch.eye, *sizes, dtype=of_numpy(kind))
-    return Array(kind, lambda: np.eye(*sizes, 0, dtype), laid)
-
-
-#: Functions of numpy that make arrays of sizes, by their names. The others ask the arrays.
-ARRAYS = {f.__name__: _created(f) for f in (torch.ones, torch.zeros, torch.full, torch.empty)}
-ARRAYS |= {f.__name__.strip("_"): f for f in (_arange, _linspace, _eye)}

@@ -259,7 +259,9 @@ def _is_attribute_next(units: bytearray, at: int) -> bool:
 
 
 def _calls_one_of(module: object, code: CodeType, units: bytearray, at: int, null: bool) -> bool:
-    """Whether what is loaded next, of a module, is one of these functions that is called."""
+    """Whether what is loaded next, of a module, is one of these functions that is called, or what
+    stands for no function.
+    """
     oparg = 0
     while units[at] == _EXTENDED:
         oparg, at = (oparg | units[at + 1]) << 8, at + 2
@@ -274,7 +276,8 @@ def _calls_one_of(module: object, code: CodeType, units: bytearray, at: int, nul
         null = True
     elif units[at] != _LOAD_ATTR:
         return False
-    return null and code.co_names[oparg] in vars(module)
+    found = vars(module).get(code.co_names[oparg])
+    return found is not None and (null or not callable(found))
 
 
 def _instead(name: str, space: Mapping[str, Any]) -> Callable[..., Any] | None:

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 
 from symcnn.frontends.torch.arguments import hold_traced
-from symcnn.frontends.torch.arrays import ARRAYS, Array, tensor_of
+from symcnn.frontends.torch.arrays import Array, tensor_of
+from symcnn.frontends.torch.created import ARRAYS
 from symcnn.frontends.torch.irrational import FUNCTIONS, called, of_numpy
 from symcnn.frontends.torch.repeated import Repeated
 from symcnn.frontends.torch.shape import Sizes

@@ -220,7 +220,9 @@ def put(test: Test, target: Test, place: Test, value: Test) -> None:
 
 
 def assigns(target: object) -> bool:
-    """Whether ``target[i].fill_(v)`` is ``target[i] = v``; of what is expanded torch refuses that."""
+    """Whether ``target[i].fill_(v)`` is ``target[i] = v``, which of what is expanded torch
+    refuses.
+    """
     return type(target) is TracedTensor and not is_stretched(target._value)
 
 

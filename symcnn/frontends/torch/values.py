@@ -149,7 +149,7 @@ _FROM_ARRAYS = frozenset((torch.tensor, torch.as_tensor, torch.asarray))
 
 def of_objects(value: object) -> tuple[object, torch.dtype] | None:
     """An array of numpy in which sizes stand, as nested lists, and the dtype of such numbers."""
-    if type(value).__name__ != "ndarray" or str(value.dtype) != "object":  # type: ignore[attr-defined]
+    if "ndarray" not in (k.__name__ for k in type(value).__mro__) or str(value.dtype) != "object":  # type: ignore[attr-defined]
         return None
     numbers: Sequence[object] = _numbers(value)
     whole = all(type(n) in (int, bool, Dim) for n in numbers)
