@@ -560,3 +560,17 @@ def test_what_is_kept_by_name_is_an_argument() -> None:
 @pytest.mark.parametrize("order", [2, 1, 0, 0.5, -1, float("inf")])
 def test_a_norm_of_any_order_keeps_input_and_result(order: float) -> None:
     agree(lambda y, w, x: torch.linalg.vector_norm(y, order, dim=(1, 2), keepdim=True), peak=True)
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_transposed_convolution_of_one_small_volume_is_made_as_large_as_its_input(
+    kernel: int, dtype: torch.dtype
+) -> None:
+    up = nn.ConvTranspose3d(8, 4, kernel, padding=kernel // 2)
+    module = nn.Sequential(up, nn.GELU(), nn.Conv3d(4, 1, 1)).to(dtype)
+    net = symcnn.from_torch(module, "N 8 3 H W")
+    for n, h, w in ((1, 4, 5), (3, 4, 5), (1, 860, 2)):
+        sizes = {"N": n, "H": h, "W": w}
+        x = torch.rand(n, 8, 3, h, w, dtype=dtype)
+        assert net.cost().at(**sizes).saved == torch_saved(net, module, sizes, inputs=[x])

@@ -205,6 +205,6 @@ conv2d = _convolves("conv2d")(of_shapes(partial(_convolution, 2)))
 conv3d = _convolves("conv3d")(of_shapes(partial(_convolution, 3)))
 conv_transpose1d = _scatters("conv_transpose1d")(of_shapes(partial(_transposed, 1)))
 conv_transpose2d = _scatters("conv_transpose2d")(of_shapes(partial(_transposed, 2)))
-conv_transpose3d = _scatters("conv_transpose3d", same_dtype="input weight bias")(
-    of_shapes(partial(_transposed, 3))
-)
+conv_transpose3d = _scatters(
+    "conv_transpose3d", saves=products.scattered, same_dtype="input weight bias"
+)(of_shapes(partial(_transposed, 3)))

@@ -124,11 +124,12 @@ def _numbers() -> Callable[[list[Any]], object]:
     import numpy as np
 
     class Numbers(np.ndarray):
-        def astype(self, dtype: DTypeLike, *args: Any, **kwargs: Any) -> Any:
+        def astype(self, *args: object, **kwargs: object) -> object:
             """Floats as whole numbers are sizes still."""
             numbers = self.ravel().tolist()
-            if args or kwargs or np.dtype(dtype).kind not in "iu" or not hold_sizes(numbers):
-                return super().astype(dtype, *args, **kwargs)
+            given: Any = (*args, *kwargs.values())
+            if len(given) != 1 or np.dtype(given[0]).kind not in "iu" or not hold_sizes(numbers):
+                return super().astype(*args, **kwargs)  # type: ignore[call-overload]
             made = np.array([*map(math.trunc, numbers)], dtype=object)
             return made.reshape(self.shape).view(Numbers)
 

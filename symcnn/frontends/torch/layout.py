@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from inspect import signature
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from symcnn.algebra.size import Int, Size, exact_div
 from symcnn.errors import DataDependent
@@ -56,7 +56,7 @@ class Run(Protocol):
     def note(self, mark: int, asked: object, answer: object) -> None:
         """A step is done."""
 
-    def replay(self, asked: Any) -> Any:
+    def replay(self, asked: object) -> object:
         """What an earlier run was told."""
 
     def decide(self, condition: Condition) -> bool:
@@ -132,7 +132,7 @@ class Layouts:
         """Where a tensor lies. Raises DataDependent where sizes, or operations, leave it open."""
         run, query = self.run, ("lies", t.dims)
         if run.script:
-            return run.replay(query)  # type: ignore[no-any-return]
+            return run.replay(query)  # type: ignore[return-value]
         mark, layout = len(run.steps), self._of(t)
         if isinstance(layout, _Open):
             error = DataDependent(
@@ -233,15 +233,16 @@ def is_stretched(t: SymbolicTensor) -> bool:
 
 
 def repeats(
-    layouts: Layouts, writes: Operation, args: Sequence[Any], place: str
+    layouts: Layouts, writes: Operation, args: Sequence[object], place: str
 ) -> tuple[Int, ...]:
     """The sizes of axes along which what is written to is one place in memory, where an operation
     that writes to its first argument looks for those.
     """
-    if writes.fills is True or not is_stretched(args[0]):
+    target = args[0]
+    if writes.fills is True or not (isinstance(target, SymbolicTensor) and is_stretched(target)):
         return ()
     with suppress(DataDependent):
-        lies: Layout | None = layouts.of(args[0], place, caller())
+        lies: Layout | None = layouts.of(target, place, caller())
         if writes.fills:
             lies = writes.fills(layouts.memory, *args)
         if lies is not None:

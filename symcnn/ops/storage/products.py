@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from symcnn.algebra.size import Int, maximum, prod
+from symcnn.algebra.size import Int, maximum, minimum, prod
 from symcnn.ops.equation import factors_of, labels_of, paired_axes
 from symcnn.ops.registry import normal_dim, normal_dims, ntuple
 from symcnn.ops.storage.layouts import (
@@ -43,6 +43,28 @@ def convolution(m: Memory, node: Node) -> None:
     if (base.channels_last or m.of(weight).channels_last) and n == x.ndim and n in (4, 5):
         order = [i for i in (0, *range(2, n), 1) if node.outputs[0].dims[i] != 1]
     m.place(m.fresh(node.outputs[0].dims, None, order))
+
+
+#: So many rows of one image are worth oneDNN's kernel.
+_ROWS = 20480
+
+
+def scattered(m: Memory, node: Node) -> None:
+    """The same of a transposed convolution of volumes: torch's own kernel, which runs for one small
+    image or in double precision, makes the result as large as the input and resizes it.
+
+    Source: ``use_mkldnn`` and ``slow_conv_transpose3d_cpu`` of ATen.
+    """
+    convolution(m, node)
+    x, weight, storage = node.inputs[0], node.inputs[1], m.of(node.outputs[0]).storage
+    spare = maximum(prod(x.dims) - storage.elements, 0)
+    large = all(isinstance(k, int) and k > 3 for k in weight.dims[-2:])
+    if spare == 0 or node.arguments["groups"] != 1 or m.bytes_of(x) < SINGLE:
+        return
+    others = x.dims[0] - 1 if x.ndim == len(weight.dims) else 0
+    more = maximum(prod(x.dims[:-1]) - _ROWS, 0)
+    own = (1 - minimum(others, 1)) * (1 - minimum(more, 1)) * (not large)
+    storage.elements = storage.elements + spare * (1 if m.bytes_of(x) > SINGLE else own)
 
 
 def linear(m: Memory, node: Node) -> None:

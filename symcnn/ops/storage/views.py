@@ -278,7 +278,7 @@ def getitem(m: Memory, node: Node) -> None:
     m.place(part(m, m.of(first_of(node)), node.outputs[0].dims, items))
 
 
-def part(m: Memory, base: Layout, dims: Sequence[Int], items: Sequence[Any]) -> Layout:
+def part(m: Memory, base: Layout, dims: Sequence[Int], items: Sequence[object]) -> Layout:
     """What basic indexing picks of a tensor: `dims` elements, by what an index says."""
     strides = _index_strides(m, base, items, len(dims))[0]
     return Layout(base.storage, tuple(dims), tuple(strides))
