@@ -267,6 +267,13 @@ def test_a_formula_of_memory_counts_what_is_not_there_as_nothing(
             assert formula.at(N=1, H=h, W=w) == getattr(cost.at(N=1, H=h, W=w), figure)
 
 
+def test_what_is_made_where_one_of_two_axes_does_not_fit_is_one_maximum() -> None:
+    """Decoders resize what does not fit their skip: where a row or a column is over."""
+    work = str(symcnn.from_torch(Resized(), "N 3 H W").cost().other)
+    assert "max(2*((H + 1)//2) - H, 2*((W + 1)//2) - W)" in work
+    assert "**2" not in work
+
+
 def test_the_node_is_not_there_at_sizes_that_need_none() -> None:
     net = symcnn.from_torch(Odd(), "N 3 H W")
     assert [node.op for node in net.given(H=6, W=8).nodes] == ["conv2d", "avg_pool2d"]

@@ -147,13 +147,18 @@ def test_the_ceil_law_is_compared_with_torchs_own_words() -> None:
 
 
 def test_symbolic_hyperparameters_are_tested_and_said_to_be() -> None:
-    k, s, p = symbols("k s p")
-    proof = nn.Conv2d(3, 8, k, stride=s, padding=p).trace("N 3 H W").prove()
+    k, s = symbols("k s")
+    proof = nn.MaxPool2d(k, stride=s, ceil_mode=True).trace("N 3 H W").prove()
     assert proof
     assert not proof.complete
     assert any(c.what == "size" for c in proof.tested)
     assert "only tested" in str(proof)
     assert "at 24 sizes" in str(proof)
+
+
+def test_a_convolution_of_symbolic_kernel_and_stride_is_proved() -> None:
+    k, s, p = symbols("k s p")
+    assert nn.Conv2d(3, 8, k, stride=s, padding=p).trace("N 3 H W").prove().complete
 
 
 def test_a_wrong_formula_in_symbols_fails_its_test() -> None:

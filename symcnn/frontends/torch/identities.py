@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from symcnn.algebra.size import Int, Size
+from symcnn.algebra.size import Int, Size, maximum, minimum
 from symcnn.errors import SymcnnError, Undecidable
 from symcnn.frontends.torch.choices import NoNumber, Path, equal_on
 from symcnn.frontends.torch.sizes import Dim
@@ -126,7 +126,7 @@ def run_on_all(
     """
     choice = _Choice(paths, chosen)
     calls = [(step, choice.arguments(step)) for step in steps]
-    taken = choice.number(1, 0)
+    taken = choice.truth()
     if any(step.name != "getitem" for step in steps):
         _require_order(tracer, start, steps)
 
@@ -151,6 +151,28 @@ class _Choice:
     def __init__(self, paths: Sequence[Path], chosen: Chosen) -> None:
         self.paths, self.chosen = paths, chosen
         self.idle = [path for path in paths if not path.holds]
+
+    def truth(self) -> Int:
+        """1 where the test holds, 0 elsewhere: the greatest of what the paths say on which it does.
+
+        Of these only the answers are asked without which a path would meet one where it does not.
+        """
+        if len(self.paths) <= 2:
+            return self.number(1, 0)
+        idle = [dict(path.answers) for path in self.idle]
+        found: list[Int] = []
+        for path in self.paths:
+            kept = dict(path.answers) if path.holds else {}
+            for condition in list(kept):
+                rest = {c: answer for c, answer in kept.items() if c != condition}
+                if all(any(other.get(c, a) != a for c, a in rest.items()) for other in idle):
+                    kept = rest
+            ones = [self.chosen(c, int(answer), int(not answer)) for c, answer in kept.items()]
+            if None in ones:
+                raise NoNumber
+            if path.holds:
+                found.append(minimum(*(one for one in ones if one is not None)))
+        return maximum(*found)
 
     def arguments(self, step: Step) -> dict[str, object]:
         """The arguments of a step that are right on both sides, where they differ from its own."""

@@ -9,6 +9,7 @@ from functools import lru_cache, partial
 
 from symcnn.algebra.atoms import symbols_of
 from symcnn.algebra.size import Int, Size, evaluate, exact_div, prod, sharp_lower
+from symcnn.sets.condition import Condition, decide_syntactically
 
 Dims = Sequence[Int]
 
@@ -336,15 +337,17 @@ def view_strides(
     """The strides of a view with other sizes, and what becomes what; None where torch copies."""
     merged = None
     if not old.contiguous or 1 in old.dims:  # which steps as the axes beside it do
-        merged = _merged_strides(old, dims, unasked)
+        merged = _merged_strides(old.dims, old.strides, dims, unasked)
     if merged is None and old.contiguous:
         return in_order(tuple(dims)), [(range(len(old.dims)), range(len(dims)))]
-    if merged is None and equal is not unasked and not _in_order_anyway(old, dims, equal):
-        return _merged_strides(old, dims, equal)
-    return merged
+    if merged is not None or equal is unasked:
+        return merged
+    lying = tuple(old.dims), tuple(old.strides), tuple(dims)
+    return None if _in_order_anyway(*lying) else _merged_strides(*lying, equal)
 
 
-def _in_order_anyway(old: Layout, dims: Dims, equal: Equal) -> bool:
+@lru_cache(maxsize=1024)  # blocks repeat
+def _in_order_anyway(old: Dims, strides: Dims, dims: Dims) -> bool:
     """Whether a view lies as a copy does, at all sizes at which there is one."""
     cases: list[dict[tuple[Int, Int], bool]] = [{}]  # what is taken for equal, and what is not
     for _ in range(_CASES):
@@ -352,8 +355,8 @@ def _in_order_anyway(old: Layout, dims: Dims, equal: Equal) -> bool:
             return True
         told = cases.pop()
         new: list[tuple[Int, Int]] = []
-        found = _merged_strides(old, dims, partial(_supposed, equal, told, new))
-        if found is not None and not lies(found[0], in_order(tuple(dims)), dims):
+        found = _merged_strides(old, strides, dims, partial(_supposed, told, new))
+        if found is not None and not lies(found[0], in_order(dims), dims):
             return False
         if new:
             cases += [{**told, new[0]: True}, {**told, new[0]: False}]
@@ -361,18 +364,18 @@ def _in_order_anyway(old: Layout, dims: Dims, equal: Equal) -> bool:
 
 
 def _supposed(
-    equal: Equal, told: Mapping[tuple[Int, Int], bool], new: list[tuple[Int, Int]], a: Int, b: Int
-) -> bool | None:
+    told: Mapping[tuple[Int, Int], bool], new: list[tuple[Int, Int]], a: Int, b: Int
+) -> bool:
     """Whether two sizes are equal, in a case; those are new that it does not say."""
-    try:
-        return equal(a, b)
-    except UnknownError:
-        if (a, b) not in told:
-            new.append((a, b))
-        return told.get((a, b), False)
+    known = decide_syntactically(Condition(a, "==", b))
+    if known is None and (a, b) not in told:
+        new.append((a, b))
+    return told.get((a, b), False) if known is None else known
 
 
-def _merged_strides(old: Layout, dims: Dims, equal: Equal) -> tuple[tuple[Int, ...], Runs] | None:
+def _merged_strides(
+    old: Dims, lie: Dims, dims: Dims, equal: Equal
+) -> tuple[tuple[Int, ...], Runs] | None:
     """From the last axis on, runs of axes hold as many elements. Where that does not show, it may
     show in the axes before them: there are as many elements in all.
 
@@ -387,19 +390,17 @@ def _merged_strides(old: Layout, dims: Dims, equal: Equal) -> tuple[tuple[Int, .
 
     strides: list[Int] = [1] * len(dims)
     runs: Runs = []
-    at, first, last = len(dims) - 1, len(dims), len(old.dims)
-    base, seen, placed = old.strides[-1], 1, 1
+    at, first, last = len(dims) - 1, len(dims), len(old)
+    base, seen, placed = lie[-1], 1, 1
     total: Int = seen
     made: Int = placed
-    for i in reversed(range(len(old.dims))):
-        total = total * old.dims[i]
+    for i in reversed(range(len(old))):
+        total = total * old[i]
         if i > 0 and (
-            old.strides[i - 1] == total * base
-            or same(old.dims[i - 1], 1)
-            or same(old.strides[i - 1], total * base)
+            lie[i - 1] == total * base or same(old[i - 1], 1) or same(lie[i - 1], total * base)
         ):
             continue
-        before = prod(old.dims[:i])
+        before = prod(old[:i])
         ends = {made: at}  # how far it goes, by elements
         while at >= 0 and (dims[at] == 1 or not (made == total or prod(dims[: at + 1]) == before)):
             strides[at] = made * base
@@ -414,7 +415,7 @@ def _merged_strides(old: Layout, dims: Dims, equal: Equal) -> tuple[tuple[Int, .
         runs.append((range(i, last), range(at + 1, first)))
         first, last = at + 1, i
         if i > 0:
-            base, total, made = old.strides[i - 1], 1, 1
+            base, total, made = lie[i - 1], 1, 1
     return (tuple(strides), runs) if at == -1 else None
 
 
