@@ -1,5 +1,6 @@
 """How tensors were made before `torch.tensor`: networks of those years still run."""
 
+import copy
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +20,8 @@ SIZES = {"N": 2, "H": 5, "W": 7}
 
 MADE: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "Variable of an input": lambda x: Variable(x) * 2,
+    "a deep copy of a tensor": lambda x: copy.deepcopy([x, x])[1] + x,
+    "a copy of a tensor": lambda x: copy.copy(x) + x,
     "Variable of sizes": lambda x: Variable(torch.zeros(x.size(0), x.size(2))),
     "Variable by its full name": lambda x: torch.autograd.Variable(torch.randn(x.size())),
     "Variable of sizes of an old class": lambda x: Variable(torch.FloatTensor(x.shape[2], 2)),

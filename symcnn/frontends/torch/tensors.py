@@ -417,6 +417,15 @@ class TracedTensor(State, torch.Tensor):
 
     numpy = _values
 
+    def __copy__(self) -> torch.Tensor:
+        copied: torch.Tensor = self._tracer.method("detach", self)
+        return copied
+
+    def __deepcopy__(self, memo: dict[int, object]) -> torch.Tensor:
+        copied: torch.Tensor = self._tracer.method("clone", self)
+        memo[id(self)] = copied
+        return copied
+
     def __hash__(self) -> int:
         return id(self)
 
