@@ -2,7 +2,7 @@
 
 For each model: 20 random sizes inside its domain and 10 outside, on the meta device. Inside, all
 output shapes must be torch's, and at 10 of them the FLOPs of the forward and the backward pass
-too; outside, torch must refuse. Where not all branches were followed (`net.unfollowed` says which
+too, and our peak is not above torch's; outside, torch must refuse. Where not all branches were followed (`net.unfollowed` says which
 not, and why), sizes outside are those of no branch: there `shape_at` runs the module, and must say
 what torch says. With a state file the same command goes on where it was stopped.
 """
@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ import torch
 import transformers
 
 import symcnn
-from symcnn.judge.oracles import judge, sample_sizes, torch_flops
+from symcnn.algebra.size import evaluate
+from symcnn.judge.oracles import judge, sample_sizes, torch_flops, torch_peak
 
 from . import resumed
 from .resumed import ROOT, commit, limited
@@ -48,13 +50,16 @@ buffers or masks, on the CPU).
 - *params*: our number of parameters, where torch has as many.
 - *forward*, *backward*: sizes inside at which our FLOPs of that pass are those of
   `torch.utils.flop_counter`.
+- *peak*: at the smallest of the sizes inside, on the CPU, the bytes alive at the worst moment of
+  inference: exact, or ours as a part of torch's (tensors that are made of no input count from their
+  first reader on, and of what an operation makes on its way not all counts).
 - *proved*: what `net.prove()` decides for all integers in the domain, of all that it claims; the
   rest is evaluated at many sizes, and none may be wrong.
 """
 
 #: The columns of the table, between the name of a model and the verdict.
 COLUMNS = ["nodes", "branches", "domain", "in", "out", "narrower", "params", "forward"]
-COLUMNS += ["backward", "proved"]
+COLUMNS += ["backward", "peak", "proved"]
 
 NOTES = """
 ## What was not followed
@@ -84,6 +89,23 @@ def costs(net: symcnn.Network, model: Model, sizes: dict[str, int]) -> tuple[boo
     return ours.total == forward, ours.total + ours.backward == forward + backward
 
 
+def peak(net: symcnn.Network, model: Model, sizes: dict[str, int]) -> str:
+    """Our peak beside torch's on the CPU: exact, a part of torch's, or that nothing is answered."""
+    try:
+        ours = int(net.cost().at(**sizes).peak)
+    except symcnn.SymcnnError:
+        return "refused"
+    module = model.make().eval()
+    inputs = [
+        torch.zeros(
+            [evaluate(d, sizes) for d in t.dims], dtype=getattr(torch, t.dtype or "float32")
+        )
+        for t in net.input_tensors
+    ]
+    theirs, *_ = torch_peak(module, module, inputs)
+    return "exact" if ours == theirs else f"{ours / theirs:.3f}"
+
+
 def row(model: Model, insides: int = 20, outsides: int = 10, costed: int = 10) -> dict[str, Any]:
     """What comes of one model, compared at so many sizes."""
     start = time.process_time()
@@ -111,8 +133,10 @@ def _compared(model: Model, insides: int, outsides: int, costed: int) -> dict[st
     flops = [costs(net, model, verdict.sizes) for verdict in inside[:costed]]
     forward, both = (sum(column) for column in zip(*flops, strict=True))
     params, proof = net.cost().params, net.prove()
+    peaked = peak(net, model, min((v.sizes for v in inside), key=lambda s: prod(s.values())))
     good = agree == len(inside) and refused == len(outside)
     good &= not (narrower and net.complete) and bool(proof)
+    good &= peaked in ("exact", "refused") or float(peaked) < 1
     good &= forward == both == len(flops) and params == sum(p.numel() for p in module.parameters())
     cells = {
         "nodes": len(net.nodes),
@@ -124,6 +148,7 @@ def _compared(model: Model, insides: int, outsides: int, costed: int) -> dict[st
         "params": f"{params:,}",
         "forward": f"{forward}/{len(flops)}",
         "backward": f"{both}/{len(flops)}",
+        "peak": peaked,
         "proved": f"{len(proof.proved)}/{len(proof.claims)}",
     }
     verdict = "same as torch" if good else "**differs from torch**"
