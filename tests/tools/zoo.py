@@ -1,10 +1,11 @@
 """Trace the models of examples/networks/hf.py, compare with torch, write docs/zoo.md: `make zoo`.
 
 For each model: 20 random sizes inside its domain and 10 outside, on the meta device. Inside, all
-output shapes must be torch's, and at 10 of them the FLOPs of the forward and the backward pass
-too, and our peak is not above torch's; outside, torch must refuse. Where not all branches were followed (`net.unfollowed` says which
-not, and why), sizes outside are those of no branch: there `shape_at` runs the module, and must say
-what torch says. With a state file the same command goes on where it was stopped.
+output shapes must be torch's, at 10 of them the FLOPs of the forward and the backward pass too, and
+at the smallest the peak of memory must not be above torch's; outside, torch must refuse. Where not
+all branches were followed (`net.unfollowed` says which not, and why), sizes outside are those of no
+branch: there `shape_at` runs the module, and must say what torch says. With a state file the same
+command goes on where it was stopped.
 """
 
 from __future__ import annotations
