@@ -759,6 +759,15 @@ class Held(nn.Module):
             y = layer(y)
         return y + weight.mean()
 
+    def in_constants_of_layers(self, x: torch.Tensor) -> torch.Tensor:
+        for layer in self.layers:
+            layer.places = torch.arange(500.0)
+            x = layer(x) + layer.places.mean()
+        return x
+
+    def in_no_rows_of_a_frozen_weight(self, x: torch.Tensor) -> torch.Tensor:
+        return F.linear(x[0].transpose(1, 2), torch.ones(4, 9)) + 1
+
     def in_copies_for_a_product(self, x: torch.Tensor) -> torch.Tensor:
         y = self.layers[0](x).repeat(1, 4, 1, 1).unflatten(1, (3, 4)).flatten(3).transpose(1, 2)
         return y @ y.transpose(-2, -1)
@@ -766,6 +775,7 @@ class Held(nn.Module):
 
 WAYS = ["a_list", "variables", "an_attribute", "a_view_that_is_written_to", "no_index"]
 WAYS += ["a_weight_made_anew", "copies_for_a_product"]
+WAYS += ["constants_of_layers", "no_rows_of_a_frozen_weight"]
 
 
 @pytest.mark.parametrize("way", WAYS)

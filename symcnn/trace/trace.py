@@ -452,7 +452,7 @@ class Trace(Coverage):
         twin.guards, twin.checks, twin.lengths = replay.guards, self.checks, self.lengths
         mine, ends = {*self.nodes}, dict[SymbolicTensor, int]()
         for t, end in self.releases.items():
-            if t.node in mine:  # of a node that is left out, what it reads
+            if t.node is None or t.node in mine:  # of a node that is left out, what it reads
                 ends[replay(t)] = max(end, ends.get(replay(t), 0))
         twin.releases = ends
         for call in self._calls:

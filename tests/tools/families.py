@@ -60,8 +60,8 @@ def _smallness(name: str) -> tuple[int, int, str]:
 
 
 def _of_timm(name: str) -> torch.nn.Module:
-    with torch.device("meta"):
-        return timm.create_model(name).eval()
+    made: torch.nn.Module = timm.create_model(name)
+    return made.eval()
 
 
 def of_timm() -> Iterator[zoo.Model]:

@@ -47,9 +47,9 @@ class Script:
     left: Exception | None
     leaves: dict[int, SymbolicTensor]
     lazy: dict[torch.nn.Module, dict[str, Parameter | None]]
-    real: list[torch.Tensor]
-    named: dict[int, tuple[weakref.ref[torch.Tensor], TracedTensor]]
-    name_real: Callable[[Sequence[TracedTensor], Sequence[torch.Tensor]], None]
+    held: dict[int, tuple[weakref.ref[torch.Tensor], TracedTensor]]
+    memories: dict[int, object]
+    hold: Callable[[torch.Tensor, SymbolicTensor], None]
     parameters: list[Parameter]
     complaint: Complaint
     writes: Writes
@@ -97,21 +97,7 @@ class Script:
         if len(tensors) == len(known):
             for real, symbolic in zip(tensors, known, strict=True):
                 if type(real) is not TracedTensor and id(real) not in self.leaves:
-                    self.leaves[id(real)] = symbolic
-                    self.real.append(real)
-
-    def let_go(self) -> None:
-        """Forget the constants that only this run made: branches are many, and each may compute all
-        weights anew.
-        """
-        held = [(id(t), weakref.ref(t)) for t in self.real]
-        self.real.clear()
-        for key, ref in held:
-            real = ref()
-            if real is None:
-                self.leaves.pop(key, None)
-            else:
-                self.real.append(real)
+                    self.hold(real, symbolic)
 
     def again(self, forced: Sequence[Choice], same: Comparison) -> Self:
         """A tracer for one more run, with some choice taken the other way.
@@ -165,11 +151,8 @@ class Script:
         other.choices, other.steps, other.writes = [], [], Writes(now, other.reshaped)
         other.left, other.numbers, other.complaint = None, {}, Complaint(other.result)
         other.leaves, other.lazy = dict(self.leaves), dict(self.lazy)
-        other.real, other.parameters = [*self.real], [*self.parameters]
-        other.named = {}
-        for ref, traced in self.named.values():
-            real = ref()
-            if real is not None:
-                again: Any = TracedTensor.of
-                other.name_real([again(traced._value, other)], [real])
+        other.held, other.memories, other.parameters = {}, {}, [*self.parameters]
+        for ref, traced in self.held.values():
+            if (real := ref()) is not None:
+                other.hold(real, traced._value)
         return other

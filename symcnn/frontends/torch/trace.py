@@ -237,7 +237,6 @@ class _Front:
                 before, i = region.before
                 self.refusing.add(before.guards[i].where)
             if run is not None and self._is_told(run):
-                run.tracer.let_go()
                 if run.network:
                     branches += 1
                     nodes += len(run.tracer.tape.nodes)
@@ -395,8 +394,6 @@ class _Front:
             same.whole(run.outputs, _call(self.module, *self.given, again, self.stage))
         except (Diverged, Nowhere, SymcnnError):
             return None
-        finally:
-            again.let_go()
         return same.now.guards, again.choices
 
     def _ours(self, error: SymcnnError, tracer: Tracer) -> Exception | None:

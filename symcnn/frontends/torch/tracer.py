@@ -118,8 +118,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         self.leaves: dict[int, SymbolicTensor] = {}
         self.lazy: dict[torch.nn.Module, dict[str, Parameter | None]] = {}
         self.memories: dict[int, object] = {}  # of constants, by their storages
-        self.real: list[torch.Tensor] = []  # keeps ids in `leaves` alive
-        self.named = {}  # of the others, by the same ids
+        self.held = {}
         self.customs: dict[int, tuple[object, Custom]] = {}  # by the id of their contexts
         self.calls, self.called = 0, None  # functions of torch, and the last of them
         self.device = torch.device("cpu")
@@ -635,18 +634,16 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
                     raise AliasFound
                 return base._value
             with torch._C.DisableTorchFunction():
-                storage = real.untyped_storage()._cdata
+                storage = self.writes.reserve(real.untyped_storage())
                 found = constant_of(real, owned=storage in self.own)
                 found.memory = self.memories.setdefault(storage, object())
                 found.held = not self.writes.made_here(storage)
-            self.leaves[id(real)] = self.with_ends(found, real)
-            self.real.append(real)
+            self.hold(real, self.with_ends(found, real))
         return found
 
     def reshaped(self, real: torch.Tensor, now: torch.Tensor) -> None:
         """A real tensor has another shape from now on."""
-        self.leaves[id(real)] = constant_of(now, owned=False)
-        self.real.append(real)
+        self.hold(real, constant_of(now, owned=False))
 
     @property
     def layouts(self) -> Layouts:

@@ -7,14 +7,14 @@ from __future__ import annotations
 import weakref
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from symcnn.errors import SymcnnError
 from symcnn.frontends.torch.arguments import flat
 from symcnn.frontends.torch.operations import is_product
-from symcnn.frontends.torch.tensors import TracedTensor
+from symcnn.frontends.torch.tensors import TracedTensor, Tracer
 from symcnn.frontends.torch.unruled import work_of
 from symcnn.trace.graph import SymbolicTensor
 from symcnn.trace.tape import Tape
@@ -25,7 +25,7 @@ class Weights:
 
     tape: Tape
     leaves: dict[int, SymbolicTensor]
-    named: dict[int, tuple[weakref.ref[torch.Tensor], TracedTensor]]
+    held: dict[int, tuple[weakref.ref[torch.Tensor], TracedTensor]]  # by the ids in `leaves`
     left: Exception | None
     dispatch: Any
     apply: Any
@@ -65,26 +65,32 @@ class Weights:
         if [t._value.dims for t in ours if type(t) is TracedTensor] != shapes:
             del self.tape.nodes[mark:]
             return
-        self.name_real(ours, theirs)
+        self._name_real(ours, theirs)
 
-    def name_real(self, made: Sequence[TracedTensor], real: Sequence[torch.Tensor]) -> None:
-        """Tensors with values that are what nodes make: a traced one lives as long as each."""
+    def _name_real(self, made: Sequence[TracedTensor], real: Sequence[torch.Tensor]) -> None:
+        """Tensors with values that are what nodes make."""
         for traced, t in zip(made, real, strict=True):
-            key = id(t)
-            self.leaves[key] = traced._value
-            self.named[key] = weakref.ref(t, partial(self._forget, key)), traced
+            self.hold(t, traced._value)
+
+    def hold(self, real: torch.Tensor, symbolic: SymbolicTensor) -> None:
+        """A tensor with values that stands for a symbolic one as long as python holds the tensor:
+        as long lives a traced one, of which the tape notes that.
+        """
+        key, tracer = id(real), cast("Tracer", self)
+        self.leaves[key] = symbolic
+        ref = weakref.ref(real, partial(self._forget, key))
+        self.held[key] = ref, TracedTensor.of(symbolic, tracer)
 
     def unheld(self, value: object) -> object:
         """What nodes make, in place of a tensor: how long that lives, the tape notes."""
         if type(value) is TracedTensor:
             return value._value
-        return self.named[id(value)][1]._value if id(value) in self.named else value
+        return self.leaves[id(value)] if id(value) in self.held else value
 
     def _forget(self, key: int, ref: object) -> None:
         """A tensor with values is gone: another one may get its id."""
-        if self.named[key][0] is ref:
-            del self.named[key]
-            self.leaves.pop(key, None)
+        if self.held[key][0] is ref:
+            del self.held[key], self.leaves[key]
 
     def _record_unruled(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
         """Work on parameters that no rule describes: torch is counted."""
@@ -95,4 +101,4 @@ class Weights:
         work = work_of(lambda: self._of_values(func, args, kwargs), given)
         if work is not None:
             made: list[Any] = flat(self.apply(work.operation(name), name, args, kwargs))
-            self.name_real(made, flat(result))
+            self._name_real(made, flat(result))

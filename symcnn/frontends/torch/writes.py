@@ -24,6 +24,7 @@ from operator import is_
 from typing import Any
 
 import torch
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from symcnn.trace.graph import fields_of, with_fields
@@ -52,6 +53,7 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.made: dict[int, weakref.ref[torch.Tensor]] = {}  # results of the run, by id
         self.fresh: set[int] = set()  # storages that the run made
         self.lifted: set[int] = set()  # and those that it made of numbers, and maybe of an array's
+        self.reserved: dict[int, StorageWeakRef] = {}
         self.copies: dict[int, torch.UntypedStorage] = {}  # of storages written to
         self.counts: list[tuple[torch.Tensor, int]] = []  # counters raised, not looked at yet
         self.generators: dict[int, torch.Generator] = {}
@@ -243,10 +245,17 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if facts.makes:
             for tensor in result if isinstance(result, (tuple, list)) else (result,):
                 if is_plain(tensor) and tensor.layout is torch.strided:
-                    self.fresh.add(_storage(tensor))
+                    self.fresh.add(self.reserve(tensor.untyped_storage()))
         if func is _LIFT:
-            self.lifted.add(_storage(result))
+            self.lifted.add(self.reserve(result.untyped_storage()))
         return result
+
+    def reserve(self, storage: torch.UntypedStorage) -> int:
+        """The address of a storage, which no other gets while the run lasts: its memory may go."""
+        address: int = storage._cdata
+        if address not in self.reserved:
+            self.reserved[address] = StorageWeakRef(storage)  # type: ignore[no-untyped-call]
+        return address
 
     def made_here(self, storage: int) -> bool:
         """Whether the run made a storage; of those it did not, the memory is held before it."""

@@ -21,7 +21,7 @@ from symcnn.ops.storage.layouts import (
 )
 from symcnn.ops.storage.memory import SINGLE, Memory, extra_kwarg, first_of
 from symcnn.trace.dtype import BYTES
-from symcnn.trace.graph import Node, tensors_in
+from symcnn.trace.graph import Node, SymbolicTensor, tensors_in
 
 
 def convolution(m: Memory, node: Node) -> None:
@@ -68,11 +68,15 @@ def scattered(m: Memory, node: Node) -> None:
 
 
 def linear(m: Memory, node: Node) -> None:
-    """A product with the transposed weight; rows are merged by a view where that is possible."""
+    """A product with the transposed weight, as `matmul`: rows are merged, by a view where that is
+    possible; those that are not merged by a view, of a weight that is not learned, are batches.
+    """
     x, weight = node.inputs[0], node.inputs[1]
     layout = m.of(x)
-    if x.ndim > 2:
-        layout = m.reshaped(layout, (prod(x.dims[:-1]), x.dims[-1]))
+    if x.ndim > 2 and (_learned(m, weight) or _merges(layout)):
+        layout = _rows(m, layout)
+    elif x.ndim > 2:
+        layout = m.reshaped(layout, (prod(x.dims[:-2]), *x.dims[-2:]))
     if m.needs(weight):
         m.save(layout)
     if m.needs(x):
@@ -87,7 +91,7 @@ def matmul(m: Memory, node: Node) -> None:
     """
     one, other = node.inputs
     left, right = m.of(one), m.of(other)
-    learned = [m.needs(t) or (t.trainable and m.of(t).storage.kind == "own") for t in (one, other)]
+    learned = [_learned(m, t) for t in (one, other)]
     if len(left.dims) == len(right.dims) == 3 and left.dims[0] != right.dims[0]:
         if left.dims[0] == 1 and learned[0]:
             left = _permuted(left, (1, 2))
@@ -115,6 +119,11 @@ def matmul(m: Memory, node: Node) -> None:
     m.meet(left, right)
     m.save(left if m.needs(other) else None, right if m.needs(one) else None)
     m.place(m.fresh(dims) if made is None else m.in_order(made))
+
+
+def _learned(m: Memory, t: SymbolicTensor) -> bool:
+    """Whether it requires a gradient, as parameters do where no gradient is computed as well."""
+    return m.needs(t) or (t.trainable and m.of(t).storage.kind == "own")
 
 
 def _transposed(base: Layout) -> Layout:

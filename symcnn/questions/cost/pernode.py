@@ -285,7 +285,7 @@ class PerNode(Valued):
     def _released(self) -> Iterator[tuple[SymbolicTensor, int]]:
         """What python holds, and the last node that runs while python does."""
         nodes = self.net.nodes
-        places, inside = [*map(self.net.position, nodes)], {*nodes}
+        places, inside = [*map(self.net.position, nodes)], {None, *nodes}
         for t, end in self.net.releases.items():
             if t.node in inside:
                 yield t, bisect_left(places, end) - 1
