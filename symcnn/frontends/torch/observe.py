@@ -23,6 +23,7 @@ from symcnn.frontends.torch.layers import Layers
 from symcnn.frontends.torch.lazy import is_lazy
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.tracer import Tracer
+from symcnn.frontends.torch.writes import AUTOGRAD, saving
 from symcnn.ops.operation import TARGETS
 from symcnn.trace.graph import tree_map
 
@@ -153,5 +154,7 @@ def _process() -> Iterator[None]:
             warnings.filters = filters
             warnings.simplefilter("default", append=True)  # so that python looks again
             filters[:] = before
+        if saving(True) == AUTOGRAD:  # where Ctrl-C came while they began or ended
+            torch._C._autograd._pop_saved_tensors_default_hooks()
         for generator, draws in zip(GENERATORS, drawn, strict=True):
             generator.back(draws)

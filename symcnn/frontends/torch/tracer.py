@@ -64,7 +64,7 @@ from symcnn.frontends.torch.tensors import MADE, State, TracedTensor, as_subclas
 from symcnn.frontends.torch.values import Values
 from symcnn.frontends.torch.weights import Weights
 from symcnn.frontends.torch.where import caller, custom_function, without_rule
-from symcnn.frontends.torch.writes import TENSORS, Writes
+from symcnn.frontends.torch.writes import TENSORS, Writes, saving
 from symcnn.lazy import cached_property
 from symcnn.ops.dtypes import WHOLES, result_type
 from symcnn.ops.index import part_written, setitem
@@ -560,7 +560,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
             self.same.nodes()
         if inplace:
             node.mode = node.mode._replace(inplace=True)
-        if self.grad and (not torch.is_grad_enabled() or _hooks(True) is not None):
+        if self.grad and (not torch.is_grad_enabled() or saving(True) is not None):
             custom = self._custom()
             grad = custom is None and torch.is_grad_enabled()
             node.mode = node.mode._replace(custom=custom, grad=grad)
@@ -689,6 +689,3 @@ _LATE = frozenset({Array, Repeated})
 
 #: What torch's functions raise.
 _TORCHS = (TypeError, ValueError, IndexError, RuntimeError, NotImplementedError)
-
-#: The hooks that take what autograd saves, if there are any; torch 2.7 does not tell.
-_hooks = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", bool)

@@ -19,11 +19,13 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from functools import lru_cache, partial
 from operator import is_
 from typing import Any
 
 import torch
+from torch.autograd.graph import saved_tensors_hooks
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -96,7 +98,8 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if kwargs:
                 kwargs = self._ours(kwargs)
             self.state = _INSIDE
-            result = func(*args, **kwargs)
+            with nullcontext() if saving(True) else saved_tensors_hooks(*AUTOGRAD):
+                result = func(*args, **kwargs)
         finally:
             self.state = before
         if getattr(func, "__name__", "") == "__set__":  # of an attribute
@@ -306,6 +309,17 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
             own = self.generators[id(given)] = given.clone_state()
         return func(*args, **{**kwargs, "generator": own})
 
+
+#: What takes what autograd saves, if anything does; torch 2.7 does not tell.
+saving = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", bool)
+
+
+def _itself(value: torch.Tensor) -> torch.Tensor:
+    return value
+
+
+#: Autograd holds the memory of what it saves, not the tensor: python does, or does not.
+AUTOGRAD = torch.Tensor.detach, _itself
 
 _drawing = threading.Lock()
 _ADD = torch.Tensor.add_
