@@ -53,7 +53,8 @@ buffers or masks, on the CPU).
   `torch.utils.flop_counter`.
 - *peak*: at the smallest of the sizes inside, on the CPU, the bytes alive at the worst moment of
   inference: exact, or ours as a part of torch's (tensors that are made of no input count from their
-  first reader on, and of what an operation makes on its way not all counts).
+  first reader on; of what an operation makes on its way not all counts; and while somebody watches,
+  torch adds the bias of a linear layer whose rows lie apart in a tensor of its own).
 - *proved*: what `net.prove()` decides for all integers in the domain, of all that it claims; the
   rest is evaluated at many sizes, and none may be wrong.
 """
