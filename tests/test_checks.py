@@ -63,7 +63,10 @@ def _raises_in_turn(x: torch.Tensor) -> None:
             raise ValueError("small")
 
 
-def test_a_check_of_a_buffer_at_the_places_of_an_input_is_no_branch() -> None:
+@pytest.mark.parametrize("made", [lambda window: window, torch.square])
+def test_a_check_of_a_buffer_at_the_places_of_an_input_is_no_branch(
+    made: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
     class Windowed(nn.Module):
         """Windows that overlap, as the inverse of a spectrogram adds them."""
 
@@ -74,7 +77,7 @@ def test_a_check_of_a_buffer_at_the_places_of_an_input_is_no_branch() -> None:
             self.register_buffer("window", torch.hann_window(16))
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            frames = self.window.expand(1, x.shape[-1], -1).transpose(1, 2)
+            frames = made(self.window).expand(1, x.shape[-1], -1).transpose(1, 2)
             size = (1, x.shape[-1] * 4 + 12)
             total = nn.functional.fold(frames, size, (1, 16), stride=(1, 4))
             if not (total[..., 8:-8] > 0).all():

@@ -669,11 +669,15 @@ def ancestors(outputs: Iterable[SymbolicTensor]) -> list[Node]:
 def is_read(value: SymbolicTensor, buffers: bool = False) -> bool:
     """Whether it is made of an input or a weight, and not of sizes and constants alone.
 
-    buffers: or of a buffer.
+    buffers: or of a buffer, or of several floats, which say nothing of sizes either.
     """
     sources = [value, *(t for node in ancestors([value]) for t in node.sources)]
     left = [t for t in sources if t.node is None]
-    return any(not isinstance(t, Constant) or (buffers and t.owned) for t in left)
+    return any(not isinstance(t, Constant) or (buffers and _has_values(t)) for t in left)
+
+
+def _has_values(t: Constant) -> bool:
+    return t.owned or ("float" in t.dtype and t.dims not in ((), (1,)))
 
 
 def name_nodes(nodes: Iterable[Node]) -> None:
