@@ -3,16 +3,22 @@
 import math
 import os
 from collections.abc import Callable
+from functools import reduce
 from itertools import product
+from operator import or_
 from typing import Any
 
 import pytest
+import sympy
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 import symcnn
+from symcnn import H, W
 from symcnn.errors import InvalidInput
+from symcnn.questions.cases import merged
+from symcnn.sets.simplest import Simplest
 
 from .corpus.forwards import Forward
 
@@ -555,3 +561,27 @@ def test_branches_are_disjoint(forward: Callable[..., Any]) -> None:
     for i, one in enumerate(branches):
         for other in branches[i + 1 :]:
             assert not one.where & other.where
+
+
+def _in_one(*pieces: tuple[str, sympy.Expr]) -> str:
+    """What is said of forms, each on a set of sizes."""
+    sets = [(symcnn.solve(where), form) for where, form in pieces]
+    return str(merged(sets, Simplest(reduce(or_, [where for where, _ in sets]))))
+
+
+def test_a_form_of_a_later_branch_is_that_of_an_earlier_one_where_it_holds_there() -> None:
+    said = _in_one(
+        ("H % 4 == 0", sympy.Rational(3, 2) * H),
+        ("H % 4 == 2", H + 2 * (H // 4)),
+        ("H % 4 == 1", sympy.Integer(7)),
+    )
+    assert said == "H + 2*(H//4) if H % 2 == 0 and H >= 2; 7 if H % 4 == 1 and H >= 1"
+
+
+def test_forms_whose_floors_go_together_on_a_set_are_one() -> None:
+    """Where W is 0 or 1 modulo 4, ``W//2`` is twice ``W//4``: centred crops of skip networks."""
+    said = _in_one(
+        ("H % 4 == 1 and W % 4 <= 1 and W >= 1", (H - 1) * (W // 2 + W // 4)),
+        ("H >= 1 and W % 4 >= 2", (H // 2) * (W // 2) + 8 * (H // 4) * (W // 4)),
+    )
+    assert said == "(H//2)*(W//2) + 8*(H//4)*(W//4)"

@@ -437,3 +437,20 @@ def test_a_field_of_coupled_axes_is_said_in_words() -> None:
     assert at.density() == sum(1 if i == j else 2 for i in range(6) for j in range(6)) / 106
     assert "FieldAt" in repr(at)
     assert "<table" in at._repr_html_()
+
+
+def _attends_in_wrong_windows(x: torch.Tensor) -> torch.Tensor:
+    """Windows whose rows are taken for columns: what a place reads has no short formula."""
+    n, c, h, w = x.shape
+    tokens = x.flatten(2).transpose(1, 2).view(n, h // 8, w // 8, 8, 8, c)
+    tokens = tokens.permute(0, 1, 3, 2, 4, 5).reshape(-1, 64, c)
+    mixed = (tokens @ tokens.transpose(1, 2)).softmax(-1) @ tokens
+    mixed = mixed.view(n, h // 8, w // 8, 8, 8, c).permute(0, 1, 3, 2, 4, 5)
+    return mixed.reshape(n, h, w, c).permute(0, 3, 1, 2)
+
+
+def test_beside_an_operand_that_sees_everything_no_other_one_needs_a_formula() -> None:
+    """A gate behind the attention of FDAT: the field is the image, whatever the attention reads."""
+    net = traced(lambda x: _attends_in_wrong_windows(x) * x.mean((2, 3), keepdim=True))
+    assert net.receptive_field().size == (H, W)
+    assert net.receptive_field().interval(3) == (0, H - 1)

@@ -298,3 +298,17 @@ def test_of_a_network_that_takes_no_size_all_claims_hold() -> None:
     proof = symcnn.from_torch(Never(), "N 3 H W").prove()
     assert not symcnn.from_torch(Never(), "N 3 H W").valid_inputs()
     assert proof.complete, str(proof)
+
+
+def test_that_a_map_made_of_sizes_is_not_empty_belongs_to_the_domain() -> None:
+    """SpyNet begins with a flow of half the coarsest map: none of it is there below 33 pixels."""
+
+    class Coarse(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            n, _, h, w = x.shape
+            flow = x.new_zeros(n, 2, h // 32, w // 32)
+            return torch.nn.functional.interpolate(flow, scale_factor=2)
+
+    net = symcnn.from_torch(Coarse(), "N 3 H W")
+    assert str(net.valid_inputs()) == "H >= 32 and W >= 32"
+    assert net.prove().complete

@@ -117,6 +117,11 @@ def merged(pieces: Sequence[tuple[InputSet, Any]], whole: Simplest) -> Any:
     for i, size in enumerate(sizes):
         twins = [other for other in groups if _zero(laws[i], other - size)]
         groups.setdefault(twins[0] if twins else size, []).append(i)
+    for size, members in [*groups.items()]:  # a later form may hold on the sets of an earlier one
+        for other in groups:
+            if other is not size and all(_zero(laws[i], other - sizes[i]) for i in members):
+                groups[other] += groups.pop(size)
+                break
     return Cases(
         (where, _like(values[0], Simplest(where)(size)))
         for size, members in groups.items()
@@ -179,7 +184,7 @@ def _zero(law: Simplest, gap: Int) -> bool:
         free = dict.fromkeys(symbols_of(gap), 3)
         if any(evaluate(gap, free | member) for member in law.members):
             return False
-        if law(gap) == 0:
+        if law.coarse(law(gap)) == 0:
             return True
         where = law.domain
         if where is not None:

@@ -34,6 +34,9 @@ from symcnn.trace.where import Where, line_of
 #: So many changes are tried, so many steps belong to one cure, and so many are cured in turn.
 _TRIES, _STEPS, _SAID, _TURNS = 48, 3, 3, 12
 
+#: A try of so many operations counts as two, one of twice as many as three.
+_LONG = 1_000
+
 #: Traces a model again: the error, and how many operations came before.
 Again = Callable[[Any], "tuple[SymcnnError | None, int]"]
 
@@ -92,7 +95,9 @@ def cures(
     going_on = [(after, cure) for cure in parts if (after := found[cure]) is not None]
     if going_on and turns > 0:
         rest, first = max(going_on, key=lambda pair: pair[0].position)
-        then = cures(rest.module, rest.error, rest.position, again, turns - 1)
+        then = cures(
+            rest.module, rest.error, rest.position, again, turns - 1 - rest.position // _LONG
+        )
         if then and then[0].complete:
             return Cure((*first.steps, *then[0].steps), complete=True), *parts[: _SAID - 1]
     return tuple(parts)
@@ -121,6 +126,7 @@ def _search(
             changed = _shallow(module)
             change.apply(changed)
             failure, reached = again(changed)
+            left[0] -= reached // _LONG
             said = (*before, change.text)
             if failure is None:
                 done = True

@@ -14,12 +14,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from heapq import heappop, heappush
-from itertools import islice
+from itertools import islice, permutations
 from math import gcd
 from typing import Any
 
 from symcnn.algebra import size as sz
 from symcnn.algebra.size import Atom, Floor, Int, Max, Size, Symbol, evaluate, symbols_of
+from symcnn.algebra.substitute import replaced
 from symcnn.errors import SymcnnError, Undecidable
 from symcnn.lazy import cached_property
 from symcnn.sets.condition import AnyOf, Condition, Requirement
@@ -101,6 +102,25 @@ class Simplest:
         kept = atom.args if isinstance(atom, Max) else (greatest,)
         left = [moved[m] for m in kept] if moved.keys() >= {*kept} else every
         return self._unbeaten(left) if 1 < len(left) <= _FEW else left
+
+    def coarse(self, expr: Int) -> Int:
+        """With floors by coarser ones where the set says how they differ.
+
+        >>> W = Size.symbol("W")
+        >>> law = Simplest(input_set(["W"], [Condition(1, ">=", sz.mod(W, 8))]))
+        >>> law.coarse(W // 2 - 3 * (W // 8))
+        W//8
+        """
+        if isinstance(expr, int) or self.domain is None:
+            return expr
+        floors = [(a.den, a) for a in expr.atoms() if type(a) is Floor and type(a.den) is int]
+        for (small, fine), (large, far) in permutations(sorted(floors, key=lambda f: -f[0]), 2):
+            by, rest = divmod(large, small)
+            if by > 1 and not rest:
+                value = self._value(fine.size() - by * far.size())
+                if value is not None:
+                    expr = replaced(expr, fine, by * far.size() + value)
+        return expr
 
     def _expr(self, expr: Int) -> Int:
         return expr if isinstance(expr, int) else expr.map(self._atom)

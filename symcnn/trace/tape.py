@@ -210,7 +210,7 @@ def record(
     scope = _NO_SCOPE if tape is None else tape.scopes[-1]
     empty = [t for t in inputs if t.may_be_empty and t.empties]
     if empty:
-        result = _of_empty(empty, result, call is not None and call.operation.empty)
+        result = of_empty(empty, result, call is not None and call.operation.empty)
     if result.requires and not holds:
         result = _settle(op, scope, result)
     if tape is not None and tape.tries and result.requires:
@@ -236,7 +236,7 @@ def _settle(op: str, scope: Scope, result: Result) -> Result:
     return replace(result, requires=tuple(open_ones))
 
 
-def _of_empty(tensors: Sequence[SymbolicTensor], result: Result, empty: bool) -> Result:
+def of_empty(tensors: Sequence[SymbolicTensor], result: Result, empty: bool) -> Result:
     """The result of an operation on tensors that may be `empty`: where it takes none, they have
     elements; else what it makes may be empty, too.
     """

@@ -258,11 +258,11 @@ def united(reaches: Sequence[ReadRange], length: Int, dims: tuple[Int, ...]) -> 
     one: ReadRange = reaches[0]
     if all(r == one for r in reaches[1:]):
         return one
-    for r in reaches:
-        if type(r) is Unknown:
+    for r in reaches:  # no operand sees beyond the axis, whatever else is known of it
+        if isinstance(r, IndexRange) and r.whole and (r.first, r.last) == (0, length - 1):
             return r
     for r in reaches:
-        if isinstance(r, IndexRange) and r.whole and (r.first, r.last) == (0, length - 1):
+        if type(r) is Unknown:
             return r
     if isinstance(one, AffineRange) and all(
         type(r) is AffineRange and r.axis == one.axis and r.stride == one.stride for r in reaches

@@ -14,7 +14,7 @@ from symcnn.algebra.factor import factors, is_product, text
 from symcnn.algebra.size import Int, Size, Symbol, evaluate, prod, sole_atom, symbols_of
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Node, Result, SymbolicTensor
-from symcnn.trace.tape import Tape
+from symcnn.trace.tape import Tape, of_empty
 
 Parts = Callable[[Size], tuple[tuple[Size, ...], int]]  # a size as factors, and a number
 
@@ -49,7 +49,7 @@ class Fresh:
     """A node's rule on sizes that are symbols of their own: x0, x1, ... for what `means` says.
 
     `parts` says what of a size gets a symbol: the whole of it, or every factor by itself, where the
-    rule must divide. With `sizes`, on numbers.
+    rule must divide; sizes that may be 0 stay what they are. With `sizes`, on numbers.
     """
 
     def __init__(
@@ -64,7 +64,12 @@ class Fresh:
         self.names: dict[Size, Size] = {}
         self.means: dict[str, Size] = {}
         if sizes is None:
-            dims = (d for t in node.inputs for d in t.dims if isinstance(d, Size))
+            dims = (
+                d
+                for t in node.inputs
+                for d in t.dims
+                if isinstance(d, Size) and not (t.may_be_empty and d in t.empties)
+            )
             for part in dict.fromkeys(p for d in dims for p in parts(d)[0] if not is_symbol(p)):
                 name = self._unused(f"x{len(self.names)}")
                 self.names[part] = Size.symbol(name)
@@ -88,7 +93,8 @@ class Fresh:
             from symcnn.algebra.expr import from_sympy
 
             result = Result((tuple(map(from_sympy, result)),))
-        return result
+        empty = [self._tensor(t) for t in self.node.inputs if t.may_be_empty and t.empties]
+        return of_empty(empty, result, call.operation.empty) if empty else result
 
     def _put(self, value: Any) -> Any:
         if isinstance(value, SymbolicTensor):
@@ -114,7 +120,8 @@ class Fresh:
         return content * prod(self.names.get(part, part) for part in found)
 
     def _tensor(self, t: SymbolicTensor) -> SymbolicTensor:
-        dims = tuple(map(self._size, t.dims))
+        empties = t.empties if t.may_be_empty and self.sizes is None else ()
+        dims = tuple(d if d in empties else self._size(d) for d in t.dims)
         if dims == t.dims:
             return t
         made = object.__new__(type(t))
