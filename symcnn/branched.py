@@ -39,7 +39,7 @@ from symcnn.questions.summary import summary
 from symcnn.sets.condition import Requirement, subexpressions
 from symcnn.sets.grammar import Target
 from symcnn.sets.inputset import InputSet, input_set
-from symcnn.sets.pieces import either
+from symcnn.sets.pieces import either, in_fewer_parts
 from symcnn.sets.relation import Relation
 from symcnn.sets.simplest import Simplest
 from symcnn.shown import Several, Text, assignment, by_x
@@ -312,7 +312,7 @@ class Branched(Network):
             isinstance(a, Floor) and not isinstance(a.den, int) for a in every_atom(*sides)
         )
         if divides or not self.complete or self.name:
-            return reduce(or_, (net.valid_inputs() for net in self.nets))
+            return in_fewer_parts(reduce(or_, (net.valid_inputs() for net in self.nets)))
         found = self.sizes_that_meet([])
         for branch in self.branches:
             valid = branch.network.valid_inputs()

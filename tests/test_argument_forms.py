@@ -289,3 +289,21 @@ def test_a_whole_number_of_numpy_stands_beside_sizes(name: str) -> None:
     net = symcnn.from_torch(Module(), "N 3 H W")
     assert net.complete
     assert net.shape_at(N=2, H=5, W=7) == tuple(OF_NUMPY[name](torch.zeros(2, 3, 5, 7)).shape)
+
+
+#: Functions that answer with places whatever `return_indices` says, which they take, too.
+WITH_PLACES: dict[str, tuple[str, Callable[[torch.Tensor], Any]]] = {
+    "max_pool1d": ("N 3 W", lambda x: F.max_pool1d_with_indices(x, (2,))),
+    "max_pool2d": ("N 3 H W", lambda x: F.max_pool2d_with_indices(x, (2, 2), return_indices=False)),
+    "adaptive": ("N 3 H W", lambda x: F.adaptive_max_pool2d_with_indices(x, (2, 2))),
+    "fractional": ("N 3 H W", lambda x: F.fractional_max_pool2d_with_indices(x, (2, 2), (3, 3))),
+}
+
+
+@pytest.mark.parametrize("name", WITH_PLACES)
+def test_a_pool_with_indices_answers_with_both(name: str) -> None:
+    spec, pool = WITH_PLACES[name]
+    net = symcnn.from_torch(Function(pool), spec)
+    sizes = {str(symbol): 9 for symbol in net.symbols}
+    found = pool(torch.rand([sizes[s] if s.isalpha() else int(s) for s in spec.split()]))
+    assert list(net.shape_at(**sizes)) == [tuple(t.shape) for t in found]

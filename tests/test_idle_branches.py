@@ -375,3 +375,16 @@ def test_a_pad_of_a_tensor_that_lies_in_another_order_stays_a_branch() -> None:
     assert len(net.branches) == 2
     for w in (7, 8):
         assert net.cost().at(N=1, H=4, W=w).activations == (4 * 4 * 3 * w if w == 8 else 384)
+
+
+def test_what_is_left_of_branches_on_the_smaller_side_is_said_by_what_it_lacks() -> None:
+    """Wavelets ask how often both sides can be halved: stairs of two boxes for each power of 2."""
+
+    class Halved(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            deepest = int(math.log2(min(x.shape[2:]) / 3)) if min(x.shape[2:]) > 2 else 0
+            return x * 2 if deepest < 1 else x * deepest
+
+    net = symcnn.from_torch(Halved(), "N 3 H W", branches=40)
+    assert not net.complete
+    assert str(net.valid_inputs()).count(" or ") == 1

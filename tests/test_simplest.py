@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 import symcnn
 from symcnn import H, N, W, nn
 from symcnn.algebra import size as sz
-from symcnn.algebra.size import Size, evaluate, maximum
+from symcnn.algebra.factor import text
+from symcnn.algebra.size import Size, evaluate, maximum, minimum
 from symcnn.sets.condition import AnyOf, Condition
 from symcnn.sets.inputset import input_set
 from symcnn.sets.simplest import Simplest, known_sizes
@@ -185,3 +186,38 @@ def _timed(question: Any, *args: Any) -> Any:
     start = time.perf_counter()
     question(*args)
     return time.perf_counter() - start
+
+
+def test_the_last_of_a_row_are_as_many_as_there_are() -> None:
+    """Decoders of series take ``x[:, -8:]``: the smaller of two, not a sum with another smaller."""
+    net = symcnn.from_torch(LastOfARow(), "N T")
+    assert str(net.output_shape) == "(N, Min(8, T))"
+    assert symcnn.from_torch(LastOfARow(), "N 5").output_shape[1] == 5
+
+
+class LastOfARow(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[:, -8:]
+
+
+def test_of_floors_of_one_size_the_one_that_is_never_less_is_the_greater() -> None:
+    """The field of two paths, one of them shifted: ``4*((i + 2)//4) >= 4*(i//4)`` at a glance."""
+    i = Size.symbol("i")
+    assert maximum(4 * ((i + 2) // 4), 4 * (i // 4)) == 4 * ((i + 2) // 4)
+    assert minimum(4 * ((i + 2) // 4) - 22, 4 * (i // 4) - 18) == 4 * ((i + 2) // 4) - 22
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["2*min(T, 8)", "N*(S + 16*min(T, 8))", "-N*max(T, 8)", "min(S, 3)*min(T, 8)", "S + min(T, 8)"],
+)
+def test_a_maximum_is_written_as_what_is_shorter(said: str) -> None:
+    N, S, T = (Size.symbol(name) for name in "NST")
+    forms = {
+        "2*min(T, 8)": 2 * T - 2 * maximum(T - 8, 0),
+        "N*(S + 16*min(T, 8))": N * S + 16 * N * minimum(T, 8),
+        "-N*max(T, 8)": -N * maximum(T, 8),
+        "min(S, 3)*min(T, 8)": minimum(T, 8) * minimum(S, 3),
+        "S + min(T, 8)": T + S - maximum(T - 8, 0),
+    }
+    assert text(forms[said]) == said

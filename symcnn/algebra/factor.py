@@ -34,6 +34,7 @@ from symcnn.algebra.size import (
     Size,
     Symbol,
     gathered,
+    maximum,
     prod,
     sole_atom,
     unfolded,
@@ -255,7 +256,33 @@ def shifted(expr: Int) -> Int:
             if isinstance(other, Size) and _length(other) < _length(expr):
                 expr = other
                 break
-    return gathered(expr)
+    return gathered(_taken_in(expr))
+
+
+def _taken_in(expr: Size) -> Int:
+    """With what stands beside a maximum in it, where that is shorter.
+
+    >>> T, S = Size.symbol("T"), Size.symbol("S")
+    >>> _taken_in(T + S - maximum(T - 8, 0))
+    S + min(T, 8)
+    """
+    found: Int = expr
+    for mono, coeff in expr.terms.items():
+        if len(mono) == 1 and isinstance(mono[0][0], Max) and (mono[0][1], type(coeff)) == (1, int):
+            times = int(coeff)
+            args = mono[0][0].args
+            rest = expr - times * mono[0][0].size()
+            whole = [times * rest] if abs(times) == 1 else []
+            for by in (*whole, *(-a for a in args), *(_const(a) - a for a in args)):
+                other: Int = rest + times * (maximum(*(arg + by for arg in args)) - by)
+                if len(str(other)) < len(str(found)):
+                    found = other
+    return found
+
+
+def _const(expr: Int) -> Int:
+    """The number in a sum."""
+    return expr if isinstance(expr, int) else int(expr.const)
 
 
 def _moved(floor: Floor, by: int) -> Size:

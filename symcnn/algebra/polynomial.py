@@ -553,12 +553,21 @@ def _term(mono: Monomial, coeff: Coeff) -> tuple[str, str]:
     """Sign and body of one term: ("-", "2*C*(H//2)/g")."""
     if len(mono) == 1 and mono[0][1] == 1 and abs(coeff) == 1:
         atom = mono[0][0]
-        if coeff == -1 and (turned := atom.negated) is not None:
-            return "+", turned
+        turned = atom.negated
+        if turned is not None and (coeff == -1 or len(turned) + 1 < len(atom.key)):
+            return "+" if coeff == -1 else "-", turned
         return "-" if coeff < 0 else "+", atom.key
-    size = abs(Fraction(coeff))
+    size, below_0 = abs(Fraction(coeff)), coeff < 0
     mono = tuple(sorted(mono, key=lambda ap: _spoken_order(ap[0])))
-    above = [a.factor(p) for a, p in mono if p > 0]
+    above = []
+    for atom, power in mono:
+        if power > 0:
+            turned = atom.negated
+            if turned is not None and len(turned) < len(atom.key):
+                below_0 ^= power % 2 == 1
+                above.append(turned if power == 1 else f"{turned}**{power}")
+            else:
+                above.append(atom.factor(power))
     below = [a.factor(-p) for a, p in mono if p < 0]
     if size.numerator != 1 or not above:
         above.insert(0, str(size.numerator))
@@ -567,7 +576,7 @@ def _term(mono: Monomial, coeff: Coeff) -> tuple[str, str]:
     body = "*".join(above)
     if below:
         body += f"/{below[0]}" if len(below) == 1 else f"/({'*'.join(below)})"
-    return "-" if coeff < 0 else "+", body
+    return "-" if below_0 else "+", body
 
 
 def _spoken_order(atom: Atom) -> tuple[int, str]:

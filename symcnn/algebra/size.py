@@ -422,6 +422,16 @@ def minimum(*args: Int) -> Int:
     return -maximum(*(-a for a in args))
 
 
+def less(a: Int, b: Int) -> Int:
+    """``a - b``; of a maximum the smallest difference, which may be of fewer terms.
+
+    >>> T = Size.symbol("T")
+    >>> less(T, maximum(T - 8, 0))  # x[:, -8:]
+    min(T, 8)
+    """
+    return minimum(*(a - arg for arg in _sole_max(b)))
+
+
 #: Sizes up to this bound are checked before a float scale is rewritten as a floor.
 SCALE_BOUND = 1 << 16
 
@@ -509,8 +519,22 @@ def sharp_lower(expr: Int, splits: int = _SPLITS) -> Bound:
             else:
                 continue
             found = sharp_lower(rest + factor * ratio, splits)
-            return corner if found is None else found
+            return corner if found is None else _next_value(expr, found)
     return corner
+
+
+def _next_value(expr: Size, low: int) -> int:
+    """The least value from `low` that a sum of multiples of a whole number may have.
+
+    >>> i = Size.symbol("i")
+    >>> sharp_lower(4 * ((i + 2)//4) - 4 * (i//4))
+    0
+    """
+    if not all(type(c) is int and is_integer(m) for m, c in expr.terms.items()):
+        return low
+    step = gcd(*(int(coeff) for mono, coeff in expr.terms.items() if mono))
+    const = int(expr.const)
+    return const - (const - low) // step * step
 
 
 def _least_at_corner(expr: Size) -> Bound:

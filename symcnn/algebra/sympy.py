@@ -386,6 +386,10 @@ def _to_sympy(expr: Size) -> sympy.Expr:
             terms.append(-coeff * least)
             continue
         factors = [_atom_to_sympy(a) ** p for a, p in mono]
+        for i, (atom, power) in enumerate(mono):
+            if isinstance(atom, sz.Max) and len(str(-atom.size())) < len(str(atom.size())):
+                least = sympy.Min(*(to_sympy(-arg) for arg in atom.args))
+                factors[i] = (-1) ** power * least**power
         terms.append(sympy.Mul(sympy.Rational(coeff.numerator, coeff.denominator), *factors))
     return sympy.Add(*terms)
 

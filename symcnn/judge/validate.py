@@ -217,10 +217,10 @@ class _Judging:
         return run
 
     def cast_input(self, x: torch.Tensor, given: SymbolicTensor) -> torch.Tensor:
-        """An input in the dtype and layout asked for; indices and masks in their own."""
+        """An input in the dtype and layout asked for; indices, masks, complex maps in their own."""
         import torch
 
-        if given.dtype and not holds_floats(given.dtype):
+        if given.dtype and (not holds_floats(given.dtype) or given.dtype.startswith("complex")):
             return x.to(getattr(torch, given.dtype))
         if self.dtype is not None:
             x = x.to(getattr(torch, self.dtype))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import partial, wraps
+from inspect import signature
 from math import inf
 from typing import Any
 
@@ -30,6 +31,7 @@ from symcnn.ops.registry import (
 from symcnn.ops.storage import maps
 from symcnn.ops.takes import meant, not_taken
 from symcnn.sets.condition import AnyOf, Condition, Requirement
+from symcnn.trace.call import Rule
 from symcnn.trace.graph import Node, Result, SymbolicTensor
 from symcnn.trace.tape import empties
 
@@ -243,32 +245,41 @@ def _fractional(
 
 def _window(node: Node) -> Int:
     """One comparison or addition per element of every window."""
-    n = int(node.op[-2])
+    n = int(node.op.partition("pool")[2][0])
     return work.made(node) * prod(ntuple(node.arguments["kernel_size"], n, "kernel_size"))
 
 
+def _twice(name: str, law: Rule) -> Iterator[tuple[str, Rule]]:
+    """A pool by its name, and by the one that asks for the places too, whatever else is said."""
+    parameters = signature(law)
+
+    @wraps(law, ())
+    def with_places(*args: object, **kwargs: object) -> Result:
+        given = parameters.bind(*args, **kwargs)
+        given.arguments["return_indices"] = True
+        found: Result = law(*given.args, **given.kwargs)
+        return found
+
+    yield name, law
+    yield f"{name}_with_indices", with_places
+
+
 for _n in (2, 3):
-    _name = f"fractional_max_pool{_n}d"
-    rule(
-        _name,
-        f"{_name}_with_indices",
-        dtype=dtypes.with_places,
-        saves=maps.fractional,
-        autocast=dtypes.SINGLE_ON_CPU,
-        takes="float",
-    )(partial(_fractional, _n))
+    for _name, _law in _twice(f"fractional_max_pool{_n}d", partial(_fractional, _n)):
+        rule(
+            _name,
+            dtype=dtypes.with_places,
+            saves=maps.fractional,
+            autocast=dtypes.SINGLE_ON_CPU,
+            takes="float",
+        )(_law)
 for _n in (1, 2, 3):
     _pools = partial(rule, autocast=dtypes.SINGLE_ON_CPU if _n == 3 else {})
     _extreme = partial(
         _pools, counts=tools.ACTIVATION, saves=maps.max_pool, dtype=dtypes.with_places
     )
-    _extreme(
-        f"max_pool{_n}d",
-        f"max_pool{_n}d_with_indices",
-        shows="winner",
-        other=_window,
-        takes="int float",
-    )(of_shapes(partial(_max_pool, _n)))
+    for _name, _law in _twice(f"max_pool{_n}d", partial(_max_pool, _n)):
+        _extreme(_name, shows="winner", other=_window, takes="int float")(of_shapes(_law))
     _pools(
         f"avg_pool{_n}d",
         shows="every",
@@ -285,7 +296,5 @@ for _n in (1, 2, 3):
         saves=maps.adaptive_avg,
         takes="float",
     )(of_shapes(partial(_adaptive_pool, "avg", _n)))
-    _name = f"adaptive_max_pool{_n}d"
-    _extreme(_name, f"{_name}_with_indices", other=work.read, takes="float")(
-        partial(_adaptive_pool, "max", _n)
-    )
+    for _name, _law in _twice(f"adaptive_max_pool{_n}d", partial(_adaptive_pool, "max", _n)):
+        _extreme(_name, other=work.read, takes="float")(_law)

@@ -43,6 +43,30 @@ def either(sets: Sequence[InputSet]) -> InputSet:
     return Pieces(filled) if len(filled) > 1 else filled[0] if filled else sets[0]
 
 
+def in_fewer_parts(whole: InputSet) -> InputSet:
+    """The same set by what it lacks, where that takes fewer parts.
+
+    Branches on the logarithm of the smaller side are stairs that no two of their steps tell from a
+    set that has no shorter form; together they lack one corner.
+
+    >>> import symcnn
+    >>> steps = ("H >= 1 and W <= 2", "H <= 2 and W >= 3", "H >= 3 and W == 3", "H == 3 and W >= 4")
+    >>> print(in_fewer_parts(reduce(or_, map(symcnn.solve, steps))))
+    (1 <= H <= 3 and W >= 1) or (H >= 4 and 1 <= W <= 3)
+    """
+    if type(whole) is InputSet and _parts(whole) > 2:
+        with suppress(Undecidable):
+            found = whole.complement().complement()
+            if _parts(found) < _parts(whole) and whole <= found:
+                return found
+    return whole
+
+
+def _parts(whole: InputSet) -> int:
+    """How many parts a set has."""
+    return sum(one.n_basic_set() for side in whole._sides for one in side.cases.values())
+
+
 class Pieces(ImplicitSet):
     """A union of disjoint sets, member by member; made by `either`."""
 

@@ -28,6 +28,7 @@ def convolution(m: Memory, node: Node) -> None:
     """The input, padded first where "same" pads the two sides unlike; channels last stay last."""
     x, weight = node.inputs[0], node.inputs[1]
     base, n = m.of(x), len(node.outputs[0].dims)
+    pairs = BYTES[x.dtype] if x.dtype.startswith("complex") else None
     if node.arguments.get("padding") == "same":
         kernel = weight.dims[2:]
         dilations = ntuple(node.arguments["dilation"], len(kernel), "dilation")
@@ -37,8 +38,12 @@ def convolution(m: Memory, node: Node) -> None:
         if any(odd):
             grown = [size + d for size, d in zip(x.dims[-len(odd) :], odd, strict=True)]
             last = LAST[n] if base.channels_last else None
-            base = m.fresh((*x.dims[: -len(odd)], *grown), order=last)
+            base = m.fresh((*x.dims[: -len(odd)], *grown), pairs, order=last)
     m.save(base, weight)
+    if pairs:  # three products of real numbers: of sums of both parts, too
+        m.beside(prod(base.dims), pairs // 2)
+        m.beside(prod(weight.dims), pairs // 2)
+        m.fresh(node.outputs[0].dims, pairs // 2)
     order = None
     if (base.channels_last or m.of(weight).channels_last) and n == x.ndim and n in (4, 5):
         order = [i for i in (0, *range(2, n), 1) if node.outputs[0].dims[i] != 1]
