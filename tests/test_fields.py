@@ -454,3 +454,40 @@ def test_beside_an_operand_that_sees_everything_no_other_one_needs_a_formula() -
     net = traced(lambda x: _attends_in_wrong_windows(x) * x.mean((2, 3), keepdim=True))
     assert net.receptive_field().size == (H, W)
     assert net.receptive_field().interval(3) == (0, H - 1)
+
+
+def test_what_one_output_of_a_long_signal_sees_is_asked_of_groups_of_samples() -> None:
+    """A table of all outputs by all samples would take 230 GB: that is refused in words."""
+    net = symcnn.from_torch(
+        tnn.Sequential(tnn.Conv1d(1, 1, 3, padding=4, dilation=4), tnn.MaxPool1d(11, 4)), "N 1 L"
+    )
+    at = net.receptive_field().at(L=480_000)
+    assert at.interval(0) == (0, 14)
+    assert at.interval(100_000) == (400_000 - 4, 400_000 + 14)
+    with pytest.raises(symcnn.Undecidable, match="230,400,000,000 places"):
+        at.sizes()
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [tnn.Conv2d(1, 2, 3, padding=2, dilation=2), tnn.MaxPool2d(3, 2, 1)],
+        [tnn.Conv2d(1, 1, 3, 3, 4), tnn.ConvTranspose2d(1, 1, 3, 2, dilation=2)],
+        [tnn.AdaptiveAvgPool2d((5, 3)), tnn.Upsample(scale_factor=3)],
+        [tnn.MaxPool2d(13, 1, 6), tnn.PixelShuffle(1), tnn.ReflectionPad2d(4)],
+    ],
+)
+def test_groups_of_inputs_say_what_the_table_says(
+    layers: list[tnn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = symcnn.from_torch(tnn.Sequential(*layers), "N 1 H W")
+    by_table = net.receptive_field().at(H=21, W=70)
+    monkeypatch.setattr("symcnn.questions.field.field_at._FEW", 0)
+    by_groups = net.receptive_field().at(H=21, W=70)
+    monkeypatch.setattr("symcnn.questions.field.field_at._GROUPS", 3)
+    rows = net.shape_at(N=1, H=21, W=70)[2:]
+    places = [(i, axis) for axis, n in enumerate(rows) for i in range(0, n, 5)]
+    found = [by_groups.interval(*place) for place in places]
+    assert "_tables" not in vars(by_groups)
+    assert by_table.sizes(0).max() > 0
+    assert [by_table.interval(*place) for place in places] == found

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from symcnn.algebra.expr import Expr
 from symcnn.algebra.size import evaluate
 from symcnn.errors import BadSpec, InvalidInput, Undecidable
+from symcnn.lazy import cached_property
 from symcnn.ops.registry import same_axes
 from symcnn.questions.field.reach import over_channels
 from symcnn.questions.field.readings import used
@@ -29,6 +30,13 @@ if TYPE_CHECKING:
     import numpy as np
 
     from symcnn.questions.field.passed import Pass
+
+
+#: A table of more places than this is not made, and one of more than that not for one output.
+_MOST, _FEW = 1 << 29, 1 << 26
+
+#: Into so many groups the inputs are divided where one output is asked.
+_GROUPS = 64
 
 
 class Field(Protocol):
@@ -82,10 +90,35 @@ class FieldAt(Shown):
         rf = rf if taken is net else rf.again(taken)
         self._rf = rf
         self._output = tuple(evaluate(d, self.values) for d in rf.output.dims)
+        if self._places <= _FEW:
+            self._tables = self._made(None)
+
+    @cached_property
+    def _tables(self) -> list[Table]:
+        """A table per input axis. Raises Undecidable where they are too large."""
+        if self._places > _MOST:
+            inputs = " by ".join(f"{n:,}" for n in self._shape)
+            raise Undecidable(
+                f"what each output reads of {inputs} inputs is a table of {self._places:,} places",
+                cure="interval(i) is exact for one output; without a size the field has formulas",
+            )
+        return self._made(None)
+
+    def _made(self, groups: Sequence[Sequence[int]] | None) -> list[Table]:
         try:
-            self._tables = tables(rf, self.values)
+            return tables(self._rf, self.values, groups)
         except KeyError as error:
             raise BadSpec(f"no value for {error.args[0]}", cure="give every size") from None
+
+    @cached_property
+    def _shape(self) -> tuple[int, ...]:
+        found = self._rf.passed
+        return tuple(int(evaluate(found.source.dims[a], self.values)) for a in found.axes)
+
+    @cached_property
+    def _places(self) -> int:
+        """How many places the largest table has."""
+        return max((x * max(x, *self._output, 1) for x in self._shape), default=0)
 
     def table(self, axis: int = 0) -> np.ndarray:
         """Booleans, output indices by input indices: a numpy array."""
@@ -99,7 +132,9 @@ class FieldAt(Shown):
         along these, and by the input's index.
         """
         self._rf.check_axis(axis)
-        table = self._tables[axis]
+        return self._plainly(self._tables[axis])
+
+    def _plainly(self, table: Table) -> tuple[tuple[int, ...], np.ndarray]:
         if over_channels(self._rf.output.dims, table.axes):
             table = table.without(1)
         return table.plain(*table.digits).moving()
@@ -112,15 +147,45 @@ class FieldAt(Shown):
         """
         if getattr(i, "free_symbols", None):
             return self._rf.clipped(i, axis, self.values)
+        self._rf.check_axis(axis)
+        if self._places > _FEW and "_tables" not in vars(self):
+            return self._ends(i, axis)
         row = self.mask(i, axis, hull=False)
         (places,) = row.nonzero()
         return (int(places[0]), int(places[-1])) if len(places) else None
 
+    def _ends(self, i: Any, axis: int) -> tuple[int, int] | None:
+        """The same of a large image: which groups of inputs it reads, and then which of the first
+        and of the last of these, until they are single ones.
+        """
+        x = self._shape[axis]
+        first = last = range(x)
+        while max(len(first), len(last)) > 1:
+            parts = {0}
+            for one in (first, last):
+                parts |= {*one[:: -(-len(one) // _GROUPS)], one.stop} - {x}
+            edges = sorted(parts)
+            groups = [edges if k == axis else [0] for k in range(len(self._shape))]
+            read = self._made(groups)[axis]
+            (found,) = self._row(*self._plainly(read), i).nonzero()
+            if not len(found):
+                return None
+            edges.append(x)
+            first, last = (range(edges[k], edges[k + 1]) for k in (found[0], found[-1]))
+        return first.start, last.start
+
     def mask(self, i: int | Sequence[int], axis: int = 0, *, hull: bool = True) -> np.ndarray:
         """Which indices output `i` reads, over its hull (or over the whole axis): booleans."""
+        row = self._row(*self.tables(axis), i)
+        if not hull:
+            return row
+        (found,) = row.nonzero()
+        return row[found[0] : found[-1] + 1] if len(found) else row[:0]
+
+    def _row(self, along: tuple[int, ...], table: np.ndarray, i: int | Sequence[int]) -> np.ndarray:
+        """The row of an output index."""
         if 0 in self._output:
             raise InvalidInput("there is no output index: the output is empty there")
-        along, table = self.tables(axis)
         places = i if isinstance(i, (tuple, list)) else (i,) * len(along)
         if len(places) != len(along) and along:
             raise BadSpec(f"give one index for each of the output axes {along}")
@@ -133,11 +198,8 @@ class FieldAt(Shown):
                     f"there is no output index {place} in {size}",
                     cure=f"the last one is {size - 1}",
                 )
-        row = table[tuple(map(int, places))] if along else table
-        if not hull:
-            return row
-        (found,) = row.nonzero()
-        return row[found[0] : found[-1] + 1] if len(found) else row[:0]
+        row: np.ndarray = table[tuple(map(int, places))] if along else table
+        return row
 
     @property
     def _rows(self) -> int:
@@ -228,22 +290,32 @@ def _smallest(net: Trace, name: str) -> int:
 State = Sequence[Box]
 
 
-def tables(rf: Field, values: Mapping[str, int]) -> list[Table]:
-    """The tables of the output of a receptive field."""
+def tables(
+    rf: Field, values: Mapping[str, int], groups: Sequence[Sequence[int]] | None = None
+) -> list[Table]:
+    """The tables of the output of a receptive field.
+
+    groups: per axis, where groups of input indices begin, of which a table then speaks.
+    """
     import numpy as np
 
     found = rf.passed
     source, nodes = found.source, list(rf.nodes())
     shape = [int(evaluate(found.source.dims[a], values)) for a in found.axes]
+    ones: list[Any] = [np.eye(x, dtype=bool) for x in shape] if groups is None else []
+    for x, starts in zip(shape, groups or (), strict=False):
+        place = np.arange(x)[:, None]
+        ones.append((place >= starts) & (place < [*starts[1:], x]))
     start = [
-        Table(((a, 0),), np.eye(x, dtype=bool), own=frozenset({(a, 0)}))
-        for a, x in zip(found.axes, shape, strict=True)
+        Table(((a, 0),), one, own=frozenset({(a, 0)}))
+        for a, one in zip(found.axes, ones, strict=True)
     ]
     walk = _Walk(values, found)
     walk.carried[source] = [start]
     kept = {rf.output, source}
     walk.run(nodes, kept)
-    read = walk.carried[rf.output] or [[Table((), np.zeros(x, dtype=bool)) for x in shape]]
+    nothing = [Table((), np.zeros(one.shape[1], dtype=bool)) for one in ones]
+    read = walk.carried[rf.output] or [nothing]
     return [projected(read, k) for k in range(len(shape))]
 
 

@@ -206,17 +206,30 @@ def _gathered(table: Any, at: int, axis_map: AxisMap, x: int, y: int) -> Any:
     shape = [1] * table.ndim
     shape[at] = y
     if step == 1 and most > 8:
-        sums = np.cumsum(table, at, dtype=np.int32)
-        sums = np.concatenate([np.zeros_like(sums.take([0], at)), sums], at)
-        upper = np.where(counts > 0, last + 1, 0)
-        lower = np.where(counts > 0, first, 0)
-        return sums.take(upper, at) > sums.take(lower, at)
+        return np.moveaxis(_windows(np.moveaxis(table, at, 0), first, counts), 0, at)
     result = np.zeros((*table.shape[:at], y, *table.shape[at + 1 :]), dtype=bool)
     for t in range(most):
         there = t < counts
         rows = table.take(np.where(there, first + t * step, 0), at)
         result |= rows & there.reshape(shape)
     return result
+
+
+def _windows(table: Any, first: Any, counts: Any) -> Any:
+    """What windows of rows read: of two runs, as long as a power of 2, that cover each."""
+    import numpy as np
+
+    result = np.zeros((len(first), *table.shape[1:]), dtype=bool)
+    runs = np.array(table)  # row i: what rows i, i + 1, ... read, so many as `length`
+    length = 1
+    while True:
+        (these,) = ((counts >= length) & (counts < 2 * length)).nonzero()
+        starts = first[these]
+        result[these] = runs[starts] | runs[starts + counts[these] - length]
+        if not (counts >= 2 * length).any():
+            return result
+        runs[:-length] |= runs[length:]
+        length *= 2
 
 
 def _tapped(
