@@ -140,3 +140,32 @@ def test_a_part_takes_only_what_broadcasts_to_it() -> None:
 
     net = symcnn.from_torch(Function(function), "1 2 H W")
     assert str(net.valid_inputs()) == "(H == 1 or H == 4) and (W == 1 or W == 5)"
+
+
+def _turned(x: torch.Tensor) -> torch.Tensor:
+    y = x.clone().transpose(1, 2)
+    z = y[:, :, :3]
+    z[:, :, 1].add_(z[:, :, 0])
+    return y
+
+
+def _scanned(x: torch.Tensor) -> torch.Tensor:
+    """The first step of a parallel scan, as Mamba has it in plain torch."""
+    y = x.clone()
+    z = y.view(x.shape[0], 2, 2, 4)
+    z[:, :, 1].add_(z[:, :, 0].mul(x[:, 0, None]))
+    return y
+
+
+def _added(x: torch.Tensor) -> torch.Tensor:
+    y = x.clone()
+    y[:, 1].add_(y[:, 0].mul(y[:, 2]))
+    return y
+
+
+@pytest.mark.parametrize("writes", [_added, _turned, _scanned])
+def test_a_write_through_a_view_takes_no_memory(writes: Call) -> None:
+    module = Function(writes)
+    report = symcnn.from_torch(module, "N 4 4").validate(module, "cpu", checks=("peak", "saved"))
+    assert report, str(report)
+    assert "peak" in {check.what for check in report.passed}

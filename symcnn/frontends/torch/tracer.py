@@ -307,6 +307,8 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
                 base._value = view._value
             elif view._at is not None:
                 base._value = setitem(whole, self.unwrap(view._at), view._value)
+                if base._value.node is not None:
+                    self.ran(base._value.node, True)
             else:
                 base._value = part_written(whole, view._value)
             view._since, view, base = target._memory._writes, base, base._source
