@@ -275,7 +275,13 @@ class Max(Atom):
 
     @property
     def negated(self) -> str | None:
-        return f"min({', '.join(str(-a) for a in self.args)})"
+        return _negated(self)
+
+
+@lru_cache(maxsize=4096)
+def _negated(atom: Max) -> str:
+    """Maxima stand in one another, and each text has the other in it."""
+    return f"min({', '.join(str(-a) for a in atom.args)})"
 
 
 class Scaled(Atom):
