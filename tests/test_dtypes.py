@@ -462,11 +462,6 @@ def test_a_type_of_python_is_the_dtype_that_torch_takes_it_for(
     assert net.output_tensors[0].dtype == str(forward(torch.zeros(2, 3, 4, 6)).dtype)[6:]
 
 
-def test_of_complex_parameters_alone_the_input_is_complex() -> None:
-    net = symcnn.from_torch(nn.Conv2d(1, 2, 3, dtype=torch.complex64), "N 1 H W")
-    assert net.input_tensors[0].dtype == "complex64"
-
-
 @pytest.mark.parametrize(
     ("channels", "layer"),
     [
@@ -478,6 +473,7 @@ def test_of_complex_parameters_alone_the_input_is_complex() -> None:
 )
 def test_a_complex_network_is_validated_by_complex_inputs(channels: int, layer: nn.Module) -> None:
     """Also what autograd keeps: of both parts' sums, as torch runs three products of real ones."""
-    report = symcnn.from_torch(layer, f"N {channels} L").validate(layer, "cpu", samples=4)
+    given = symcnn.tensor(f"N {channels} L", dtype=str(layer.weight.dtype)[6:])
+    report = symcnn.from_torch(layer, given).validate(layer, "cpu", samples=4)
     assert report, str(report)
     assert "saved" in {check.what for check in report.passed}

@@ -227,10 +227,7 @@ class Parts(NamedTuple):
 
     @property
     def dtype(self) -> torch.dtype:
-        """What the module computes in: the dtype of most of its parameters, a complex one where all
-        are complex, or torch's default.
-        """
+        """What the module computes in: the dtype of most of its parameters, or torch's default."""
         found = Counter(p.dtype for _, p in self.parameters)
         floats = [dtype for dtype in found if dtype.is_floating_point]
-        kinds = floats or [dtype for dtype in found if dtype.is_complex]
-        return max(kinds, key=found.__getitem__, default=torch.get_default_dtype())
+        return max(floats, key=found.__getitem__, default=torch.get_default_dtype())
