@@ -316,3 +316,23 @@ def test_a_size_that_the_domain_fixes_by_no_set_is_derived() -> None:
 
     net = symcnn.from_torch(Pooled(), "N 3 H W")
     assert "so the size is H" in str(net.explain("size"))
+
+
+def test_a_pyramid_of_pools_written_by_hand_is_derived() -> None:
+    """Kernel, stride and padding are quotients of the size: floors of floors stand in floors."""
+
+    class Pyramid(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            pooled = []
+            for k in (1, 2, 4):
+                kernel = [-(-n // k) for n in x.shape[2:]]
+                pads = [(m * k - n + 1) // 2 for m, n in zip(kernel, x.shape[2:], strict=True)]
+                pooled.append(torch.nn.functional.max_pool2d(x, kernel, kernel, pads).flatten(1))
+            return torch.cat(pooled, 1)
+
+    stem = torch.nn.Conv2d(3, 8, 3, 2)
+    net = symcnn.from_torch(
+        torch.nn.Sequential(stem, Pyramid(), torch.nn.Linear(168, 5)), "N 3 H W"
+    )
+    assert net.shape_at(N=1, H=64, W=70) == (1, 5)
+    assert "max_pool2d:3" in str(net.explain())

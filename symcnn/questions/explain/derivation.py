@@ -9,7 +9,7 @@ from html import escape as html_escape
 from itertools import pairwise
 from typing import Any
 
-from symcnn.algebra.size import Int, denominator
+from symcnn.algebra.size import Atom, Floor, Int, Size, denominator, floordiv, lower
 from symcnn.errors import BadSpec, SymcnnError, Undecidable
 from symcnn.notation.latex import Notation, escape, prose, sentence
 from symcnn.questions.explain.laws import LAWS, Law
@@ -85,7 +85,7 @@ def same(a: object, b: object, domain: InputSet | None = None) -> bool:
                     return False
             except (SymcnnError, ArithmeticError):  # outside a symbol's assumptions, or of no value
                 continue
-        if a.normal() == b.normal():
+        if a.normal() == b.normal() or _flat(a.normal()) == _flat(b.normal()):
             return True
         try:
             return always(equal, names)
@@ -97,6 +97,29 @@ def same(a: object, b: object, domain: InputSet | None = None) -> bool:
         return same_sizes(a, b, domain)
     except Undecidable:
         return False
+
+
+def _flat(expr: Int) -> Int:
+    """With a floor in a floor as one, where another stands beside it, too.
+
+    >>> H = Size.symbol("H")
+    >>> _flat(((H + 1)//2 - 2*((H + 3)//4)) // ((H + 5)//8))
+    (-4*((H + 3)//4) + H + 1)//(2*((H + 5)//8))
+    """
+
+    def flat(atom: Atom) -> Int:
+        if not isinstance(atom, Floor):
+            return atom.size()
+        num, den = _flat(atom.num), _flat(atom.den)
+        low, terms = lower(den), num.terms if isinstance(num, Size) else {}
+        for mono, coeff in terms.items() if low is not None and low >= 0 else ():
+            inner = mono[0][0] if len(mono) == 1 and mono[0][1] == coeff == 1 else None
+            if isinstance(inner, Floor) and type(inner.den) is int:
+                rest = num - inner.size()
+                return _flat(floordiv(inner.num + inner.den * rest, inner.den * den))
+        return floordiv(num, den)
+
+    return expr if isinstance(expr, int) else expr.map(flat)
 
 
 def same_sizes(a: object, b: object, domain: InputSet | None = None) -> bool:
