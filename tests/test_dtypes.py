@@ -477,3 +477,10 @@ def test_a_complex_network_is_validated_by_complex_inputs(channels: int, layer: 
     report = symcnn.from_torch(layer, given).validate(layer, "cpu", samples=4)
     assert report, str(report)
     assert "saved" in {check.what for check in report.passed}
+
+
+def test_no_other_number_cures_a_dtype() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Linear(7, 5, dtype=torch.float64))
+    with pytest.raises(symcnn.ShapeMismatch, match="cast one of them") as refusal:
+        symcnn.from_torch(model, "N 3 9 9")
+    assert "model[1] =" not in str(refusal.value)

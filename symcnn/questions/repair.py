@@ -268,6 +268,8 @@ def _of_layer(
         return
     torch = type(layer).__module__.startswith("torch.") and "device" in _defaults(layer)
     weightless = {"device": "meta"} if torch else {}
+    if torch and (held := next(layer.parameters(), None)) is not None:
+        weightless["dtype"] = held.dtype  # no number cures a dtype
     for name, value in made.items():
         for other in _others(name, value, made, pairs):
             arguments = {**made, name: other}
