@@ -491,3 +491,25 @@ def test_groups_of_inputs_say_what_the_table_says(
     assert "_tables" not in vars(by_groups)
     assert by_table.sizes(0).max() > 0
     assert [by_table.interval(*place) for place in places] == found
+
+
+@pytest.mark.parametrize(
+    "shaped",
+    [
+        lambda b, y: b.expand_as(y),
+        lambda b, y: b.expand(y.shape).flatten().view_as(y),
+        lambda b, y: b.expand(y.shape).flatten().reshape_as(y),
+        lambda b, y: b.type_as(y),
+        lambda b, y: torch.broadcast_tensors(b, y)[0],
+        lambda b, y: b + torch.zeros_like(y) + y.new_ones(y.shape),
+    ],
+)
+def test_of_a_tensor_that_lends_its_shape_nothing_is_read(shaped: Callable[..., Any]) -> None:
+    """Partial convolutions add a bias that is expanded as what they made."""
+    conv = tnn.Conv2d(3, 4, 3, padding=1)
+
+    def biased(x: torch.Tensor, conv: Any) -> torch.Tensor:
+        y: torch.Tensor = conv(x)
+        return y - shaped(conv.bias.view(1, -1, 1, 1), y)
+
+    assert traced(biased, conv).receptive_field().size == (3, 3)

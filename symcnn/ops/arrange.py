@@ -67,8 +67,8 @@ def _expanded(input: SymbolicTensor, target: tuple[Int, ...]) -> Result:
 
 @rule("expand_as", saves=views.expand, value=values.expanded)
 def expand_as(input: SymbolicTensor, other: SymbolicTensor) -> Result:
-    """Expanded to the shape of `other`."""
-    return _expanded(input, other.dims)
+    """Expanded to the shape of `other`, of which nothing is read."""
+    return replace(_expanded(input, other.dims), others=((other, None),))
 
 
 def broadcast_tensors(*tensors: object) -> tuple[SymbolicTensor, ...]:
@@ -336,8 +336,8 @@ def as_strided(
 def view_as(
     input: SymbolicTensor, other: SymbolicTensor, *, strides: Strides | None = None
 ) -> Result:
-    """The shape of another tensor, for the same elements."""
-    return reshaped(input, *other.dims, strides=strides)
+    """The shape of another tensor, of which nothing is read, for the same elements."""
+    return replace(reshaped(input, *other.dims, strides=strides), others=((other, None),))
 
 
 @rule("ravel", saves=views.reshape, value=values.shaped)
