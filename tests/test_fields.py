@@ -513,3 +513,36 @@ def test_of_a_tensor_that_lends_its_shape_nothing_is_read(shaped: Callable[..., 
         return y - shaped(conv.bias.view(1, -1, 1, 1), y)
 
     assert traced(biased, conv).receptive_field().size == (3, 3)
+
+
+@pytest.mark.parametrize(
+    "compared",
+    [
+        lambda y, z: F.cosine_similarity(y, z, dim=1)[:, None],
+        lambda y, z: F.pairwise_distance(y.permute(0, 2, 3, 1), z.permute(0, 2, 3, 1))[:, None],
+        lambda y, z: F.pairwise_distance(y.movedim(1, 3), z.movedim(1, 3), keepdim=True).movedim(
+            3, 1
+        ),
+        lambda y, z: torch.linalg.cross(y, z, dim=1),
+        lambda y, z: torch.zeros_like(y).index_add(1, torch.tensor([2, 0, 1]), y * z),
+        lambda y, z: F.pad(y.diff(dim=2) + z[:, :, 1:], (0, 0, 1, 0)),
+        lambda y, z: F.pad(y.diff(n=2, dim=3), (1, 1, 0, 0)) * z,
+    ],
+)
+def test_what_is_compared_along_one_axis_is_read_place_by_place_along_the_others(
+    compared: Callable[..., Any],
+) -> None:
+    conv = tnn.Conv2d(3, 3, 3, padding=1)
+
+    def both(x: torch.Tensor, conv: Any) -> torch.Tensor:
+        y: torch.Tensor = conv(x)
+        return compared(y, y * torch.arange(1.0, 4).view(1, 3, 1, 1) + 1)  # type: ignore[no-any-return]
+
+    at = traced(both, conv).receptive_field().at(H=9, W=8)
+    image = torch.rand(1, 3, 9, 8, requires_grad=True)
+    output = both(image, conv)
+    for axis, place in ((0, 4), (1, 3)):
+        rows = output.select(2 + axis, place)
+        (gradient,) = torch.autograd.grad(rows.square().sum(), image, retain_graph=True)
+        read = gradient.abs().sum([d for d in range(4) if d != 2 + axis]).nonzero().flatten()
+        assert at.interval(place, axis=axis) == (int(read[0]), int(read[-1]))

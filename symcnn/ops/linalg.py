@@ -29,6 +29,7 @@ from symcnn.ops.registry import (
     of_everything,
     require_equal,
     require_rank,
+    together,
     whole_axes,
 )
 from symcnn.ops.storage import products
@@ -329,7 +330,7 @@ def _cross(input: SymbolicTensor, other: SymbolicTensor, axis: int) -> Result:
     both = broadcast(input, other)
     why = "cross: the axis must have size 3"
     needs = [c for t in (input, other) for c in require_equal(t.dims[axis], 3, why)]
-    return of_everything(both.shapes[0], (*both.requires, *needs))
+    return together(replace(both, requires=(*both.requires, *needs)), axis, 3, input, other)
 
 
 @rule("linalg_cross", saves=products.factors, takes="int float complex", same_dtype="input other")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from symcnn.algebra.axis import IDENTITY, Axes, Whole, Window
@@ -206,7 +207,10 @@ def _written(
         for i, (a, b) in enumerate(zip(source.dims, input.dims, strict=False)):
             want = prod(index.dims) if i == axis else b
             requires += require_equal(a, want, "index_add: the source must have the tensor's sizes")
-    return over(input, (axis,), requires)
+    found = over(input, (axis,), requires)
+    if isinstance(source, SymbolicTensor) and source.ndim == input.ndim and input.ndim:
+        return replace(found, others=((source, found.axes), (index, None)))
+    return found
 
 
 @rule("index_fill", saves=filled_at, takes={"index": "int64"}, fills=True)

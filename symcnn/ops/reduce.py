@@ -12,7 +12,7 @@ from functools import partial
 from math import inf
 from typing import Any
 
-from symcnn.algebra.axis import IDENTITY, AxisMap, Running, Whole
+from symcnn.algebra.axis import IDENTITY, AxisMap, Running, Whole, Window
 from symcnn.algebra.size import Int, maximum
 from symcnn.errors import ShapeMismatch
 from symcnn.ops import dtypes, values, work
@@ -29,6 +29,7 @@ from symcnn.ops.registry import (
     normal_dims,
     of_everything,
     require_equal,
+    together,
 )
 from symcnn.ops.storage import losses, maps
 from symcnn.sets.condition import Condition
@@ -377,6 +378,10 @@ def diff(
     if entails(Condition(left, ">=", 0)) is not True:
         left = maximum(left, 0)
     found = _along(input, axis, "diff", 1, left)
+    if prepend is None is append:
+        read = leading_axes(input.ndim)
+        read[axis] = axis, Window(n + 1, 1)
+        found = replace(found, axes=tuple(read))
     return replace(found, requires=tuple(requires), empties=empties((left,)))
 
 
@@ -398,10 +403,10 @@ def cosine_similarity(
     """The cosine along an axis, of tensors that broadcast."""
     both = broadcast(x1, x2)
     (dims,) = both.shapes
-    found = reduced(
-        SymbolicTensor(dims), normal_dim(dim, len(dims), "cosine_similarity"), False, ""
-    )
-    return of_everything(found.shapes[0], both.requires)
+    axis = normal_dim(dim, len(dims), "cosine_similarity")
+    if not dims:
+        return both
+    return together(both, axis, None, x1, x2)
 
 
 @_single(
@@ -417,7 +422,9 @@ def pairwise_distance(
     both = broadcast(x1, x2)
     (dims,) = both.shapes
     found = reduced(SymbolicTensor(dims), -1, keepdim, "pairwise_distance")
-    return of_everything(found.shapes[0], both.requires)
+    if not dims:
+        return of_everything(found.shapes[0], both.requires)
+    return together(both, len(dims) - 1, 1 if keepdim else None, x1, x2)
 
 
 @_single("dist", saves="input other output", dtype=dtypes.tensor_real, takes=_FLOATS)

@@ -351,6 +351,20 @@ def over(x: SymbolicTensor, axes: Iterable[int], requires: Sequence[Requirement]
     return Result((x.dims,), tuple(maps), requires=tuple(requires))
 
 
+def together(both: Result, axis: int, kept: Int | None, *tensors: SymbolicTensor) -> Result:
+    """What is made of one axis of tensors that broadcast to `both`: each of its `kept` places reads
+    all of the axis; with None the axis goes.
+    """
+    (dims,) = both.shapes
+    made = dims[:axis] + (() if kept is None else (kept,)) + dims[axis + 1 :]
+    read = []
+    for t in tensors:
+        maps = list(aligned(t.dims, dims))
+        maps[axis : axis + 1] = [] if kept is None else [(maps[axis][0], Whole(kept))]
+        read.append((t, tuple(maps)))
+    return Result((made,), read[0][1], requires=both.requires, others=tuple(read[1:]))
+
+
 def map_axes(
     dims: Sequence[Int], maps: Sequence[AxisMap], why: str
 ) -> tuple[tuple[Int, ...], list[Requirement]]:
