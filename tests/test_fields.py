@@ -536,7 +536,7 @@ def test_what_is_compared_along_one_axis_is_read_place_by_place_along_the_others
 
     def both(x: torch.Tensor, conv: Any) -> torch.Tensor:
         y: torch.Tensor = conv(x)
-        return compared(y, y * torch.arange(1.0, 4).view(1, 3, 1, 1) + 1)  # type: ignore[no-any-return]
+        return compared(y, y * torch.arange(1.0, 4).view(1, 3, 1, 1) + 1)
 
     at = traced(both, conv).receptive_field().at(H=9, W=8)
     image = torch.rand(1, 3, 9, 8, requires_grad=True)
