@@ -11,18 +11,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from symcnn.algebra import size as sz
 from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Flip, Pick, Roll, Scatter, Whole, Window
-from symcnn.algebra.size import (
-    Int,
-    Size,
-    ceildiv,
-    exact_div,
-    less,
-    maximum,
-    minimum,
-    prod,
-    sole_atom,
-)
+from symcnn.algebra.size import Int, Size, ceildiv, exact_div, maximum, minimum, prod, sole_atom
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
 from symcnn.ops import values, work
 from symcnn.ops.masks import fits_mask, masked
@@ -211,7 +202,7 @@ def _slice(size: Int, item: slice) -> tuple[Int, AxisMap]:
     require_sizes("a slice between numbers", item.start, item.stop)
     start = 0 if item.start is None else _from_front(item.start, size)
     stop = size if item.stop is None else _bound(item.stop, size)
-    length = ceildiv(less(stop, start), step)
+    length = ceildiv(sz.less(stop, start), step)
     if entails(Condition(length, ">=", 0)) is not True:
         length = maximum(length, 0)
     return length, Window(1, step, -start, stop - size)
