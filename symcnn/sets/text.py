@@ -10,14 +10,19 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
+from math import gcd
 from typing import Any
 
+from symcnn.algebra.divisors import divisors
 from symcnn.errors import Undecidable
 from symcnn.sets.downset import ranges
 from symcnn.sets.isl import is_product, isl, optimum, parts, question, stripes, tried
 from symcnn.sets.region import Region, plainly_nothing
-from symcnn.sets.runs import spoken
+from symcnn.sets.runs import Run, spoken
 from symcnn.sets.words import as_it_is, as_mod, conjunction, constraints, sentences
+
+#: So many products of single sizes are told by the area that they share, if they do.
+_SEVERAL = 6
 
 
 @lru_cache(maxsize=1024)
@@ -66,8 +71,44 @@ def in_few_words(names: Sequence[str], sides: Sequence[Region]) -> str:
         return _product(pieces[0])
     if (diagonal := _diagonal(whole)) is not None:
         return diagonal
-    texts = map(_product, sorted(pieces, key=_rank))
+    pieces, texts = _by_area(sorted(pieces, key=_rank))
+    texts += map(_product, pieces)
+    if len(texts) == 1:
+        return texts[0]
     return " or ".join(f"({t})" if " and " in t else t for t in texts)
+
+
+def _by_area(pieces: list[Region]) -> tuple[list[Region], list[str]]:
+    """Pieces of two sizes that are all tiles of a grid of the same area, in one text for each area:
+    ``(H//16)*(W//16) == 196``; and those that are left.
+    """
+    tiles = [[side.runs for side in factors(piece)] for piece in pieces]
+    if len(pieces) < _SEVERAL or not all(len(t) == 2 and all(map(_is_interval, t)) for t in tiles):
+        return pieces, []
+    texts, left = list[str](), dict(enumerate(pieces))
+    grid = [gcd(*(side[0].first for side in sides)) for sides in zip(*tiles, strict=True)]
+    longs = [{side[0].count or 0 for side in sides} for sides in zip(*tiles, strict=True)]
+    if any(len(long) != 1 or max(long) > m for long, m in zip(longs, grid, strict=True)):
+        return pieces, []
+    places = {tuple(t[k][0].first // grid[k] for k in (0, 1)): i for i, t in enumerate(tiles)}
+    names = pieces[0].names
+    cells = [n if m == 1 else f"({n}//{m})" for n, m in zip(names, grid, strict=True)]
+    ends = [
+        f"{n} % {m} <= {max(long) - 1}" if max(long) > 1 else f"{n} % {m} == 0"
+        for n, m, long in zip(names, grid, longs, strict=True)
+        if max(long) < m
+    ]
+    for area in sorted({a * b for a, b in places}):
+        pairs = [(d, area // d) for d in divisors(area)]
+        if len(pairs) >= _SEVERAL and places.keys() >= {*pairs}:
+            texts.append(" and ".join([f"{cells[0]}*{cells[1]} == {area}", *ends]))
+            for pair in pairs:
+                del left[places[pair]]
+    return [*left.values()], texts
+
+
+def _is_interval(runs: Sequence[Run]) -> bool:
+    return len(runs) == 1 and runs[0].step == 1 and runs[0].last is not None
 
 
 def nowhere(names: Sequence[str]) -> str:
