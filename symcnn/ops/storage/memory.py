@@ -169,11 +169,10 @@ class Memory:
         strides, runs = found
         return Layout(base.storage, tuple(dims), strides, (base, runs))
 
-    def meet(self, *factors: Layout) -> None:
-        """What one kernel reads: copies that the node makes for the kernel stand there at once."""
-        copies = [f.storage for f in factors if f.storage in self.made[self._node]]
-        if len(copies) > 1:
-            self.meetings.setdefault(self._node, []).append(copies)
+    def meet(self, *layouts: Layout) -> None:
+        """A moment of the node: of what it makes, this stands in memory at once."""
+        made = dict.fromkeys(a.storage for a in layouts if a.storage in self.made[self._node])
+        self.meetings.setdefault(self._node, []).append([*made])
 
     def in_order(self, base: Layout) -> Layout:
         """`base` if it is contiguous, else a copy that is."""

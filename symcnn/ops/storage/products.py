@@ -121,9 +121,13 @@ def matmul(m: Memory, node: Node) -> None:
             m.reshaped(expanded(factor, (*batch, *own)), (prod(batch), *own))
             for factor, own in ((left, rows), (right, right.dims[-2:]))
         )
-    m.meet(left, right)
     m.save(left if m.needs(other) else None, right if m.needs(one) else None)
-    m.place(m.fresh(dims) if made is None else m.in_order(made))
+    product = m.fresh(dims) if made is None else made
+    m.meet(left, right, product)
+    if made is not None:
+        product = m.in_order(made)
+        m.meet(made, product)
+    m.place(product)
 
 
 def _learned(m: Memory, t: SymbolicTensor) -> bool:
@@ -207,9 +211,10 @@ def _over(m: Memory, node: Node, axes: tuple[Sequence[int], Sequence[int]]) -> N
         )
         for base, groups in ((left, (rows, axes[0])), (right, (axes[1], columns)))
     )
-    m.meet(first, second)
     m.save(first if m.needs(other) else None, second if m.needs(one) else None)
-    m.place(m.fresh(node.outputs[0].dims))
+    product = m.fresh(node.outputs[0].dims)
+    m.meet(left, right, first, second, product)
+    m.place(product)
 
 
 def blocks(m: Memory, node: Node) -> None:
@@ -265,20 +270,29 @@ def weight_norm(m: Memory, node: Node) -> None:
 
 
 def _bmm(
-    m: Memory, left: Layout, right: Layout, keep: tuple[bool, bool], width: int | None = None
+    m: Memory,
+    left: Layout,
+    right: Layout,
+    keep: tuple[bool, bool],
+    width: int | None = None,
+    beside: Sequence[Layout] = (),
 ) -> Layout:
-    """A batched product of two factors of more than two axes, and what it keeps."""
+    """A batched product of two factors of more than two axes, and what it keeps.
+
+    beside: what else of the node's stands in memory meanwhile.
+    """
     batch = left.dims[:-2]
     dims = (*batch, left.dims[-2], right.dims[-1])
     factors = [
         m.reshaped(expanded(f, (*batch, *f.dims[-2:])), (prod(batch), *f.dims[-2:]))
         for f in (left, right)
     ]
-    m.meet(*factors)
     for factor, wanted in zip(factors, keep, strict=True):
         if wanted:
             m.save(factor)
-    return m.fresh(dims, width)
+    product = m.fresh(dims, width)
+    m.meet(left, right, *factors, *beside, product)
+    return product
 
 
 def attention(m: Memory, node: Node) -> None:
@@ -312,14 +326,16 @@ def attention(m: Memory, node: Node) -> None:
         q, k, v = (m.fresh(f.dims, wide, f.order) for f in (q, k, v))
     factors = [m.fresh(f.dims, wide, f.order) for f in (q, _transposed(k))]  # scaled
     one, other = m.needs(query), m.needs(key)
-    scores = _bmm(m, factors[0], factors[1], (other, one), wide)
+    beside = q, k, v, factors[0]
+    scores = _bmm(m, factors[0], factors[1], (other, one), wide, beside)
     if mask is not None:
         scores = m.fresh(scores.dims, wide)
     weights = m.fresh(scores.dims, wide)
+    m.meet(*beside, scores, weights)
     if one or other or learned:
         m.save(weights)  # for the softmax
     kept = m.needs(value), one or other or learned
-    m.place(_bmm(m, weights, v, kept, wide))
+    m.place(_bmm(m, weights, v, kept, wide, beside))
     if wide is not None:
         m.place(m.fresh(dims))
 
@@ -451,8 +467,12 @@ def einsum(m: Memory, node: Node) -> None:
     dims = node.outputs[0].dims
     if len(labels) == len(output):
         m.view(whole, dims, whole.strides)
+    elif len(factors) == 1:
+        m.place(m.fresh(dims))
     else:
-        m.place(m.fresh(dims) if len(factors) == 1 else m.reshaped(whole, dims))
+        result = m.reshaped(whole, dims)
+        m.meet(whole, result)
+        m.place(result)
 
 
 def _turned(base: Layout, term: Sequence[str], labels: Sequence[str]) -> Layout:
@@ -505,9 +525,9 @@ def _contracted(
         turned = _permuted(factor, [k for group in groups for k in group])
         matrices.append(m.reshaped(turned, merged))
         m.save(matrices[-1] if wanted else None)
-    m.meet(*matrices)
     order = [*both, *rows, *summed, *columns]
     product = m.fresh([1 if k in summed else dims[k] for k in order])
+    m.meet(left, right, *matrices, product)
     return _permuted(product, [order.index(k) for k in axes])
 
 

@@ -253,8 +253,8 @@ class PerNode(Valued):
     def _alive(self) -> Iterator[tuple[Node, list[Storage]]]:
         """What is alive while each node runs: a tensor lives from its maker to its last reader, or
         as long as python holds the tensor; a constant that the forward makes from its first reader.
-        Of what an operation makes on its way (a copy, the scores of attention) what one kernel
-        reads, else one at a time: how many it keeps at once is its own affair.
+        Of what an operation makes on its way (a copy, the scores of attention) what its record says
+        to stand there at once, else one at a time.
         """
         memory, nodes = self._inference, self.net.nodes
         last: dict[Storage, int] = {}
@@ -273,12 +273,12 @@ class PerNode(Valued):
             made = memory.made[node]
             outputs = {memory.of(t).storage for t in node.outputs}
             scratch = [s for s in made if last[s] == i and s not in outputs]
-            if node.op == "scaled_dot_product_attention":  # devices differ in what they fuse
-                made, scratch = [s for s in made if s not in scratch], []
-            alive.update(dict.fromkeys(s for s in made if s not in scratch))
-            groups = [[s for s in group if s in scratch] for group in memory.meetings.get(node, ())]
-            groups += [[s] for s in scratch if not any(s in group for group in groups)]
-            yield from ((node, [*alive, *more]) for more in groups or [[]])
+            results = dict.fromkeys(s for s in made if s not in scratch)
+            moments = memory.meetings.get(node) or [[*results, s] for s in scratch] or [[*results]]
+            if node.op == "scaled_dot_product_attention" and node.inputs[0].ndim == 4:
+                moments = [[*results]]  # devices differ in what they fuse
+            yield from ((node, [*alive, *more]) for more in moments)
+            alive |= results
             alive = {s: None for s in alive if last[s] != i}
 
     @property
