@@ -472,7 +472,7 @@ def _narrow(found: Region, hard: list[Single]) -> Region:
             try:
                 found = found.intersect(meeting(requirement, known))
             except Undecidable as error:
-                left.append((requirement, error))
+                left.append((requirement, error.with_traceback(None)))  # which holds who asks
         if len(left) < len(hard):
             hard = [requirement for requirement, _ in left]
         elif (fewer := [with_fewer_floors(r, known) for r in hard]) != hard:
@@ -482,7 +482,10 @@ def _narrow(found: Region, hard: list[Single]) -> Region:
             each = (_narrow(found, with_equal_numbers([one, *rest])) for one in ways[0])
             return reduce(Region.union, each)
         else:
-            raise left[0][1]
+            try:
+                raise left[0][1]
+            finally:
+                del left  # or the error would hold this frame, and this frame the error
     return found
 
 
