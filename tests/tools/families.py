@@ -47,8 +47,9 @@ HEAD = f"""# Families of models
 
 A small model of every family of timm {timm.__version__}, then networks of monai
 {monai.__version__} and diffusers {diffusers.__version__}, with random weights, traced unmodified
-and compared with torch {torch.__version__.split("+")[0]} on the meta device (models that index tables
-with positions on the CPU) at up to 6 sizes inside and 4 outside the domain, FLOPs at two. The columns are those of [the zoo](zoo.md).
+and compared with torch {torch.__version__.split("+")[0]} on the meta device, models that index
+tables with positions on the CPU: at up to 6 sizes inside and 4 outside the domain, FLOPs at two.
+The columns are those of [the zoo](zoo.md).
 """
 
 #: Parts of names of small models, the smallest first.
