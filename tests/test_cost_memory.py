@@ -712,6 +712,7 @@ class Held(nn.Module):
         super().__init__()
         self.way = way
         self.layers = nn.ModuleList([nn.Conv2d(3, 3, 3, padding=1) for _ in range(4)])
+        self.places = nn.Embedding(3, 999).requires_grad_(False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return getattr(self, f"in_{self.way}")(x)
@@ -765,6 +766,10 @@ class Held(nn.Module):
             x = layer(x) + layer.places
         return x
 
+    def in_no_call_of_a_layer(self, x: torch.Tensor) -> torch.Tensor:
+        x = x + self.places(torch.arange(x.shape[1]))[:, :1, None]
+        return self.layers[1](self.layers[0](x))
+
     def in_no_rows_of_a_frozen_weight(self, x: torch.Tensor) -> torch.Tensor:
         return F.linear(x[0].transpose(1, 2), torch.ones(4, 9)) + 1
 
@@ -776,6 +781,7 @@ class Held(nn.Module):
 WAYS = ["a_list", "variables", "an_attribute", "a_view_that_is_written_to", "no_index"]
 WAYS += ["a_weight_made_anew", "copies_for_a_product"]
 WAYS += ["constants_of_layers", "no_rows_of_a_frozen_weight"]
+WAYS += ["no_call_of_a_layer"]
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -385,7 +385,10 @@ def region(names: tuple[str, ...], requirements: tuple[Requirement, ...]) -> tup
 
     Raises Undecidable for a requirement that no law makes decidable.
     """
-    each = [u for r in requirements if decide_syntactically(r) is not True for u in unrolled(r)]
+    open_ones = (
+        r for r in requirements if not (isinstance(r, ForAll) and decide_syntactically(r) is True)
+    )
+    each = [one for r in open_ones for one in unrolled(r)]
     tight = [r for _, r in strictest_of(each) if decide_syntactically(r) is not True]
     left: list[Single] = []
     for requirement in with_equal_numbers(tight):

@@ -5,17 +5,19 @@ positions. *What is learned, or computed from what is, is work*; so is every pro
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
 
 import torch
 
 from symcnn.errors import SymcnnError
+from symcnn.frontends.torch.aliases import base_of
 from symcnn.frontends.torch.arguments import flat
 from symcnn.frontends.torch.operations import is_product
 from symcnn.frontends.torch.tensors import TracedTensor, Tracer
 from symcnn.frontends.torch.unruled import work_of
+from symcnn.frontends.torch.writes import Writes, is_plain
 from symcnn.trace.graph import SymbolicTensor
 from symcnn.trace.tape import Tape
 
@@ -30,6 +32,8 @@ class Weights:
     dispatch: Any
     apply: Any
     _of_values: Any
+    writes: Writes
+    leaf: Callable[[torch.Tensor], SymbolicTensor]
 
     def _learned(self, *values: Any) -> bool:
         """Whether a tensor in nested arguments is a parameter, or computed from parameters."""
@@ -82,10 +86,12 @@ class Weights:
         self.held[key] = ref, TracedTensor.of(symbolic, tracer)
 
     def unheld(self, value: object) -> object:
-        """What nodes make, in place of a tensor: how long that lives, the tape notes."""
+        """What a tensor stands for, in its place: how long the tensor lives, the tape notes."""
         if type(value) is TracedTensor:
             return value._value
-        return self.leaves[id(value)] if id(value) in self.held else value
+        if not is_plain(value) or self.writes.parts or base_of(value) is not None:
+            return value
+        return self.leaf(cast("torch.Tensor", value))
 
     def _forget(self, key: int, ref: object) -> None:
         """A tensor with values is gone: another one may get its id."""
