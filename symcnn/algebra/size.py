@@ -505,13 +505,13 @@ def sharp_lower(expr: Int, splits: int = _SPLITS) -> Bound:
                     return max(known, default=corner)
                 return min(known) if len(known) == len(bounds) else corner
             if isinstance(atom, Floor) and type(atom.den) is int:
-                less = atom.den - 1 if coeff > 0 else 0
-                ratio: Any = (atom.num - less) * Fraction(1, atom.den)
+                slack: Int = atom.den - 1 if coeff > 0 else 0
+                ratio: Any = (atom.num - slack) * Fraction(1, atom.den)
             elif isinstance(atom, Scaled) and atom.low is not None and atom.low >= 0:
                 off = Fraction(-1 if coeff > 0 else 1, 1 << 52)  # two roundings to doubles
                 ratio = atom.arg * (Fraction(atom.scale) * (1 + off)) - (coeff > 0)
             elif isinstance(atom, Floor) and type(times := exact_div(factor, atom.den)) is int:
-                slack: Int = atom.den - 1 if times > 0 else 0  # the numerator but for a remainder
+                slack = atom.den - 1 if times > 0 else 0  # the numerator but for a remainder
                 bounds = [sharp_lower(rest + times * (atom.num - slack), splits)]
                 if coeff < 0 and atom.high is not None:
                     bounds.append(sharp_lower(rest + factor * atom.high, splits))

@@ -363,8 +363,8 @@ class _Judging:
         return _compared("saved", sizes, ours, theirs)
 
     def _peak(self, sizes: dict[str, int]) -> Check:
-        """Our peak counts what python holds, and one tensor at a time of what an operation makes on
-        its way: inside of operations torch may keep more, never less.
+        """Our peak counts what python holds, and on the way of an operation what the record says:
+        inside of operations torch may keep more, never less.
         """
         try:
             ours = self._cost.at(**sizes).peak

@@ -67,7 +67,7 @@ def observed(module: torch.nn.Module, tracer: Tracer, stage: Stage) -> Iterator[
         if not path:
             return _run(original, copy, holder, args, kwargs)
         tape.enter(path)
-        output = None
+        output: Any = None
         try:
             if len(args) == 1 and type(args[0]) is TracedTensor and not kwargs:
                 memory = layers.memory(type(holder))
@@ -81,8 +81,8 @@ def observed(module: torch.nn.Module, tracer: Tracer, stage: Stage) -> Iterator[
                 complaint.of(original, error, args)
             raise
         finally:
-            whole, value = type(output) is TracedTensor, tracer.unheld
-            tape.leave(value(output) if whole else tree_map(value, output))
+            whole = type(output) is TracedTensor
+            tape.leave(output._value if whole else tree_map(tracer.unheld, output))
 
     copies, tape.tries = Copies(call, stage.shared), stage.tries
     with _process():

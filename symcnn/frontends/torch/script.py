@@ -47,7 +47,7 @@ class Script:
     left: Exception | None
     leaves: dict[int, SymbolicTensor]
     lazy: dict[torch.nn.Module, dict[str, Parameter | None]]
-    held: dict[int, tuple[weakref.ref[torch.Tensor], TracedTensor]]
+    held: dict[int, weakref.ref[torch.Tensor]]
     memories: dict[int, object]
     hold: Callable[[torch.Tensor, SymbolicTensor], None]
     parameters: list[Parameter]
@@ -152,7 +152,7 @@ class Script:
         other.left, other.numbers, other.complaint = None, {}, Complaint(other.result)
         other.leaves, other.lazy = dict(self.leaves), dict(self.lazy)
         other.held, other.memories, other.parameters = {}, {}, [*self.parameters]
-        for ref, traced in self.held.values():
+        for key, ref in self.held.items():
             if (real := ref()) is not None:
-                other.hold(real, traced._value)
+                other.hold(real, self.leaves[key])
         return other

@@ -120,7 +120,7 @@ class State:
     _writes: int = 0  # to its memory, if it is a view of none
 
     @property
-    def _shared(self) -> State:
+    def _state(self) -> State:
         """The same state, without the tensor."""
         state = State()
         state.__dict__ = vars(self)
@@ -137,7 +137,7 @@ class State:
     def look_into(self, base: TracedTensor, index: object, part: bool) -> None:
         """From now on it shares the memory of another, all of it or at an index or as a view."""
         number = None if self._number_since is None else self._number
-        self._source, self._since = base._shared, base._memory._writes
+        self._source, self._since = base._state, base._memory._writes
         self._at, self._whole, self._made = index, not part, self._value
         self._sure = False
         self._number_since = None if number is None else (number, self._since)

@@ -640,9 +640,7 @@ def _call(
         if tracer.left is not None:  # the forward caught it: what it did then says nothing
             raise tracer.left
     del copy  # and what its modules hold
-    for _, traced in tracer.held.values():
-        tape.release(traced._value)
-    tape.open = False
+    tracer.release()
     for scope in tape.calls:
         if not isinstance(scope.output, SymbolicTensor):
             scope.output = tracer.result(scope.output)

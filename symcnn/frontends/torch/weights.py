@@ -15,7 +15,7 @@ from symcnn.errors import SymcnnError
 from symcnn.frontends.torch.aliases import base_of
 from symcnn.frontends.torch.arguments import flat
 from symcnn.frontends.torch.operations import is_product
-from symcnn.frontends.torch.tensors import TracedTensor, Tracer
+from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.unruled import work_of
 from symcnn.frontends.torch.writes import Writes, is_plain
 from symcnn.trace.graph import SymbolicTensor
@@ -27,7 +27,7 @@ class Weights:
 
     tape: Tape
     leaves: dict[int, SymbolicTensor]
-    held: dict[int, tuple[weakref.ref[torch.Tensor], TracedTensor]]  # by the ids in `leaves`
+    held: dict[int, weakref.ref[torch.Tensor]]  # by the ids in `leaves`
     left: Exception | None
     dispatch: Any
     apply: Any
@@ -77,13 +77,16 @@ class Weights:
             self.hold(t, traced._value)
 
     def hold(self, real: torch.Tensor, symbolic: SymbolicTensor) -> None:
-        """A tensor with values that stands for a symbolic one as long as python holds the tensor:
-        as long lives a traced one, of which the tape notes that.
-        """
-        key, tracer = id(real), cast("Tracer", self)
+        """A tensor with values stands for a symbolic one as long as python holds the tensor."""
+        key = id(real)
         self.leaves[key] = symbolic
-        ref = weakref.ref(real, partial(self._forget, key))
-        self.held[key] = ref, TracedTensor.of(symbolic, tracer)
+        self.held[key] = weakref.ref(real, partial(self._forget, key))
+
+    def release(self) -> None:
+        """The forward is over: what python holds by now, python holds until then."""
+        for key in self.held:
+            self.tape.release(self.leaves[key])
+        self.tape.open = False
 
     def unheld(self, value: object) -> object:
         """What a tensor stands for, in its place: how long the tensor lives, the tape notes."""
@@ -93,10 +96,10 @@ class Weights:
             return value
         return self.leaf(cast("torch.Tensor", value))
 
-    def _forget(self, key: int, ref: object) -> None:
+    def _forget(self, key: int, _: object) -> None:
         """A tensor with values is gone: another one may get its id."""
-        if self.held[key][0] is ref:
-            del self.held[key], self.leaves[key]
+        del self.held[key]
+        self.tape.release(self.leaves.pop(key))
 
     def _record_unruled(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
         """Work on parameters that no rule describes: torch is counted."""
