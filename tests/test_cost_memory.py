@@ -182,11 +182,17 @@ ROWS = {
     "a mask from a comparison": lambda x: attention(
         x, x, x, attn_mask=(x @ x.mT).detach() > -9
     ),
+    "a mask of three axes": lambda x: attention(x, x, x, (x @ x.mT).detach()[0]),
+    "a mask of three axes from a comparison": lambda x: attention(
+        x, x, x, (x @ x.mT).detach()[0] > -9
+    ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("case", ROWS)
-def test_the_fused_attention_kernel_wants_rows_and_as_many_heads(case: str) -> None:
+def test_the_fused_attention_kernel_takes_rows_of_as_many_heads_and_masks_of_two_or_four_axes(
+    case: str,
+) -> None:
     agree(Function(ROWS[case]), "N 3 H 8", N=2, H=5, input_grad=True)
 
 
@@ -670,7 +676,7 @@ def test_other_dtypes_keep_their_own_bytes_and_sums_in_single_precision(
 
 
 class Biased(nn.Module):
-    """Swin: attention with a learned bias, which the fused kernel takes only without gradients."""
+    """Swin: attention with a learned bias."""
 
     def __init__(self, bias: Any) -> None:
         super().__init__()
@@ -680,17 +686,80 @@ class Biased(nn.Module):
         return attention(x, x, x, attn_mask=self.bias(self.table))
 
 
-BIASES = [lambda t: t, lambda t: t.mT, lambda t: t + 0, lambda t: t[torch.arange(9)], torch.detach]
+FUSED = [lambda t: t + 0, lambda t: t[torch.arange(9)], lambda t: t.detach().mT, torch.detach]
+SCORED = [lambda t: t, lambda t: t.mT, lambda t: t[None, :, :]]
 
 
-@pytest.mark.parametrize("bias", BIASES)
-def test_the_peak_counts_no_scores_of_attention(bias: Any) -> None:
-    """Kernels that keep them, and such that do not, are the device's choice."""
+@pytest.mark.parametrize("bias", FUSED)
+def test_fused_attention_makes_a_number_per_row_and_no_scores(bias: Any) -> None:
     module, x = Biased(bias), torch.zeros(2, 3, 9, 4)
     agree(module, "N 3 9 4", N=2, input_grad=True)
     made = 0 if bias(module.table).untyped_storage()._cdata in owned(module) else 4 * 81
     peak = symcnn.from_torch(module, "N 3 9 4").cost().at(N=2).peak
-    assert peak == 2 * x.nbytes + made <= torch_peak(module, module, [x])[0]
+    rows = 2 * 3 * 9
+    assert peak == 2 * x.nbytes + made + 4 * rows == torch_peak(module, module, [x])[0]
+
+
+@pytest.mark.parametrize("bias", SCORED)
+def test_attention_makes_scores_for_a_learned_bias_in_inference_too(bias: Any) -> None:
+    """The kernel looks at what a parameter requires, and its views, though nobody asks for it."""
+    module, x = Biased(bias), torch.zeros(2, 3, 9, 4)
+    agree(module, "N 3 9 4", N=2, input_grad=True)
+    peak = symcnn.from_torch(module, "N 3 9 4").cost().at(N=2).peak
+    scores = 2 * 3 * 9 * 9
+    theirs = torch_peak(module, module, [x])[0]
+    assert peak == theirs > 2 * x.nbytes + 4 * scores
+
+
+class Masked(nn.Module):
+    """Attention of a mask that its forward makes."""
+
+    def __init__(self, dtype: torch.dtype, mask: Any) -> None:
+        super().__init__()
+        self.scale, self.mask = nn.Parameter(torch.ones(1, dtype=dtype)), mask
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return attention(self.scale * x, x, x, **self.mask(x.shape[-2], x.dtype))
+
+
+MASKS: dict[str, Any] = {
+    "no mask": lambda length, dtype: {},
+    "causal": lambda length, dtype: {"is_causal": True},
+    "bools": lambda length, dtype: {"attn_mask": torch.ones(length, length, dtype=torch.bool)},
+    "numbers": lambda length, dtype: {"attn_mask": torch.zeros(length, length, dtype=dtype)},
+}
+
+
+@pytest.mark.parametrize("axes", [(), (3,), (3, 2), (3, 2, 2)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("mask", MASKS)
+def test_the_peak_of_attention_is_torchs_at_short_and_long_rows(
+    mask: str, dtype: torch.dtype, axes: tuple[int, ...]
+) -> None:
+    module = Masked(dtype, MASKS[mask])
+    cost = symcnn.from_torch(module, symcnn.tensor((*axes, "L", 4))).cost()
+    for length in (1, 2, 5, 9, 33):
+        x = torch.zeros(*axes, length, 4, dtype=dtype)
+        assert cost.at(L=length).peak == torch_peak(module, module, [x])[0], length
+
+
+@pytest.mark.parametrize("axes", [(), (3,), (3, 2)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("heads", [4, 2, 1])
+@pytest.mark.parametrize("dropout", [0, 0.3])
+def test_attention_of_grouped_queries_and_with_dropout_keeps_what_torch_keeps(
+    dropout: float, heads: int, dtype: torch.dtype, axes: tuple[int, ...]
+) -> None:
+    def attend(x: Any) -> Any:
+        few = x[..., :heads, :, :]
+        return attention(2 * x, few, 2 * few, enable_gqa=True, dropout_p=dropout)
+
+    module, x = Function(attend).to(dtype), torch.zeros(*axes, 4, 5, 8, dtype=dtype)
+    net = symcnn.from_torch(module, symcnn.tensor((*axes, 4, "L", 8), dtype=str(dtype)[6:]))
+    cost = net.cost(input_grad=True)
+    assert cost.at(L=5).peak == torch_peak(module, module, [x])[0]
+    ours, call = cost.at(L=5).saved, lambda x: module(x.to(dtype))
+    assert ours == torch_saved(net, module, {"L": 5}, input_grad=True, call=call)
 
 
 class Branches(nn.Module):

@@ -275,7 +275,6 @@ AGREED = {
     ("nn.functional.cross_entropy", "peak"): "the sum of the weights is a number beside the result",
     ("nn.functional.feature_alpha_dropout.with_train", "peak"): "without chance it is the input",
     ("nn.functional.max_pool1d", "peak"): "torch makes places while somebody watches",
-    ("nn.functional.scaled_dot_product_attention", "peak"): "devices differ in what they fuse",
     ("nn.functional.softmin.with_dtype", "peak"): "what is made on the way is made one by one",
     **{(f"{name}", "peak"): "factors and flags of LAPACK are its own"
        for name in ("inverse", "linalg.inv", "linalg.solve")},

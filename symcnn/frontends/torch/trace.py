@@ -54,6 +54,7 @@ from symcnn.interrupts import Held
 from symcnn.lazy import uncollected
 from symcnn.network import Network
 from symcnn.sets.condition import Condition, Requirement
+from symcnn.sets.grammar import check_sizes
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.isl import NODE, Purse, allowed_nodes, shared
 from symcnn.shown import assignment
@@ -120,11 +121,14 @@ def trace(
     if not specs and not named:
         raise BadSpec("no shape spec", cure='give one per input, for example "N 3 H W"')
     _require_keywords(module, named)
-    if branches is not None and branches < 1:
-        raise BadSpec(f"branches={branches}: at least one branch is followed")
-    wanted = {str(name): int(size) for name, size in (example or {}).items()}
+    if not (branches is None or (isinstance(branches, int) and branches >= 1)):
+        raise BadSpec(f"branches={branches!r}: at least one branch is followed")
     inputs = [tensor(s) for s in specs]
     keywords = {n: tensor(s, n) for n, s in named.items()}
+    if not isinstance(example, Mapping | None):
+        raise BadSpec(f"example={example!r} has no names", cure='for example example={"H": 224}')
+    names = frozenset(symbols_of(*(d for t in (*inputs, *keywords.values()) for d in t.dims)))
+    wanted = check_sizes(example or {}, names, from_zero=names)
     front = _Front(module, inputs, keywords, wanted, branches)
     with uncollected(), shared(f"the branches of {type(module).__name__}") as front.purse:
         try:

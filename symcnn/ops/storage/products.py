@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from symcnn.algebra.size import Int, maximum, minimum, prod
 from symcnn.ops.equation import factors_of, labels_of, paired_axes
+from symcnn.ops.operation import operation_of
 from symcnn.ops.registry import normal_dim, normal_dims, ntuple
 from symcnn.ops.storage.layouts import (
     LAST,
@@ -131,8 +132,14 @@ def matmul(m: Memory, node: Node) -> None:
 
 
 def _learned(m: Memory, t: SymbolicTensor) -> bool:
-    """Whether it requires a gradient, as parameters do where no gradient is computed as well."""
-    return m.needs(t) or (t.trainable and m.of(t).storage.kind == "own")
+    """Whether it requires a gradient, as parameters and their views do where none is computed."""
+    if m.needs(t) or m.of(t).storage.kind != "own":
+        return m.needs(t)
+    if t.trainable or t.node is None:
+        return t.trainable
+    operation = operation_of(t.node)
+    flows = operation is not None and operation.gradient
+    return flows and any(_learned(m, base) for base in t.node.inputs[:1])
 
 
 def _transposed(base: Layout) -> Layout:
@@ -298,46 +305,69 @@ def _bmm(
 def attention(m: Memory, node: Node) -> None:
     """The fused CPU kernel keeps its inputs, its output and one number per row of scores.
 
-    A mask that is learned, another rank, sizes that are stretched, or a last axis that does not
-    lie innermost takes the long way: two products and a softmax, which halves take as floats.
+    Dropout, a mask that is learned or has three axes, another rank, sizes that are stretched, or a
+    last axis that does not lie innermost takes the long way: two products and a softmax, which
+    halves take as floats. Source: ``sdp_utils_cpp.h`` and ``attention.cpp`` of ATen.
     """
     a = node.arguments
     query, key, value, mask = a["query"], a["key"], a["value"], a["attn_mask"]
-    if a["dropout_p"] or a["enable_gqa"]:
-        raise UnknownError("with dropout or grouped queries")
+    if a["dropout_p"] == 1:
+        raise UnknownError("that drops everything")
     dims = node.outputs[0].dims
-    learned = mask is not None and m.needs(mask)
-    same = query.dims[:2] == key.dims[:2] == value.dims[:2] and query.dims[-1] == value.dims[-1]
+    learned = mask is not None and _learned(m, mask)
+    numbers = m.fresh(mask.dims) if mask is not None and mask.boolean else None
+    apart = 1 if a["enable_gqa"] else 2  # axes along which each matrix is by itself
+    same = query.dims[:apart] == key.dims[:apart] and key.dims[:2] == value.dims[:2]
+    same = same and query.dims[-1] == value.dims[-1] and not a["dropout_p"]
     rows = all(m.of(t).strides[-1] == 1 for t in (query, key, value))
-    if query.ndim == 4 and same and rows and not learned:
-        m.place(m.fresh(dims, strides=copied_strides(dims, m.of(query).strides)))
-        m.save(query, key, value, node.outputs[0])
-        m.extra(prod(dims[:-1]), max(SINGLE, m.bytes_of(query)))
-        if mask is not None and mask.boolean:
-            m.extra(prod(mask.dims))  # the mask as numbers
-        else:
-            m.save(mask)
+    fits = mask is None or (mask.ndim in (2, 4) and not learned)
+    if query.ndim == 4 and same and rows and fits:
+        result = m.fresh(dims, strides=copied_strides(dims, m.of(query).strides))
+        sums = m.fresh(dims[:-1], max(SINGLE, m.bytes_of(query)))
+        m.save(query, key, value, result, sums, numbers or mask)
+        m.meet(result, sums, *([] if numbers is None else [numbers]))
+        m.place(result)
         return
-    if query.ndim < 3 or (mask is not None and mask.boolean):
-        raise UnknownError("outside the fused kernel")
     q, k, v = (m.of(t) for t in (query, key, value))
     wide = SINGLE if m.bytes_of(query) < SINGLE else None
     if wide is not None:
         q, k, v = (m.fresh(f.dims, wide, f.order) for f in (q, k, v))
-    factors = [m.fresh(f.dims, wide, f.order) for f in (q, _transposed(k))]  # scaled
+    scaled = m.fresh(q.dims, wide, q.order)
     one, other = m.needs(query), m.needs(key)
-    beside = q, k, v, factors[0]
-    scores = _bmm(m, factors[0], factors[1], (other, one), wide, beside)
+    beside = [q, k, v, scaled, *([] if numbers is None else [numbers])]
+    if a["is_causal"]:
+        square = (query.dims[-2], key.dims[-2])
+        lower, numbers = m.fresh(square, 1), m.fresh(square, wide)
+        m.meet(*beside, lower, m.fresh(square, 1))
+        beside.append(numbers)
+        m.meet(*beside, lower, m.fresh((2,), wide))  # nought, and less than all
+    if a["enable_gqa"]:
+        k, v = (
+            f if f.dims[-3] == dims[-3] else m.fresh((*f.dims[:-3], dims[-3], *f.dims[-2:]), wide)
+            for f in (k, v)
+        )
+        beside += [k, v]
+    turned = _transposed(k)
+    turned = m.fresh(turned.dims, wide, turned.order)
+    scores = _bmm(m, scaled, turned, (other, one), wide, beside)
     if mask is not None:
         scores = m.fresh(scores.dims, wide)
     weights = m.fresh(scores.dims, wide)
     m.meet(*beside, scores, weights)
     if one or other or learned:
         m.save(weights)  # for the softmax
-    kept = m.needs(value), one or other or learned
-    m.place(_bmm(m, weights, v, kept, wide, beside))
-    if wide is not None:
-        m.place(m.fresh(dims))
+    if a["dropout_p"]:
+        chance, before = m.fresh(scores.dims, wide), weights
+        if one or other or learned:
+            m.save(chance)
+        weights = m.fresh(scores.dims, wide)
+        m.meet(*beside, before, chance, weights)
+    if wide is not None:  # torch's function gives the weights as well
+        beside.append(m.fresh(scores.dims))
+    product = _bmm(m, weights, v, (m.needs(value), one or other or learned), wide, beside)
+    result = product if wide is None else m.fresh(dims)
+    m.meet(*beside, weights, product, result)
+    m.place(result)
 
 
 def heads(m: Memory, node: Node) -> None:

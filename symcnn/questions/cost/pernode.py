@@ -275,8 +275,6 @@ class PerNode(Valued):
             scratch = [s for s in made if last[s] == i and s not in outputs]
             results = dict.fromkeys(s for s in made if s not in scratch)
             moments = memory.meetings.get(node) or [[*results, s] for s in scratch] or [[*results]]
-            if node.op == "scaled_dot_product_attention" and node.inputs[0].ndim == 4:
-                moments = [[*results]]  # devices differ in what they fuse
             yield from ((node, [*alive, *more]) for more in moments)
             alive |= results
             alive = {s: None for s in alive if last[s] != i}
