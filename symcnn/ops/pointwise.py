@@ -111,14 +111,22 @@ _moves("requires_grad_ conj resolve_conj resolve_neg requires_grad", saves=views
 _moves("cpu", saves=views.same, value=values.same)(_unary)
 _moves("cuda pin_memory alias_copy")(_unary)
 _moves("imag real", saves=views.half, dtype=dtypes.part)(_unary)
-_moves("clone", saves=points.clone, value=values.same)(_unary)
+
+
+def _laid(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
+    """As it is, of a memory format."""
+    views.require_format(input, args, kwargs)
+    return elementwise(input)
+
+
+_moves("clone", saves=points.clone, value=values.same)(_laid)
 _moves(
     "contiguous",
     saves=views.contiguous,
     value=values.same,
     shows="every",
     idle=lambda node: {},
-)(_unary)
+)(_laid)
 _moves("detach", gradient=False, saves=views.alias, value=values.same)(_unary)
 for _names, _to, _value in (
     ("float", "float32", values.as_float),
@@ -132,7 +140,7 @@ for _names, _to, _value in (
     ("byte", "uint8", None),
     ("short", "int16", None),
 ):
-    _moves(_names, saves=points.cast, dtype=_to, value=_value)(_unary)
+    _moves(_names, saves=points.cast, dtype=_to, value=_value)(_laid)
 _moves("cfloat", scrambles=True, dtype="complex64")(_unary)
 _moves("cdouble", scrambles=True, dtype="complex128")(_unary)
 
@@ -147,6 +155,7 @@ def rounded(input: SymbolicTensor, *, decimals: int | None = None) -> Result:
 
 def _recast(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
     """As it is; of another tensor the dtype or the device is taken, and no value."""
+    views.require_format(input, args, kwargs)
     like = tensors_in(*args, *kwargs.values())
     return elementwise(input, others=tuple((t, None) for t in like))
 
@@ -156,9 +165,17 @@ _moves("type", saves=points.cast, dtype=dtypes.cast)(_recast)
 
 
 _new = partial(_moves, pointwise=False)
-_new("zeros_like", saves=points.clone, uniform=True, value=values.filled(0))(unread)
-_new("ones_like", saves=points.clone, uniform=True, value=values.filled(1))(unread)
-_new("empty_like", saves=points.clone, uniform=True)(unread)
+
+
+def _like(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
+    """A tensor of that shape, of a memory format."""
+    views.require_format(input, args, kwargs)
+    return unread(input)
+
+
+_new("zeros_like", saves=points.clone, uniform=True, value=values.filled(0))(_like)
+_new("ones_like", saves=points.clone, uniform=True, value=values.filled(1))(_like)
+_new("empty_like", saves=points.clone, uniform=True)(_like)
 _new("zero", uniform=True, fills=True)(unread)
 
 

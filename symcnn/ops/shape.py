@@ -18,7 +18,7 @@ from typing import Any
 from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Digit, Folded, Pick, Window
 from symcnn.algebra.divisors import divisors
 from symcnn.algebra.factor import factors
-from symcnn.algebra.polynomial import polynomial
+from symcnn.algebra.polynomial import Symbol, polynomial
 from symcnn.algebra.size import (
     Floor,
     Int,
@@ -104,13 +104,17 @@ def _runs(before: Dims, after: Dims) -> tuple[tuple[list[int], list[int]], ...]:
 Strides = Sequence[Int] | Callable[[], Sequence[Int]]
 
 
-def _merging(before: Dims, after: Dims, given: Strides, text: str) -> tuple[Requirement, ...]:
+def _merging(
+    before: Dims, after: Dims, given: Strides, text: str, empties: Dims
+) -> tuple[Requirement, ...]:
     """What a view asks of memory: axes that become one follow each other without a gap.
 
     Of two axes next to each other in a run, the first goes on where the second ends, or one is 1,
-    or the run breaks there on both sides. Source: ``computeStride`` of ATen.
+    or the run breaks there on both sides; or there are no elements. Source: ``computeStride`` of
+    ATen.
     """
     found: list[Requirement] = []
+    empty = [Condition(size, "==", 0) for size in empties]
     why = f"{text} would have to copy: its axes do not follow each other in memory; use reshape"
     strides: Sequence[Int] = ()
     for old, new in _runs(before, after):
@@ -119,17 +123,28 @@ def _merging(before: Dims, after: Dims, given: Strides, text: str) -> tuple[Requ
         strides = strides or (given() if callable(given) else given)
         for k, i in enumerate(old):
             for m, j in enumerate(old[k + 1 :], k + 1):
+                between = [before[n] for n in old[k + 1 : m]]
                 options = [
                     Condition(before[i], "==", 1),
                     Condition(before[j], "==", 1),
-                    Condition(strides[i], "==", before[j] * strides[j]),
-                    *(Condition(before[n], ">=", 2) for n in old[k + 1 : m]),
+                    _where_single(between, Condition(strides[i], "==", before[j] * strides[j])),
+                    *(Condition(size, ">=", 2) for size in between),
                 ]
                 inner = prod(before[n] for n in old[m:])
                 cuts = (prod(after[n] for n in new[cut:]) for cut in range(1, len(new)))
-                options += [Condition(inner, "==", cut) for cut in cuts]
+                options += [*(Condition(inner, "==", cut) for cut in cuts), *empty]
                 found += _one_of(options, why)
     return tuple(dict.fromkeys(found))
+
+
+def _where_single(sizes: Sequence[Int], condition: Condition) -> Condition:
+    """The condition for those of these sizes at 1 that are symbols."""
+    atoms = (sole_atom(size) for size in sizes)
+    ones = {a.name: 1 for a in atoms if isinstance(a, Symbol) and a.low == 1}
+    if not ones:
+        return condition
+    lhs, rhs = (e.subs(ones) if isinstance(e, Size) else e for e in (condition.lhs, condition.rhs))
+    return Condition(lhs, condition.relation, rhs)
 
 
 def _one_of(options: Sequence[Condition], why: str) -> list[Requirement]:
@@ -215,7 +230,8 @@ def reshaped(
     (after,) = result.shapes
     if strides is None or 0 in (*input.dims, *after):
         return result
-    return replace(result, requires=(*result.requires, *_merging(input.dims, after, strides, text)))
+    merging = _merging(input.dims, after, strides, text, input.empties)
+    return replace(result, requires=(*result.requires, *merging))
 
 
 def _reshaped(input: SymbolicTensor, target: tuple[Int, ...], text: str) -> Result:

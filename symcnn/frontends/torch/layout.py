@@ -23,7 +23,7 @@ from symcnn.frontends.torch.where import caller
 from symcnn.ops.autograd import Gradients
 from symcnn.ops.operation import Operation, operation_of, record_of
 from symcnn.ops.storage import Layout, Memory, views
-from symcnn.ops.storage.layouts import BY_SIZES, UnknownError
+from symcnn.ops.storage.layouts import BY_SIZES, UnknownError, in_order
 from symcnn.ops.storage.products import columns, solution
 from symcnn.ops.storage.recurrent import recurrent
 from symcnn.ops.storage.views import View, contiguous
@@ -82,19 +82,19 @@ class Layouts:
         self.sure: int | None = None  # so many nodes lie alike in all branches; None: all
         self.open: dict[SymbolicTensor, _Open] = {}  # what is not known
         self.told: dict[Condition, bool] = {}
+        self.aside: set[SymbolicTensor] = set()  # whose axes of size 1 may step otherwise
         self._asked: Condition | None = None
         self._usual = False  # sizes are not asked
 
     def up_to(self, run: Run, nodes: int) -> Layouts:
         """The same for a run that begins with so many of these nodes."""
         other = Layouts(run)
-        other.memory, other.open = self.memory, {**self.open}
+        other.memory, other.open, other.aside = self.memory, {**self.open}, {*self.aside}
         other.seen = min(self.seen, nodes, *(() if self.sure is None else (self.sure,)))
         return other
 
-    def _equal(self, a: Int, b: Int) -> bool | None:
-        """Whether two sizes are equal, as was decided. Raises UnknownError if it was not yet."""
-        condition = Condition(a, "==", b)
+    def _holds(self, condition: Condition) -> bool | None:
+        """Whether sizes compare so, as was decided. Raises UnknownError if it was not yet."""
         known = decide_syntactically(condition)
         if known is not None:
             return known
@@ -104,7 +104,7 @@ class Layouts:
         return self.told.get(condition)
 
     def _follow(self) -> None:
-        self.memory.equal = self._equal
+        self.memory.holds = self._holds
         for position in range(self.seen, len(self.tape.nodes)):
             self._asked, failed, node = None, len(self.memory.unplaced), self.tape.nodes[position]
             self.memory.run((node,))
@@ -126,7 +126,18 @@ class Layouts:
                 self.open.pop(t, None)
                 if cause is not None:
                     self.open[t] = cause
+            self._tell_aside(node, law)
         self.seen = len(self.tape.nodes)
+
+    def _tell_aside(self, node: Node, law: object) -> None:
+        """Axes of size 1 step as they did in a view, and as in plain order in what is made of
+        tensors in plain order; elsewhere they are left aside.
+        """
+        apart = not self.aside.isdisjoint(node.inputs)
+        if not (isinstance(law, View) and law is not views.expand and law is not views.reshape):
+            around = (*node.inputs, *node.outputs)
+            apart = apart or not all(self.memory.of(t).strides == in_order(t.dims) for t in around)
+        (self.aside.update if apart else self.aside.difference_update)(node.outputs)
 
     def of(self, t: SymbolicTensor, place: str, line: str, asks: str = "python asks") -> Layout:
         """Where a tensor lies. Raises DataDependent where sizes, or operations, leave it open."""
@@ -160,6 +171,20 @@ class Layouts:
             self.seen = cause.position
             self._follow()
         return self.memory.of(t)
+
+    def strides(self, t: SymbolicTensor, place: str, line: str) -> tuple[Int, ...]:
+        """Its strides, those of axes of size 1 among them. Raises DataDependent as `of` does, and
+        where such an axis may step otherwise.
+        """
+        strides = self.of(t, place, line).strides
+        for size in dict.fromkeys(t.dims if t in self.aside else ()):
+            if isinstance(size, Size) and self.run.decide(Condition(size, "==", 1)):
+                raise DataDependent(
+                    f"{place}: python asks for the stride of an axis of size 1, at {line}, which"
+                    " says nothing of how the tensor lies",
+                    cure="ask for those of longer axes, or call contiguous() before",
+                )
+        return strides
 
     def offset(self, t: SymbolicTensor, place: str, line: str) -> Int:
         """Elements before the first one. Raises DataDependent as `of` does."""
@@ -274,5 +299,6 @@ def _equal(a: Int, b: Int, decide: Decide) -> bool:
         rest = exact_div(one, other) if other else None
         if isinstance(rest, Size) and len(rest.terms) == 1:
             ((mono, number),) = rest.terms.items()
-            return number == 1 and all(decide(Condition(f.size(), "==", 1)) for f, _ in mono)
+            if number >= 1:  # of a minimum it is negative
+                return number == 1 and all(decide(Condition(f.size(), "==", 1)) for f, _ in mono)
     return decide(Condition(a, "==", b))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
@@ -22,12 +22,14 @@ from symcnn.ops.corners import SEVERAL
 from symcnn.ops.dtypes import LEGACY, WHOLES
 from symcnn.ops.masks import masked_copy
 from symcnn.ops.operation import Operation
-from symcnn.ops.storage import Layout
+from symcnn.sets.condition import Condition
 from symcnn.trace.graph import OPS, Dims, SymbolicTensor
 from symcnn.trace.tape import Tape, current_tape
 
 #: Memory formats with channels innermost, and the number of axes of their tensors.
 _LAST = {torch.channels_last: 4, torch.channels_last_3d: 5}
+
+_Answer = TypeVar("_Answer")
 
 EMPTY = torch.empty((), device="meta")
 
@@ -296,10 +298,10 @@ class TracedTensor(State, torch.Tensor):
         """Whether the values are floats."""
         return self.dtype.is_floating_point
 
-    def _layout(self) -> Layout:
+    def _lies(self, ask: Callable[..., _Answer]) -> _Answer:
         tracer = self._tracer
         try:
-            return tracer.layouts.of(self._value, tracer.place(), caller())
+            return ask(self._value, tracer.place(), caller())
         except DataDependent as error:
             raise tracer.leaving(error) from None
 
@@ -310,12 +312,17 @@ class TracedTensor(State, torch.Tensor):
             if self.ndim != _LAST[memory_format]:
                 return False
             order = [0, *range(2, self.ndim), 1]
-        return follows(self._layout(), order, self._tracer.decide)
+        decide, layouts = self._tracer.decide, self._tracer.layouts
+        if follows(self._lies(layouts.of), order, decide):
+            return True
+        plain = order == range(self.ndim)
+        return plain and any(decide(Condition(d, "==", 0)) for d in self._value.empties)
 
     def stride(self, dim: int | None = None) -> Any:
         """Elements from one place of an axis to the next."""
         tracer = self._tracer
-        found = tuple([d if type(d) is int else _seen(d, tracer) for d in self._layout().strides])
+        strides = self._lies(tracer.layouts.strides)
+        found = tuple([d if type(d) is int else _seen(d, tracer) for d in strides])
         return found if dim is None else found[dim]
 
     def storage_offset(self) -> int | Dim:

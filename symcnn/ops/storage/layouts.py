@@ -29,12 +29,12 @@ LAST = {4: (0, 2, 3, 1), 5: (0, 2, 3, 4, 1)}
 
 BY_SIZES = "that sizes decide"
 
-#: Whether two sizes are equal; None where sizes are not asked: then what is written otherwise is
-#: not, and an axis that has to fit another is as long.
-Equal = Callable[[Int, Int], "bool | None"]
+#: Whether sizes compare so; None where sizes are not asked: then what is written otherwise is not
+#: equal, and an axis that has to fit another is as long.
+Holds = Callable[[Condition], "bool | None"]
 
 
-def unasked(a: Int, b: Int) -> None:
+def unasked(condition: Condition) -> None:
     """Sizes are not asked."""
 
 
@@ -124,12 +124,29 @@ class Layout:
             found = dict.fromkeys(i for axis in old.order for i in run_of[axis])
             return [i for i in found if self.dims[i] != 1]
 
-    @property
-    def channels_last(self) -> bool:
-        """Whether channels lie innermost, in an image that is not also in plain order."""
+    def channels_last(self, holds: Holds) -> bool:
+        """Whether channels lie innermost, and not also in plain order.
+
+        Source: ``is_channels_last_strides_2d`` of c10; where sizes are not asked, by the axes that
+        are longer than 1.
+        """
         n = len(self.dims)
-        if n not in (4, 5) or self.contiguous:
+        if n not in (4, 5) or self.strides == in_order(self.dims) or self.strides[1] == 0:
             return False
+        least: Int = 0
+        for axis in (*LAST[n][:0:-1], 0):
+            wide = _surely(Condition(self.strides[axis], ">=", least), holds)
+            same = axis == 0 and _surely(Condition(self.strides[1], "==", least), holds)
+            if None in (wide, same):
+                return not self.contiguous and self._channels_last
+            if same or not wide:
+                return False
+            least = self.strides[axis] * self.dims[axis]
+        return True
+
+    @property
+    def _channels_last(self) -> bool:
+        n = len(self.dims)
         columns = self.strides[-1] * (self.dims[-1] - 1)
         if self.dims[-1] != 1 and positive(self.strides[1] - columns):
             return False
@@ -150,7 +167,9 @@ def in_order(dims: Dims) -> tuple[Int, ...]:
     return tuple(strides)
 
 
-def order_of(dims: Dims, *operands: Dims, singles: bool = False) -> list[int]:
+def order_of(
+    dims: Dims, *operands: Dims, singles: bool = False, holds: Holds = unasked
+) -> list[int]:
     """Axes from the outermost to the innermost, as torch sorts those of what it makes; those of
     size 1 among them if `singles`.
 
@@ -163,9 +182,18 @@ def order_of(dims: Dims, *operands: Dims, singles: bool = False) -> list[int]:
     except UnknownError:
         least = _least(tuple(dims))
         if not least:
-            raise
-        dims, *operands_ = ([_above(d, least) for d in given] for given in (dims, *operands))
-        return _order_of(dims, operands_, singles)
+            return _order_asked(dims, operands, holds)
+    above, *others = ([_above(d, least) for d in given] for given in (dims, *operands))
+    try:
+        return _order_of(above, others, singles)
+    except UnknownError:
+        return _order_asked(dims, operands, holds)
+
+
+def _order_asked(dims: Dims, operands: Sequence[Dims], holds: Holds) -> list[int]:
+    """The order of axes longer than 1, by what sizes say. Raises UnknownError without an answer."""
+    own = [1 if d != 1 and holds(Condition(d, "==", 1)) else d for d in dims]
+    return _order_of(own, operands, False, holds)
 
 
 @lru_cache(maxsize=4096)
@@ -188,20 +216,22 @@ def _above(size: Int, least: Mapping[str, int]) -> Int:
     return size.subs({name: Size.symbol(name) + more for name, more in least.items()})
 
 
-def _order_of(dims: Dims, operands: Sequence[Dims], singles: bool) -> list[int]:
+def _order_of(
+    dims: Dims, operands: Sequence[Dims], singles: bool, holds: Holds = unasked
+) -> list[int]:
     def outer(i: int, j: int) -> int:
         for strides in operands:
             if strides[i] == 0 or strides[j] == 0:
                 continue
             if strides[i] == strides[j]:
-                if compare(dims[i], dims[j]) > 0:
+                if compare(dims[i], dims[j], holds) > 0:
                     return 1
                 continue
             if dims[j] != 1 and spans(strides[i], strides[j], dims[j]):
                 return 1
             if dims[i] != 1 and spans(strides[j], strides[i], dims[i]):
                 return -1
-            return compare(strides[i], strides[j])
+            return compare(strides[i], strides[j], holds)
         return 0
 
     found = [i for i in reversed(range(len(dims))) if singles or dims[i] != 1]  # innermost first
@@ -221,32 +251,32 @@ def lies(strides: Dims, wanted: Dims, dims: Dims) -> bool:
     return all(a == b for a, b, size in zip(strides, wanted, dims, strict=True) if size != 1)
 
 
-def sorted_strides(dims: Dims, *operands: Dims) -> tuple[Int, ...]:
+def sorted_strides(dims: Dims, *operands: Dims, holds: Holds = unasked) -> tuple[Int, ...]:
     """The strides of a tensor without gaps whose axes, those of size 1 among them, lie as torch
     sorts them.
     """
     try:
         return ordered(dims, order_of(dims, *operands, singles=True))
     except UnknownError:
-        return ordered(dims, order_of(dims, *operands))
+        return ordered(dims, order_of(dims, *operands, holds=holds))
 
 
-def copied_strides(dims: Dims, strides: Dims) -> tuple[Int, ...]:
+def copied_strides(dims: Dims, strides: Dims, holds: Holds = unasked) -> tuple[Int, ...]:
     """The strides of a copy of a tensor: its own, if it has no gaps."""
-    made = sorted_strides(dims, strides)
+    made = sorted_strides(dims, strides, holds=holds)
     return tuple(strides) if lies(strides, made, dims) else made
 
 
-def expanded(base: Layout, dims: Dims, equal: Equal = unasked) -> Layout:
+def expanded(base: Layout, dims: Dims, holds: Holds = unasked) -> Layout:
     """A tensor as a larger one, without a copy: strides of 0."""
     lead = len(dims) - len(base.dims)
     own = zip(base.dims, base.strides, dims[lead:], strict=True)
-    strides = [stride if _as_long(have, want, equal) else 0 for have, stride, want in own]
+    strides = [stride if _as_long(have, want, holds) else 0 for have, stride, want in own]
     return Layout(base.storage, tuple(dims), (*[0] * lead, *strides))
 
 
 def pointwise_strides(
-    dims: Dims, operands: Sequence[Layout], *, numbers: bool = False, equal: Equal = unasked
+    dims: Dims, operands: Sequence[Layout], *, numbers: bool = False, holds: Holds = unasked
 ) -> tuple[Int, ...]:
     """The strides that a pointwise result takes over from its operands: those of all of them, where
     these are alike and as large (a number beside a tensor is not), or those of the sorted axes.
@@ -254,24 +284,24 @@ def pointwise_strides(
     Source: ``TensorIteratorBase::fast_set_up`` of ATen.
     """
     dims = tuple(dims)
-    strides = [expanded(layout, dims, equal).strides for layout in operands]
-    if not numbers and all(_as_large(layout.dims, dims, equal) for layout in operands):
+    strides = [expanded(layout, dims, holds).strides for layout in operands]
+    if not numbers and all(_as_large(layout.dims, dims, holds) for layout in operands):
         for wanted in (in_order(dims), *([ordered(dims, LAST[4])] if len(dims) == 4 else [])):
             if all(lies(s, wanted, dims) for s in strides):
                 return wanted
         if len(set(strides)) == 1:
-            return copied_strides(dims, strides[0])
-    return sorted_strides(dims, *strides)
+            return copied_strides(dims, strides[0], holds)
+    return sorted_strides(dims, *strides, holds=holds)
 
 
-def _as_large(own: Dims, dims: Dims, equal: Equal) -> bool:
+def _as_large(own: Dims, dims: Dims, holds: Holds) -> bool:
     pairs = zip(own, dims, strict=False)
-    return len(own) == len(dims) and all(_as_long(a, b, equal) for a, b in pairs)
+    return len(own) == len(dims) and all(_as_long(a, b, holds) for a, b in pairs)
 
 
-def _as_long(have: Int, want: Int, equal: Equal) -> bool:
+def _as_long(have: Int, want: Int, holds: Holds) -> bool:
     """Whether an axis is as long as the one that it fits; it is 1 else."""
-    return have == want or (have != 1 and equal(have, want) is not False)
+    return have == want or (have != 1 and holds(Condition(have, "==", want)) is not False)
 
 
 def spans(outer: Int, inner: Int, size: Int) -> bool:
@@ -280,7 +310,7 @@ def spans(outer: Int, inner: Int, size: Int) -> bool:
     return low is not None and low > 0
 
 
-def compare(a: Int, b: Int) -> int:
+def compare(a: Int, b: Int, holds: Holds = unasked) -> int:
     """The sign of ``a - b``, both positive. A multiple is larger: axes are longer than 1."""
     if a == b:
         return 0
@@ -291,7 +321,11 @@ def compare(a: Int, b: Int) -> int:
     for sign, difference in ((1, a - b), (-1, b - a)):
         if positive(difference):
             return sign
-    raise UnknownError(f"with axes in an order {BY_SIZES}")
+    equal = holds(Condition(a, "==", b))
+    larger = None if equal is None else holds(Condition(a, ">=", b))
+    if larger is None:
+        raise UnknownError(f"with axes in an order {BY_SIZES}")
+    return 0 if equal else 1 if larger else -1
 
 
 def positive(difference: Int) -> bool:
@@ -332,7 +366,7 @@ def ordered(dims: Dims, order: Sequence[int]) -> tuple[Int, ...]:
 
 
 def view_strides(
-    old: Layout, dims: Dims, equal: Equal = unasked
+    old: Layout, dims: Dims, holds: Holds = unasked
 ) -> tuple[tuple[Int, ...], Runs] | None:
     """The strides of a view with other sizes, and what becomes what; None where torch copies."""
     merged = None
@@ -340,21 +374,21 @@ def view_strides(
         merged = _merged_strides(old.dims, old.strides, dims, unasked)
     if merged is None and old.contiguous:
         return in_order(tuple(dims)), [(range(len(old.dims)), range(len(dims)))]
-    if merged is not None or equal is unasked:
+    if merged is not None or holds is unasked:
         return merged
     lying = tuple(old.dims), tuple(old.strides), tuple(dims)
-    return None if _in_order_anyway(*lying) else _merged_strides(*lying, equal)
+    return None if _in_order_anyway(*lying) else _merged_strides(*lying, holds)
 
 
 @lru_cache(maxsize=1024)  # blocks repeat
 def _in_order_anyway(old: Dims, strides: Dims, dims: Dims) -> bool:
     """Whether a view lies as a copy does, at all sizes at which there is one."""
-    cases: list[dict[tuple[Int, Int], bool]] = [{}]  # what is taken for equal, and what is not
+    cases: list[dict[Condition, bool]] = [{}]  # what is taken to hold, and what is not
     for _ in range(_CASES):
         if not cases:
             return True
         told = cases.pop()
-        new: list[tuple[Int, Int]] = []
+        new: list[Condition] = []
         found = _merged_strides(old, strides, dims, partial(_supposed, told, new))
         if found is not None and not lies(found[0], in_order(dims), dims):
             return False
@@ -363,18 +397,21 @@ def _in_order_anyway(old: Dims, strides: Dims, dims: Dims) -> bool:
     return False
 
 
-def _supposed(
-    told: Mapping[tuple[Int, Int], bool], new: list[tuple[Int, Int]], a: Int, b: Int
-) -> bool:
-    """Whether two sizes are equal, in a case; those are new that it does not say."""
-    known = decide_syntactically(Condition(a, "==", b))
-    if known is None and (a, b) not in told:
-        new.append((a, b))
-    return told.get((a, b), False) if known is None else known
+def _surely(condition: Condition, holds: Holds) -> bool | None:
+    known = decide_syntactically(condition)
+    return holds(condition) if known is None else known
+
+
+def _supposed(told: Mapping[Condition, bool], new: list[Condition], condition: Condition) -> bool:
+    """Whether sizes compare so, in a case; those are new that it does not say."""
+    known = decide_syntactically(condition)
+    if known is None and condition not in told:
+        new.append(condition)
+    return told.get(condition, False) if known is None else known
 
 
 def _merged_strides(
-    old: Dims, lie: Dims, dims: Dims, equal: Equal
+    old: Dims, lie: Dims, dims: Dims, holds: Holds
 ) -> tuple[tuple[Int, ...], Runs] | None:
     """From the last axis on, runs of axes hold as many elements. Where that does not show, it may
     show in the axes before them: there are as many elements in all.
@@ -383,10 +420,10 @@ def _merged_strides(
     """
 
     def same(a: Int, b: Int) -> bool:
-        if a == b or equal is unasked or 0 in (a, b):
+        if a == b or holds is unasked or 0 in (a, b):
             return a == b
         rest = exact_div(a, b) or exact_div(b, a)
-        return bool(equal(a, b) if rest is None else equal(rest, 1))
+        return bool(holds(Condition(*((a, "==", b) if rest is None else (rest, "==", 1)))))
 
     strides: list[Int] = [1] * len(dims)
     runs: Runs = []

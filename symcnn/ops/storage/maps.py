@@ -25,7 +25,7 @@ def norm(m: Memory, node: Node) -> None:
 def images(m: Memory, node: Node) -> None:
     """New: images with channels last stay so."""
     base = m.of(first_of(node))
-    order = LAST[len(base.dims)] if base.channels_last else None
+    order = LAST[len(base.dims)] if base.channels_last(m.holds) else None
     m.place(m.fresh(node.outputs[0].dims, None, order))
 
 
@@ -60,7 +60,9 @@ def instance_norm(m: Memory, node: Node) -> None:
 def group_norm(m: Memory, node: Node) -> None:
     """The input in order, the weight, two statistics per sample and group."""
     x = first_of(node)
-    m.save(m.in_order(m.of(x)) if not m.of(x).channels_last else x, node.arguments["weight"])
+    m.save(
+        m.in_order(m.of(x)) if not m.of(x).channels_last(m.holds) else x, node.arguments["weight"]
+    )
     _statistics(m, node, 2 * x.dims[0] * node.arguments["num_groups"])
     images(m, node)
 
@@ -184,7 +186,7 @@ def interpolate(m: Memory, node: Node) -> None:
 def cat(m: Memory, node: Node) -> None:
     """A copy of all; images with channels last stay so."""
     orders = [m.of(t) for t in node.inputs]
-    last = bool(orders) and all(o.channels_last for o in orders)
+    last = bool(orders) and all(o.channels_last(m.holds) for o in orders)
     order = LAST[len(orders[0].dims)] if last else None
     m.place(m.fresh(node.outputs[0].dims, None, order))
 
@@ -192,7 +194,7 @@ def cat(m: Memory, node: Node) -> None:
 def stack(m: Memory, node: Node) -> None:
     """Joined along the axis, which is then split: images with channels last stay so."""
     layouts, dims = [m.of(t) for t in node.inputs], node.outputs[0].dims
-    if not all(layout.channels_last for layout in layouts):
+    if not all(layout.channels_last(m.holds) for layout in layouts):
         m.place(m.fresh(dims))
         return
     axis = normal_dim(node.arguments.get("dim", 0), len(dims), "stack")
@@ -219,7 +221,7 @@ def turned(m: Memory, node: Node) -> None:
     if k == 0:
         m.place(m.fresh(x.dims))
         return
-    made = m.fresh(x.dims, strides=copied_strides(x.dims, base.strides))
+    made = m.fresh(x.dims, strides=copied_strides(x.dims, base.strides, m.holds))
     order = [*range(x.ndim)]
     if k != 2:
         a, b = normal_dims(tuple(node.arguments["dims"]), x.ndim, "rot90")

@@ -15,7 +15,7 @@ from symcnn.ops.operation import operation_of, tensors_named
 from symcnn.ops.storage.layouts import (
     BY_SIZES,
     Dims,
-    Equal,
+    Holds,
     KeptUnknownError,
     Layout,
     Storage,
@@ -55,7 +55,7 @@ class Memory:
         self.meetings: dict[Node, list[list[Storage]]] = {}  # see `meet`
         self.unknown: list[tuple[Node, str]] = []  # what autograd keeps of these
         self.unplaced: list[tuple[Node, str]] = []  # and, of these of them, where the results lie
-        self.equal: Equal = unasked
+        self.holds: Holds = unasked
         self.run(nodes)
 
     def run(self, nodes: Iterable[Node]) -> None:
@@ -159,9 +159,9 @@ class Memory:
         self.made[self._node].append(storage)
         self.save(storage)
 
-    def reshaped(self, base: Layout, dims: Dims, equal: Equal = unasked) -> Layout:
+    def reshaped(self, base: Layout, dims: Dims, holds: Holds = unasked) -> Layout:
         """A view with other sizes, or a copy where there is none."""
-        found = view_strides(base, dims, equal)
+        found = view_strides(base, dims, holds)
         if found is None:
             storage = Storage(prod(dims), base.storage.width, "activation")
             self.made[self._node].append(storage)
@@ -227,7 +227,7 @@ class Memory:
         for t, times in Counter(node.inputs).items():
             if is_float(t) and t.dtype != node.mode.cast and t not in self._weights:
                 base = self.of(t)
-                strides = copied_strides(t.dims, base.strides)
+                strides = copied_strides(t.dims, base.strides, self.holds)
                 copy = self.fresh(t.dims, BYTES[node.mode.cast], strides=strides)
                 if t.node is None and self.needs(t):  # a leaf: autocast keeps the copy
                     self._weights[t] = copy
@@ -257,7 +257,7 @@ def out(m: Memory, node: Node) -> Layout:
         dims, layouts = node.outputs[0].dims, [m.of(t) for t in node.inputs]
         operands = [node.arguments.get(name) for name in ("input", "other")]
         numbers = any(isinstance(value, (int, float, complex, Size)) for value in operands)
-        strides = pointwise_strides(dims, layouts, numbers=numbers, equal=m.equal)
+        strides = pointwise_strides(dims, layouts, numbers=numbers, holds=m.holds)
         layout = m.fresh(dims, strides=strides)
     m.place(layout)
     return layout

@@ -372,4 +372,4 @@ def _copied(m: Memory, node: Node, order: list[int] | None) -> Layout:
     dims = node.outputs[0].dims
     if order is not None:
         return m.fresh(dims, None, order)
-    return m.fresh(dims, strides=copied_strides(dims, m.of(first_of(node)).strides))
+    return m.fresh(dims, strides=copied_strides(dims, m.of(first_of(node)).strides, m.holds))

@@ -38,7 +38,7 @@ def convolution(m: Memory, node: Node) -> None:
             raise UnknownError("of a kernel that may be even")
         if any(odd):
             grown = [size + d for size, d in zip(x.dims[-len(odd) :], odd, strict=True)]
-            last = LAST[n] if base.channels_last else None
+            last = LAST[n] if base.channels_last(m.holds) else None
             base = m.fresh((*x.dims[: -len(odd)], *grown), pairs, order=last)
     m.save(base, weight)
     if pairs:  # three products of real numbers: of sums of both parts, too
@@ -46,7 +46,11 @@ def convolution(m: Memory, node: Node) -> None:
         m.beside(prod(weight.dims), pairs // 2)
         m.fresh(node.outputs[0].dims, pairs // 2)
     order = None
-    if (base.channels_last or m.of(weight).channels_last) and n == x.ndim and n in (4, 5):
+    if (
+        (base.channels_last(m.holds) or m.of(weight).channels_last(m.holds))
+        and n == x.ndim
+        and n in (4, 5)
+    ):
         order = [i for i in (0, *range(2, n), 1) if node.outputs[0].dims[i] != 1]
     m.place(m.fresh(node.outputs[0].dims, None, order))
 
@@ -322,7 +326,7 @@ def attention(m: Memory, node: Node) -> None:
     rows = all(m.of(t).strides[-1] == 1 for t in (query, key, value))
     fits = mask is None or (mask.ndim in (2, 4) and not learned)
     if query.ndim == 4 and same and rows and fits:
-        result = m.fresh(dims, strides=copied_strides(dims, m.of(query).strides))
+        result = m.fresh(dims, strides=copied_strides(dims, m.of(query).strides, m.holds))
         sums = m.fresh(dims[:-1], max(SINGLE, m.bytes_of(query)))
         m.save(query, key, value, result, sums, numbers or mask)
         m.meet(result, sums, *([] if numbers is None else [numbers]))
@@ -539,7 +543,7 @@ def _contracted(
     summed = [k for k in done if _longer(k, left) and _longer(k, right)]
     if not summed:
         m.save(*(f for f, wanted in zip(factors, keep, strict=True) if wanted))
-        return m.fresh(dims, strides=pointwise_strides(dims, factors, equal=m.equal))
+        return m.fresh(dims, strides=pointwise_strides(dims, factors, holds=m.holds))
     rest = [k for k in axes if k not in summed]
     both = [k for k in rest if _longer(k, left) and _longer(k, right)]
     rows = [k for k in rest if _longer(k, left) and not _longer(k, right)]

@@ -37,7 +37,7 @@ def transform(m: Memory, node: Node) -> None:
     if back:
         width *= 2
     if not is_complex and (not from_real or m.bytes_of(x) != width):
-        base = m.fresh(x.dims, width, strides=copied_strides(x.dims, base.strides))
+        base = m.fresh(x.dims, width, strides=copied_strides(x.dims, base.strides, m.holds))
     if sizes is not None:
         if back:
             sizes = [*sizes[:-1], sizes[-1] if sizes[-1] == -1 else sizes[-1] // 2 + 1]

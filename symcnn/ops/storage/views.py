@@ -6,13 +6,14 @@ operation of which the record has such a law shares the memory of its first tens
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from symcnn.algebra.axis import Pick, Window
 from symcnn.algebra.size import Int, floordiv
+from symcnn.errors import ShapeMismatch
 from symcnn.ops.operation import record_of
 from symcnn.ops.registry import normal_dim, normal_dims, unpacked
 from symcnn.ops.storage.layouts import LAST, Layout, UnknownError, expanded, order_of, ordered
@@ -66,7 +67,7 @@ def _first(node: Node, t: SymbolicTensor, strides: Sequence[Int]) -> Int | None:
 @partial(View, begins=_start)
 def reshape(m: Memory, node: Node) -> None:
     """A view where strides merge, else a copy."""
-    m.place(m.reshaped(m.of(first_of(node)), node.outputs[0].dims, m.equal))
+    m.place(m.reshaped(m.of(first_of(node)), node.outputs[0].dims, m.holds))
 
 
 def _pick(m: Memory, node: Node, order: Sequence[int | None]) -> None:
@@ -118,10 +119,9 @@ def movedim(m: Memory, node: Node) -> None:
 
 @partial(View, begins=_start)
 def squeeze(m: Memory, node: Node) -> None:
-    """Without axes of size 1."""
-    x, dim = first_of(node), node.arguments["dim"]
-    gone = range(x.ndim) if dim is None else normal_dims(dim, x.ndim, "squeeze")
-    _pick(m, node, [i for i in range(x.ndim) if not (i in gone and x.dims[i] == 1)])
+    """Without the axes that are 1 on the branch that is followed."""
+    gone = node.arguments["dim"]
+    _pick(m, node, [i for i in range(first_of(node).ndim) if i not in gone])
 
 
 @partial(View, begins=_start)
@@ -143,7 +143,7 @@ def strided(m: Memory, node: Node) -> None:
 @partial(View, begins=_start)
 def expand(m: Memory, node: Node) -> None:
     """Stretched, with strides of 0."""
-    m.place(expanded(m.of(first_of(node)), node.outputs[0].dims, m.equal))
+    m.place(expanded(m.of(first_of(node)), node.outputs[0].dims, m.holds))
 
 
 def _pieces(m: Memory, node: Node) -> None:
@@ -225,13 +225,31 @@ def same(m: Memory, node: Node) -> None:
 alias = View(same, _start)
 
 
+#: The number of axes of images with channels last, by the format that asks for them.
+_IMAGES = {"torch.channels_last": 4, "torch.channels_last_3d": 5}
+
+
+def require_format(x: SymbolicTensor, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
+    """Raises ShapeMismatch for a memory format of tensors of another rank."""
+    wanted = _format((*args, *kwargs.values())) if args or kwargs else ""
+    if x.ndim != (rank := _IMAGES.get(wanted, x.ndim)):
+        raise ShapeMismatch(
+            f"{wanted} is an order of {rank} axes, the tensor has {x.ndim}",
+            cure="leave the memory format out, or give the tensor the axes that it orders",
+        )
+
+
+def _format(given: Iterable[object]) -> str:
+    """The memory format that stands among arguments."""
+    return next((str(v) for v in given if type(v).__name__ == "memory_format"), "")
+
+
 def memory_format(node: Node) -> list[int] | None:
     """The order of axes that a memory format asks for; None for torch.preserve_format or none."""
     call = node.call
-    given = (*call.args, *call.kwargs.values()) if call is not None else ()
-    wanted = next((str(v) for v in given if type(v).__name__ == "memory_format"), "")
+    wanted = _format((*call.args, *call.kwargs.values()) if call is not None else ())
     n = len(node.outputs[0].dims)
-    if "channels_last" in wanted:
+    if wanted in _IMAGES:
         return [*LAST[n]]
     return [*range(n)] if "contiguous" in wanted else None
 
