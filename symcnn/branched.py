@@ -32,7 +32,7 @@ from symcnn.questions.inputs.refit import joined, refits
 from symcnn.questions.inputs.solve import in_range, solve
 from symcnn.questions.place.pools import PlainPool
 from symcnn.questions.place.shards import Shards
-from symcnn.questions.place.stream import Stream
+from symcnn.questions.place.stream import Stream, runs_on
 from symcnn.questions.place.tiles import Tiling, filled
 from symcnn.questions.proof.prove import Claim, Proof, not_followed
 from symcnn.questions.summary import summary
@@ -432,19 +432,31 @@ class Branched(Network):
             cure=f"trace again with example={values}",
         )
 
-    def stream(self, *args: object, **options: object) -> Stream:
-        """See `Network.stream`. Raises Undecidable where branches run otherwise."""
-        try:
-            found = self._those(lambda net: net.stream(*args, **options), BadSpec)
-        except NoSolution:  # the sizes of a branch end, and those of the network may not
-            found = []
-        if any(stream != found[0] for stream in found) or not found:
+    def stream(
+        self, axis: str | None = None, *, at: str | None = None, **options: bool
+    ) -> Stream:
+        """See `Network.stream`: of the branches that run on. Raises Undecidable where these run
+        otherwise.
+        """
+        on = self._those(lambda net: (net, runs_on(net, axis, at)), BadSpec)
+        nets = [net for net, runs in on if runs]
+        found: list[Stream] = []
+        for net in nets or [net for net, _ in on]:
+            try:
+                found.append(net.stream(axis, at=at, **options))
+            except NoSolution:
+                if len(nets) < 2:
+                    raise
+        if any(stream != found[0] for stream in found) or len(found) < len(nets):
             raise Undecidable(
                 "the branches of the network run otherwise along the axis",
                 cure="ask a branch: net.branches[0].network.stream()",
             )
-        one: Stream = found[0]
-        return one
+        if len(found) == len(self.nets):
+            return found[0]
+        where = reduce(or_, (branch.where for net in nets for branch in net.branches))
+        note = f"at {where.describe()}; shorter inputs run otherwise"
+        return replace(found[0], note="; ".join(filter(None, (found[0].note, note))))
 
     def plain_pools(self) -> tuple[PlainPool, ...]:
         """See `Network.plain_pools`: those of every branch."""

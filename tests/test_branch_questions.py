@@ -82,13 +82,22 @@ def test_a_summary_in_parts_shows_itself_in_a_notebook(net: Any) -> None:
     assert "<pre>for " in net.summary()._repr_html_()
 
 
-def test_a_stream_past_the_end_of_a_branch_is_undecidable() -> None:
-    class Long(nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return F.max_pool1d(x, 3, 1) if x.shape[2] < 64 else F.max_pool1d(x, 5, 1)
+class Longer(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.max_pool1d(x, 3, 1) if x.shape[2] < 64 else F.max_pool1d(x, 5, 1)
 
+
+class Odd(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.max_pool1d(x, 3, 1) if x.shape[2] % 2 else F.max_pool1d(x, 5, 1)
+
+
+def test_a_stream_is_that_of_the_branches_that_run_on() -> None:
+    found = symcnn.from_torch(Longer(), "N 3 L").stream(axis="L")
+    assert (found.lookahead, found.final(100)) == (4, 96)
+    assert found.note == "at L >= 64; shorter inputs run otherwise"
     with pytest.raises(Undecidable, match="the branches"):
-        symcnn.from_torch(Long(), "N 3 L").stream(axis="L")
+        symcnn.from_torch(Odd(), "N 3 L").stream(axis="L")
 
 
 def test_solutions_and_budgets_are_unions(net: Any) -> None:

@@ -584,3 +584,20 @@ def test_a_file_normalises_a_single_value() -> None:
         )
     )
     assert net.shape_at(N=1, H=1, W=1) == (1, 3, 1, 1)  # as onnxruntime has it
+
+
+@pytest.mark.parametrize("direction", ["forward", "bidirectional"])
+def test_a_recurrent_layer_that_goes_forward_reads_up_to_its_own_step(direction: str) -> None:
+    both = 1 + (direction == "bidirectional")
+    nodes = [
+        helper.make_node("Conv", ["x", "k"], ["c"]),
+        helper.make_node("Transpose", ["c"], ["t"], perm=[2, 0, 1]),
+        helper.make_node("LSTM", ["t", "w", "r"], ["y"], hidden_size=4, direction=direction),
+    ]
+    tables = {
+        "k": np.zeros((8, 3, 3), np.float32),
+        "w": np.zeros((both, 16, 8), np.float32),
+        "r": np.zeros((both, 16, 4), np.float32),
+    }
+    field = symcnn.from_onnx(model(nodes, {"x": ["N", 3, "L"]}, tables=tables)).receptive_field()
+    assert field.interval(5) == ((0, 7) if both == 1 else (0, symcnn.L - 1))

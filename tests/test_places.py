@@ -411,6 +411,18 @@ def test_an_output_waits_for_the_layers_on_its_longest_way_alone() -> None:
     assert "which is due to before 2, inner 6" in str(stream).splitlines()[2]
 
 
+def test_nobody_waits_for_what_padding_gives_back() -> None:
+    """The downsampling of causal codecs: reflected at the left, strides fill up."""
+    layers = [
+        layer for k, s in ((7, 1), (4, 2), (8, 4), (7, 1))
+        for layer in (nn.ReflectionPad1d((k - s, 0)), nn.Conv1d(1, 1, k, s))
+    ]  # fmt: skip
+    stream = symcnn.from_torch(nn.Sequential(*layers), "N 1 L").stream()
+    assert (stream.lookahead, stream.waits) == (7, {"3": 1, "5": 6})
+    late = symcnn.from_torch(nn.Conv1d(1, 1, 3, padding=1), "N 1 L").stream()
+    assert sum(late.waits.values()) == late.lookahead == 1
+
+
 def test_where_branches_meet_the_sooner_waits(net: Any) -> None:
     assert net.stream().delays == {"cat:1": (0, 2), "cat:2": (0, 8)}
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from symcnn.algebra.axis import IDENTITY, AxisMap, Const, Resample, Whole, Window
+from symcnn.algebra.axis import IDENTITY, AxisMap, Const, Resample, Running, Whole, Window
 from symcnn.algebra.size import SCALE_BOUND, Int, Size, ceildiv, maximum, minimum, prod
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
 from symcnn.frontends.onnx.arrange import padded, windows_of
@@ -476,8 +476,9 @@ def _recurrent(
     gates: int,
     states: int,
     batch_first: bool = False,
+    forward: bool = False,
 ) -> Result:
-    """One layer, in one or both directions: all outputs, and the last states."""
+    """One layer, forward, backward or in both directions: all outputs, and the last states."""
     directions, rows, features = weight.dims
     hidden = recurrence.dims[-1]
     length, batch = input.dims[:2][:: -1 if batch_first else 1]
@@ -491,11 +492,12 @@ def _recurrent(
     if batch_first:
         every, last = (batch, length, directions, hidden), (batch, directions, hidden)
     time, lot = (1, 0) if batch_first else (0, 1)
-    maps: list[Any] = [(time, Whole(length)), (None, IDENTITY), (lot, IDENTITY), (2, Whole(hidden))]
-    if batch_first:
-        maps = [maps[2], maps[0], maps[1], maps[3]]
-    shapes = (every, *(last,) * states)
-    return Result(shapes, tuple(maps), macs, tuple(requires), single=False)
+    along: list[Any] = [(time, Running() if forward else Whole(length)), (None, IDENTITY)]
+    sample, units = (lot, IDENTITY), (2, Whole(hidden))
+    maps = (sample, *along, units) if batch_first else (*along, sample, units)
+    state = (sample, along[1], units) if batch_first else (along[1], sample, units)
+    shapes, parts = (every, *(last,) * states), (maps, *(state,) * states)
+    return Result(shapes, maps, macs, tuple(requires), single=False, parts=parts)
 
 
 @operator("LSTM", "GRU", "RNN")
@@ -505,7 +507,8 @@ def recurrent(step: Step) -> Outputs:
     others = [step.tensor(i) for i in range(3, len(step.inputs)) if step.has(i)]
     states = 2 if step.op == "LSTM" else 1
     layout = bool(step.attribute("layout", 0))
-    return OPS["recurrent"](x, weight, recurrence, others, _GATES[step.op], states, layout)
+    forward = step.attribute("direction", "forward") == "forward"
+    return OPS["recurrent"](x, weight, recurrence, others, _GATES[step.op], states, layout, forward)
 
 
 @operator("DFT")

@@ -193,7 +193,7 @@ def stream(
         footprint.outputs(course.output),
         dict(_buffers(course, footprint)),
         dict(_delays(course, footprint)),
-        dict(_waits(course, footprint)),
+        _waits(course, footprint),
         of_several(part),
         tuple(node.name for node, _, reads in _nodes(course) if any(map(_runs, reads))),
         last,
@@ -220,12 +220,7 @@ def running(
     Raises BadSpec for an axis that there is not, NoSolution where the network does not run on.
     """
     part = net if at is None else net.at(at)
-    names = [n for n in part.symbols if n not in part.batch]
-    if axis is None and len(names) > 1:
-        raise BadSpec(f"stream along which of {', '.join(names)}?", cure=f'axis="{names[0]}"')
-    axis = names[0] if axis is None and names else str(axis)
-    if axis not in names:
-        raise BadSpec(f"no axis is called {axis}", cure=f"there is {', '.join(names) or 'none'}")
+    axis = _named(part, axis)
     sizes = filled(part, {}, _LONG)
     if sizes[axis] < _LONG // 2:
         raise NoSolution(
@@ -240,6 +235,23 @@ def running(
             cure="give each axis a letter of its own",
         )
     return axis, course
+
+
+def runs_on(net: Trace, axis: str | None, at: str | None = None) -> bool:
+    """Whether a network takes long inputs along an axis. Raises BadSpec as `running` does."""
+    part = net if at is None else net.at(at)
+    return filled(part, {}, _LONG)[_named(part, axis)] >= _LONG // 2
+
+
+def _named(part: Trace, axis: str | None) -> str:
+    """The axis that is meant. Raises BadSpec for one that there is not."""
+    names = [n for n in part.symbols if n not in part.batch]
+    if axis is None and len(names) > 1:
+        raise BadSpec(f"stream along which of {', '.join(names)}?", cure=f'axis="{names[0]}"')
+    axis = names[0] if axis is None and names else str(axis)
+    if axis not in names:
+        raise BadSpec(f"no axis is called {axis}", cure=f"there is {', '.join(names) or 'none'}")
+    return axis
 
 
 def _runs(read: Read) -> bool:
@@ -341,18 +353,27 @@ def _waiting(fast: Any, slow: Any, period: int) -> int:
     return max(done(fast, int(end)) - done(slow, int(end)) for end in np.unique(slow))
 
 
-def _waits(course: Course, footprint: Footprint) -> Any:
-    """The nodes whose outputs look further ahead than what they read, on the way that is longest:
-    without the others an output would wait as long.
+def _waits(course: Course, footprint: Footprint) -> dict[str, int]:
+    """The nodes that make outputs wait, on the way that is longest, and by how much each adds. What
+    padding gives is spent by what comes next; of what is left, what came last waits less.
     """
-    deciding, found = {course.home(course.output)}, []
-    for node, out, reads in reversed(_nodes(course)):
-        if out in deciding:
-            own = _own(footprint, out)
-            ahead = [int((footprint.through(out, read)[1] - own).max()) for read in reads]
-            slowest = [r.tensor for r, far in zip(reads, ahead, strict=True) if far == max(ahead)]
-            deciding.update(slowest)
-            more = max(ahead) - max(looks(footprint, t)[1] for t in slowest)
-            if more > 0:
-                found.append((node.name, more))
-    yield from reversed(found)
+    made = {out: (node, reads) for node, out, reads in _nodes(course)}
+    at, way = course.home(course.output), []
+    far = looks(footprint, at)[1]
+    while at in made:
+        node, reads = made[at]
+        own = _own(footprint, at)
+        slowest = max(reads, key=lambda read: int((footprint.through(at, read)[1] - own).max()))
+        at = course.home(slowest.tensor)
+        far, after = looks(footprint, at)[1], far
+        way.append((node.name, after - far))
+    found: dict[str, int] = {}
+    given = 0
+    for name, more in reversed(way):
+        given -= more
+        if given < 0:
+            found[name], given = found.get(name, 0) - given, 0
+    for name in reversed([*found]):
+        spent = min(given, found[name])
+        found[name], given = found[name] - spent, given - spent
+    return {name: more for name, more in found.items() if more}
