@@ -432,9 +432,7 @@ class Branched(Network):
             cure=f"trace again with example={values}",
         )
 
-    def stream(
-        self, axis: str | None = None, *, at: str | None = None, **options: bool
-    ) -> Stream:
+    def stream(self, axis: str | None = None, *, at: str | None = None, **options: bool) -> Stream:
         """See `Network.stream`: of the branches that run on. Raises Undecidable where these run
         otherwise.
         """
