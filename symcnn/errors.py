@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+_Error = TypeVar("_Error", bound=BaseException)
 
 
 class Cure(Protocol):
@@ -152,6 +154,15 @@ def suggested(name: str, names: Iterable[str]) -> str:
     listed = [*dict.fromkeys(names)]
     near = get_close_matches(name, listed, n=3)
     return f"{'did you mean' if near else 'there is'} {', '.join(near or listed[:8])}"
+
+
+def without_frames(error: _Error) -> _Error:
+    """The same error, to be kept, without the frames that it came through, which hold tensors."""
+    twin = type(error).__new__(type(error), *error.args)
+    for name, value in vars(error).items():
+        twin.__dict__[name] = without_frames(value) if isinstance(value, BaseException) else value
+    twin.__cause__ = None if error.__cause__ is None else without_frames(error.__cause__)
+    return twin
 
 
 class MissingExtra(SymcnnError, ImportError):

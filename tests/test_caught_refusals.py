@@ -342,3 +342,40 @@ def test_a_lookup_is_caught_by_the_error_that_torch_raises(
             assert (h, w) not in net.valid_inputs(), (h, w)
         else:
             assert net.shape_at(H=h, W=w) == shape
+
+
+def _wide(x: torch.Tensor) -> torch.Tensor:
+    return torch.cat([x] * 8, 1)
+
+
+def _in_sevens(x: torch.Tensor) -> torch.Tensor:
+    return _wide(x).view(x.shape[0], -1, 7)
+
+
+class Holds(nn.Module):
+    """The forward holds what it could not view."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = _wide(x)
+        with contextlib.suppress(RuntimeError):
+            y = y.view(x.shape[0], -1, 7)
+        z = torch.cat([x] * 9, 1)
+        return z.relu().mean(1)
+
+
+class LetsGo(nn.Module):
+    """What could not be viewed is gone with the function that made it."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with contextlib.suppress(RuntimeError):
+            _in_sevens(x)
+        z = torch.cat([x] * 9, 1)
+        return z.relu().mean(1)
+
+
+@pytest.mark.parametrize(
+    ("module", "elements"), [(Holds, 2 + 16 + 18 + 18 + 1), (LetsGo, 2 + 18 + 18 + 1)]
+)
+def test_a_caught_refusal_holds_no_tensor(module: Any, elements: int) -> None:
+    cost = symcnn.from_torch(module(), "N 2 H W").cost()
+    assert [cost.at(N=1, H=h, W=5).peak for h in (3, 7)] == [elements * h * 5 * 4 for h in (3, 7)]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from inspect import signature
 from typing import NamedTuple, Protocol
 
@@ -146,13 +146,14 @@ class Layouts:
             return run.replay(query)  # type: ignore[return-value]
         mark, layout = len(run.steps), self._of(t)
         if isinstance(layout, _Open):
-            error = DataDependent(
+            refused = partial(
+                DataDependent,
                 f"{place}: {asks} how a tensor lies in memory, at {line}, which"
                 f" {layout.node.op} leaves open{' ' + layout.why if layout.why else ''}",
                 cure="call contiguous() before",
             )
-            run.note(mark, query, error)
-            raise error
+            run.note(mark, query, refused())
+            raise refused()
         run.note(mark, query, layout)
         return layout
 

@@ -14,7 +14,7 @@ from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
-from symcnn.errors import SymcnnError
+from symcnn.errors import SymcnnError, without_frames
 from symcnn.frontends.torch.arguments import flat
 from symcnn.frontends.torch.branches import Choice, Comparison, Diverged, Step
 from symcnn.frontends.torch.complaint import Complaint
@@ -89,7 +89,7 @@ class Script:
         if nodes < len(tape.nodes):
             self._adopt(flat([*tensors]), tape.nodes[nodes].inputs)
         if isinstance(step.answer, SymcnnError):
-            raise self.leaving(step.answer)
+            raise self.leaving(without_frames(step.answer))
         return step.answer
 
     def _adopt(self, tensors: Sequence[Any], known: Sequence[SymbolicTensor]) -> None:

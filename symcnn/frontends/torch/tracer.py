@@ -19,6 +19,7 @@ from symcnn.errors import (
     ShapeMismatch,
     SymcnnError,
     UnsupportedOperation,
+    without_frames,
 )
 from symcnn.frontends.torch.aliases import (
     AliasFound,
@@ -459,12 +460,11 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         try:
             answer = self._applied(operation, name, args, kwargs, inplace, reads)
         except (InvalidInput, ShapeMismatch) as error:
-            refused = Refused.by(name, error)
-            self.note(mark, name, refused)
-            raise refused from error
+            self.note(mark, name, Refused.by(name, without_frames(error)))
+            raise Refused.by(name, error) from error  # nobody else holds what holds the frames
         except Exception as error:
             if isinstance(error, SymcnnError):
-                self.note(mark, name, error)
+                self.note(mark, name, without_frames(error))
             elif hold_sizes((*args, *kwargs.values())):  # what python says of our sizes
                 said = f"{name} takes a number where a size stands, at {caller()}: {error}"
                 raise self.leaving(UnsupportedOperation(said, cure="give a number")) from error
