@@ -520,6 +520,32 @@ HEADS: dict[str, tuple[Callable[[Any, torch.Tensor], Any], dict[str, Any]]] = {
         lambda m, y: m(y, y, y, torch.zeros(y.shape[1::-1]), attn_mask=_causal(y.shape[0])),
         {},
     ),
+    "with padding told by bools": (
+        lambda m, y: m(y, y, y, torch.zeros(y.shape[1::-1], dtype=torch.bool)),
+        {},
+    ),
+    "with a mask per head": (
+        lambda m, y: m(y, y, y, attn_mask=torch.zeros(2 * y.shape[1], *[y.shape[0]] * 2)),
+        {},
+    ),
+    "of one sample": (lambda m, y: m(*[y[:, 0]] * 3), {}),
+    "with dropout": (lambda m, y: m(y, y, y), {"dropout": 0.1}),
+    "with dropout, without weights": (
+        lambda m, y: m(y, y, y, need_weights=False),
+        {"dropout": 0.1},
+    ),
+    "with a learned key": (
+        lambda m, y: m(y, y, y, attn_mask=_causal(y.shape[0])),
+        {"add_bias_kv": True},
+    ),
+    "with a key of zeros": (
+        lambda m, y: m(y, y, y, torch.zeros(y.shape[1::-1])),
+        {"add_zero_attn": True},
+    ),
+    "with keys of other features": (
+        lambda m, y: m(y, y[..., :6], y[..., 2:]),
+        {"kdim": 6, "vdim": 6},
+    ),
 }
 
 
@@ -535,7 +561,7 @@ def test_attention_of_several_heads_keeps_and_holds_what_torch_sees(case: str) -
         def forward(self, x: torch.Tensor) -> Any:
             return call(self.attention, self.linear(x))[0]
 
-    module = Attends().eval()
+    module = Attends().train("dropout" in settings)
     net = symcnn.from_torch(module, "A B 8")
     for a, b in ((1, 1), (3, 2), (5, 1), (9, 4)):
         sizes, x = {"A": a, "B": b}, torch.rand(a, b, 8)

@@ -5,7 +5,9 @@ MACs: the projections of query, key, value and output, and in every head the two
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import wraps
+from typing import Any
 
 from symcnn.algebra.axis import IDENTITY, Axes, Whole
 from symcnn.algebra.size import Int, prod
@@ -15,9 +17,9 @@ from symcnn.ops.autograd import pair
 from symcnn.ops.operation import Product
 from symcnn.ops.operation import torch_rule as rule
 from symcnn.ops.registry import require_equal, require_rank, require_shape
-from symcnn.ops.storage import products
+from symcnn.ops.storage.layouts import UnknownError
 from symcnn.sets.condition import Requirement
-from symcnn.trace.graph import OPS, Node, Result, SymbolicTensor
+from symcnn.trace.graph import OPS, Node, Result, SymbolicTensor, apply, several
 
 
 def _rule(
@@ -163,11 +165,119 @@ def _products(node: Node) -> list[Product]:
     ]
 
 
+def _steps(node: Node) -> tuple[list[SymbolicTensor], list[SymbolicTensor]]:
+    """As torch.nn.functional writes it out, which holds the query and the masks to the end."""
+    a = node.arguments
+    if a["static_k"] is not None or a["static_v"] is not None:
+        raise UnknownError("with keys and values of its own")
+    batched, heads = a["query"].ndim == 3, a["num_heads"]
+    query, key, value, padding = (a[name] for name in ("query", "key", "value", "key_padding_mask"))
+    if not batched:
+        query, key, value = (apply("unsqueeze", t, 1) for t in (query, key, value))
+        padding = None if padding is None else apply("unsqueeze", padding, 0)
+    length, batch, width = query.dims
+    dropout = a["dropout_p"] if a["training"] else 0.0
+    padding = _numbers(padding, query)
+    causal = a["is_causal"] and padding is None
+    masks = [None if causal and not a["need_weights"] else _numbers(a["attn_mask"], query), padding]
+    if masks[0] is not None and masks[0].ndim == 2:
+        masks[0] = apply("unsqueeze", masks[0], 0)
+    q, k, v = _projected(a, query, key, value)
+    if a["bias_k"] is not None:
+        k, v = (
+            apply("cat", [t, apply("repeat", bias, 1, batch, 1)])
+            for t, bias in ((k, a["bias_k"]), (v, a["bias_v"]))
+        )
+        masks = _longer(masks)
+    q, k, v = (
+        apply("transpose", apply("view", t, t.dims[0], batch * heads, width // heads), 0, 1)
+        for t in (q, k, v)
+    )
+    if a["add_zero_attn"]:
+        nought = (batch * heads, 1, width // heads)
+        k, v = (apply("cat", [t, apply("new_zeros", t, nought)], 1) for t in (k, v))
+        masks = _longer(masks)
+    seen, (mask, padding) = k.dims[1], masks
+    if padding is not None:
+        padding = apply("view", padding, batch, 1, 1, seen)
+        padding = apply("expand", padding, -1, heads, -1, -1)
+        padding = apply("reshape", padding, batch * heads, 1, seen)
+        mask = padding if mask is None else apply("add", mask, padding)
+    held = [t for t in (mask, padding) if t is not None]
+    if a["need_weights"]:
+        scaled, turned = apply("mul", q, 0.5), apply("transpose", k, -2, -1)
+        product = ("bmm",) if mask is None else ("baddbmm", mask)
+        weights = apply("softmax", apply(*product, scaled, turned), -1)
+        if dropout:
+            weights = apply("dropout", weights, dropout, True)
+        mixed = apply("transpose", apply("bmm", weights, v), 0, 1)
+        held.append(q)
+    else:
+        shapes = [(batch, heads, t.dims[1], width // heads) for t in (q, k, v)]
+        q, k, v = (apply("view", t, *shape) for t, shape in zip((q, k, v), shapes, strict=True))
+        if mask is not None and mask.dims[0] == 1:
+            mask = apply("unsqueeze", mask, 0)
+        elif mask is not None:
+            mask = apply("view", mask, batch, heads, mask.dims[1], seen)
+        mixed = apply("scaled_dot_product_attention", q, k, v, mask, dropout, causal)
+        weights, mixed = None, apply("permute", mixed, 2, 0, 1, 3)
+    mixed = apply("reshape", mixed, length * batch, width)
+    output = apply("linear", mixed, a["out_proj_weight"], a["out_proj_bias"])
+    made = [apply("view", output, length, batch, output.dims[1])]
+    if weights is not None:
+        weights = apply("view", weights, batch, heads, length, seen)
+        made.append(apply("mean", weights, 1) if a["average_attn_weights"] else weights)
+    if not batched:
+        made = [apply("squeeze", t, axis) for t, axis in zip(made, (1, 0), strict=False)]
+    return made, held
+
+
+def _projected(
+    a: Mapping[str, Any], query: SymbolicTensor, key: SymbolicTensor, value: SymbolicTensor
+) -> list[SymbolicTensor]:
+    """Query, key and value times their weights; by one product what is the same tensor."""
+    width, weight, bias = query.dims[-1], a["in_proj_weight"], a["in_proj_bias"]
+    packs = [(query, 1), (key, 1), (value, 1)]
+    if key is value and not a["use_separate_proj_weight"]:
+        packs = [(query, 3)] if query is key else [(query, 1), (key, 2)]
+    sizes = [count * width for _, count in packs]
+    weights = [a[f"{x}_proj_weight"] for x in "qkv"] if weight is None else _parts(weight, sizes)
+    biases = [None] * 3 if bias is None else _parts(bias, sizes)
+    found = []
+    for (t, count), *factors in zip(packs, weights, biases, strict=False):
+        made = apply("linear", t, *factors)
+        if count > 1:
+            made = apply("unsqueeze", apply("unflatten", made, -1, (count, width)), 0)
+            made = apply("contiguous", apply("squeeze", apply("transpose", made, 0, -2), -2))
+        found += [apply("select", made, 0, i) for i in range(count)] if count > 1 else [made]
+    return found
+
+
+def _parts(t: SymbolicTensor, sizes: list[Int]) -> tuple[SymbolicTensor, ...]:
+    """A weight of several products, or their biases, apart."""
+    return several("split", t, sizes) if len(sizes) > 1 else (t,)
+
+
+def _numbers(mask: SymbolicTensor | None, like: SymbolicTensor) -> SymbolicTensor | None:
+    """A mask of truth values as one to add."""
+    if mask is None or not mask.boolean:
+        return mask
+    made = apply("masked_fill", apply("zeros_like", mask, dtype=like.dtype), mask, 0)
+    assert made.node is not None
+    made.node.mode = made.node.mode._replace(inplace=True)
+    return made
+
+
+def _longer(masks: list[SymbolicTensor | None]) -> list[SymbolicTensor | None]:
+    """Masks of one more key."""
+    return [mask if mask is None else apply("pad", mask, (0, 1)) for mask in masks]
+
+
 _attention = rule(
     "multi_head_attention_forward",
     other=_work,
     products=_products,
-    saves=products.heads,
+    steps=_steps,
     takes="float",
     same_dtype="query key value in_proj_weight in_proj_bias bias_k bias_v out_proj_weight"
     " out_proj_bias q_proj_weight k_proj_weight v_proj_weight",

@@ -83,6 +83,17 @@ class Gradients:
         return total
 
 
+def flow(nodes: Iterable[Node], needed: set[SymbolicTensor]) -> None:
+    """Add to what requires a gradient what nodes make of such tensors."""
+    for node in nodes:
+        # torch sends zeros back through x.zero_()
+        written = node.inputs[:1] if node.mode.inplace else ()
+        if _differentiable(node) and any(t in needed for t in (*node.sources, *written)):
+            needed.update(
+                t for t in node.outputs if node.mode.custom is not None or holds_floats(t.dtype)
+            )
+
+
 def gradients(
     nodes: Sequence[Node],
     inputs: Iterable[SymbolicTensor],
@@ -94,14 +105,7 @@ def gradients(
     needed: set[SymbolicTensor] = set(inputs) if input_grad else set()
     for node in nodes:
         needed.update(t for t in node.inputs if t.trainable)
-    for node in nodes:
-        written = (
-            node.inputs[:1] if node.mode.inplace else ()
-        )  # torch sends zeros back through x.zero_()
-        if _differentiable(node) and any(t in needed for t in (*node.sources, *written)):
-            needed.update(
-                t for t in node.outputs if node.mode.custom is not None or holds_floats(t.dtype)
-            )
+    flow(nodes, needed)
     reached = {t for t in outputs if t in needed}
     run: set[Node] = set()
     for node in reversed(nodes):

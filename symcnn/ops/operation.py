@@ -51,6 +51,10 @@ Products = Callable[[Node], Sequence[Product]]
 #: What an operation makes, views and keeps, in a run in memory.
 Saves = Callable[[Any, Node], None]
 
+#: The operations that one is written in, called: the tensors that come out, and those that its
+#: python holds to the end.
+Steps = Callable[[Node], tuple[Sequence[SymbolicTensor], Sequence[SymbolicTensor]]]
+
 #: Of what lies where (`symcnn.ops.storage`) and of the arguments: how the part lies that is written
 #: to, or None where torch does not look at that.
 Part = Callable[..., Any]
@@ -92,6 +96,7 @@ class Operation:
         `unsaid` where its gradient has others.
     saves: what it makes, views and keeps for the backward pass, in a run in memory; or what it
         keeps, by parameter name.
+    steps: the operations that it is written in, which say in its place what it makes and keeps.
     dtype: the dtypes of what it makes, from a node and the dtype of a python float; None for that
         of its first tensor.
     autocast: a "script" casts as "cuda" does, and some to the "widest" of its operands.
@@ -108,6 +113,7 @@ class Operation:
     counted: Counted | None = None
     gradient: bool = True
     saves: Saves | str | None = None
+    steps: Steps | None = None
     dtype: Law | None = None
     autocast: Autocast = field(default_factory=dict)
     pointwise: bool = False
@@ -276,6 +282,7 @@ def rule(
     other: Work | int | None = None,
     products: Products | str | None = None,
     saves: Saves | str | None = None,
+    steps: Steps | None = None,
     dtype: Law | str | None = None,
     gradient: bool = True,
     counts: Mapping[str, Work] | None = None,
@@ -316,6 +323,9 @@ def rule(
         other: arithmetic that is no MAC; a number is so much per element that it makes.
         products: of what its MACs are a product, such as "input weight": what gradients cost.
         saves: what autograd keeps, such as "input output", "" for nothing.
+        steps: in the place of `saves`, of an operation that is written in others: a function of the
+            node that calls these, and returns the tensors that come out, and those that its python
+            holds to the end.
         dtype: the dtype that it makes, or a function of the node and the dtype of a python float;
             by default that of its first tensor.
         gradient: False where none flows back.
@@ -384,6 +394,7 @@ def rule(
             counted=counted,
             gradient=gradient,
             saves=saves,
+            steps=steps,
             dtype=(lambda node, default: dtype) if isinstance(dtype, str) else dtype,
             autocast=autocast or {},
             pointwise=pointwise or reads == "pointwise",

@@ -6,12 +6,12 @@ The record of an operation says how it does it: a law, of those in this package.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from symcnn.algebra.size import Int, Size, prod
 from symcnn.errors import UnsupportedOperation
-from symcnn.ops.autograd import Gradients
-from symcnn.ops.operation import operation_of, tensors_named
+from symcnn.ops.autograd import Gradients, flow
+from symcnn.ops.operation import Steps, operation_of, tensors_named
 from symcnn.ops.storage.layouts import (
     BY_SIZES,
     Dims,
@@ -29,6 +29,7 @@ from symcnn.ops.storage.layouts import (
 )
 from symcnn.trace.dtype import BYTES
 from symcnn.trace.graph import Constant, Custom, Node, Parameter, SymbolicTensor, tensors_in
+from symcnn.trace.tape import Tape
 
 #: Bytes per element of places, and of sums in single precision.
 LONG, SINGLE = 8, 4
@@ -182,10 +183,82 @@ class Memory:
         self.made[self._node].append(storage)
         return Layout(storage, base.dims, in_order(base.dims))
 
+    def alive(
+        self,
+        nodes: Sequence[Node],
+        inputs: Iterable[SymbolicTensor],
+        outputs: Iterable[SymbolicTensor],
+        held: Iterable[tuple[SymbolicTensor, int]],
+    ) -> Iterator[tuple[Node, list[Storage]]]:
+        """What is alive while each node runs: a tensor lives from its maker to its last reader, or
+        as long as python holds the tensor; a constant that the forward makes from its first reader.
+        Of what an operation makes on its way (a copy, the scores of attention) what its record says
+        to stand there at once, else one at a time.
+
+        inputs: what stands there throughout.
+        held: what python holds, and the place of the last node that runs while python does.
+        """
+        last: dict[Storage, int] = {}
+        for i, node in enumerate(nodes):
+            for t in (*node.inputs, *node.outputs):
+                last[self.of(t).storage] = i
+            last.update((s, i) for s in self.made[node] if s not in last)
+        for t, i in held:
+            last[self.of(t).storage] = max(i, last.get(self.of(t).storage, i))
+        for t in (*inputs, *outputs):
+            last[self.of(t).storage] = len(nodes)
+        alive = dict.fromkeys(self.of(t).storage for t in inputs)
+        for i, node in enumerate(nodes):
+            read = (self.of(t).storage for t in node.inputs)
+            alive.update(dict.fromkeys(s for s in read if s.kind == "input"))
+            made = self.made[node]
+            results = {self.of(t).storage for t in node.outputs}
+            scratch = [s for s in made if last[s] == i and s not in results]
+            stay = dict.fromkeys(s for s in made if s not in scratch)
+            moments = self.meetings.get(node) or [[*stay, s] for s in scratch] or [[*stay]]
+            yield from ((node, [*alive, *more]) for more in moments)
+            alive |= stay
+            alive = {s: None for s in alive if last[s] != i}
+
+    def _take(self, node: Node, steps: Steps) -> None:
+        """What an operation of steps makes and keeps is what its steps do, and what stands in
+        memory at once is what does at one of them.
+        """
+        with Tape(dtype=self.own, autocast=("cpu", node.mode.cast)).running() as tape:
+            if not node.mode.cast:
+                tape.autocast = None
+            outputs, held = steps(node)
+        if node.mode.grad:
+            flow(tape.nodes, self.gradients.needed)
+        told, unplaced = len(self.unknown), len(self.unplaced)
+        self.run(tape.nodes)
+        self._node = node
+        for found, count in ((self.unknown, told), (self.unplaced, unplaced)):
+            found[count:] = [(node, f"in its {step.op} {how}") for step, how in found[count:]]
+        self.made[node] = [s for step in tape.nodes for s in self.made[step]]
+        self.saved[node] = [s for step in tape.nodes for s in self.saved[step]]
+        own, until = {*self.made[node]}, len(tape.nodes) - 1
+        lives = self.alive(tape.nodes, (), outputs, [(t, until) for t in held])
+        moments = {frozenset(own.intersection(alive)): None for _, alive in lives}
+        greatest = [m for m in moments if not any(m < other for other in moments)]
+        self.meetings[node] = [[s for s in self.made[node] if s in m] for m in greatest]
+        for step in tape.nodes:
+            del self.made[step], self.saved[step]
+            self.meetings.pop(step, None)
+        for i, t in enumerate(outputs):
+            self.place(self.of(t), i)
+
     def _run(self, node: Node) -> None:
         operation = operation_of(node)
-        before = self._cast(node) if node.mode.cast else {}
-        if operation is not None and operation.saves is not None:
+        steps = None if operation is None else operation.steps
+        before = self._cast(node) if node.mode.cast and steps is None else {}
+        if steps is not None:
+            try:
+                self._take(node, steps)
+            except UnknownError as error:
+                self.unknown.append((node, str(error)))
+                self.unplaced.append((node, str(error)))
+        elif operation is not None and operation.saves is not None:
             try:
                 if isinstance(operation.saves, str):
                     self.keep(node, operation.saves)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 from symcnn.algebra.size import Int, maximum, minimum, prod
@@ -18,7 +18,6 @@ from symcnn.ops.storage.layouts import (
     copied_strides,
     expanded,
     pointwise_strides,
-    view_strides,
 )
 from symcnn.ops.storage.memory import SINGLE, Memory, extra_kwarg, first_of
 from symcnn.trace.dtype import BYTES
@@ -372,109 +371,6 @@ def attention(m: Memory, node: Node) -> None:
     result = product if wide is None else m.fresh(dims)
     m.meet(*beside, weights, product, result)
     m.place(result)
-
-
-def heads(m: Memory, node: Node) -> None:
-    """`torch.nn.MultiheadAttention`, step by step as torch.nn.functional writes it out."""
-    a = node.arguments
-    query, key, value = a["query"], a["key"], a["value"]
-    drops = a["training"] and a["dropout_p"]
-    other = a["bias_k"] is not None or a["add_zero_attn"] or a["use_separate_proj_weight"]
-    if drops or other or query.ndim != 3:
-        raise UnknownError("with dropout, or projections of its own")
-    weight = a["in_proj_weight"]
-    learned = m.needs(weight, a["in_proj_bias"])
-    one, two, three = (learned or m.needs(t) for t in (query, key, value))
-    for t in dict.fromkeys((query, key, value)) if m.needs(weight) else ():
-        base, dims = m.of(t), (prod(t.dims[:2]), t.dims[2])
-        copied = view_strides(base, dims) is None
-        m.save(None if copied else base)
-        m.extra(prod(dims) if copied else 0)
-    (length, batch, _), keys = query.dims, key.dims[0]
-    each, sent = prod(query.dims), prod(key.dims)
-    scores, rows = batch * a["num_heads"] * length * keys, batch * a["num_heads"] * length
-    if key is not value:
-        packs = {"q": each, "k": sent, "v": sent}
-    else:
-        packs = {"qkv": 3 * each} if query is key else {"q": each, "kv": 2 * sent}
-    any_of = one or two or three
-    if a["need_weights"]:
-        kept = {"k": one, "v": one or two}
-        m.extra(each if two else 0)  # the query, scaled
-        m.extra(scores if any_of else 0)
-    else:
-        kept = {"q": any_of, "k": any_of, "v": any_of}
-        m.extra(rows if any_of else 0, max(SINGLE, m.bytes_of(query)))
-        m.save(_mask(m, node) if any_of else None)
-    for name, elements in packs.items():
-        m.extra(elements if any(kept.get(role) for role in name) else 0)
-    m.extra(each if m.needs(a["out_proj_weight"]) or (any_of and not a["need_weights"]) else 0)
-    m.save(weight if m.needs(query, key, value) else None)  # of which autocast makes copies
-    m.save(a["out_proj_weight"] if any_of else None)
-    m.fresh((_held(m, node, packs, scores),))
-    for i, t in enumerate(node.outputs):
-        m.place(m.fresh(t.dims), i)
-
-
-def _held(m: Memory, node: Node, packs: Mapping[str, Int], scores: Int) -> Int:
-    """Elements beside the results at the worst moment: while what is projected is brought apart,
-    and from product to product.
-
-    packs: elements of what is projected, by what lies together.
-    """
-    a = node.arguments
-    query, key = a["query"], a["key"]
-    each, rows = prod(query.dims), prod(query.dims[:2]) * a["num_heads"]
-    before, masks = _masks(node, scores)
-    every = sum(packs.values(), 0)
-    one = prod(key.dims[:2]) == 1  # what is projected lies apart as it is
-    apart = [size for name, size in packs.items() if len(name) > 1 and not one]  # copied
-    turned = a["in_proj_bias"] is not None and not m.of(a["value"]).contiguous
-    moments = [before + every + (apart[0] if apart else prod(key.dims) if turned else 0)]
-    if a["need_weights"]:
-        later = every - packs.get("k", 0)
-        last = packs.get("qkv", packs.get("q", 0))
-        averaged = node.outputs[1].dims if a["average_attn_weights"] else ()
-        moments += [
-            masks + every + each + scores,
-            masks + later + 2 * scores,
-            masks + later + scores + each,
-            masks + last + scores + 2 * each,
-            masks + last + scores + each + (prod(averaged) if averaged else 0),
-        ]
-    else:
-        wide = max(SINGLE, m.bytes_of(query)) // m.bytes_of(query)
-        moments += [masks + every + each + rows * wide, masks + 2 * each]
-    made = sum((prod(t.dims) for t in node.outputs), 0)
-    return maximum(*moments, made) - made
-
-
-def _masks(node: Node, scores: Int) -> tuple[Int, Int]:
-    """Elements of the masks as numbers: before they are brought together, and after."""
-    a = node.arguments
-    attends, pads = a["attn_mask"], a["key_padding_mask"]
-    if a["is_causal"] and pads is None and not a["need_weights"]:
-        attends = None
-    plane = prod(attends.dims) if attends is not None and attends.boolean else 0
-    if pads is None:
-        return plane, plane
-    padding = prod(pads.dims) if pads.boolean else 0
-    spread = padding if pads.dims[0] == 1 else a["num_heads"] * prod(pads.dims)
-    return plane + padding, spread + (0 if attends is None else scores)
-
-
-def _mask(m: Memory, node: Node) -> Layout | None:
-    """The mask that the fused kernel keeps."""
-    a = node.arguments
-    attends, pads = a["attn_mask"], a["key_padding_mask"]
-    if pads is None:
-        if attends is None or a["is_causal"]:
-            return None
-        return m.fresh(attends.dims) if attends.boolean else m.of(attends)
-    if attends is None and pads.dims[0] == 1 and not pads.boolean:
-        return m.of(pads)
-    scores = prod(pads.dims) * a["num_heads"] * a["query"].dims[0]
-    return m.fresh((_masks(node, scores)[1] if attends is None else scores,))
 
 
 def _swapped(sizes: Dims) -> tuple[Int, ...]:

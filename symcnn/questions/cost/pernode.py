@@ -251,33 +251,9 @@ class PerNode(Valued):
         }
 
     def _alive(self) -> Iterator[tuple[Node, list[Storage]]]:
-        """What is alive while each node runs: a tensor lives from its maker to its last reader, or
-        as long as python holds the tensor; a constant that the forward makes from its first reader.
-        Of what an operation makes on its way (a copy, the scores of attention) what its record says
-        to stand there at once, else one at a time.
-        """
-        memory, nodes = self._inference, self.net.nodes
-        last: dict[Storage, int] = {}
-        for i, node in enumerate(nodes):
-            for t in (*node.inputs, *node.outputs):
-                last[memory.of(t).storage] = i
-            last.update((s, i) for s in memory.made[node] if s not in last)
-        for t, i in self._released:
-            last[memory.of(t).storage] = max(i, last.get(memory.of(t).storage, i))
-        for t in (*self.net.input_tensors, *self.net.output_tensors):
-            last[memory.of(t).storage] = len(nodes)
-        alive = dict.fromkeys(memory.of(t).storage for t in self.net.input_tensors)
-        for i, node in enumerate(nodes):
-            read = (memory.of(t).storage for t in node.inputs)
-            alive.update(dict.fromkeys(s for s in read if s.kind == "input"))
-            made = memory.made[node]
-            outputs = {memory.of(t).storage for t in node.outputs}
-            scratch = [s for s in made if last[s] == i and s not in outputs]
-            results = dict.fromkeys(s for s in made if s not in scratch)
-            moments = memory.meetings.get(node) or [[*results, s] for s in scratch] or [[*results]]
-            yield from ((node, [*alive, *more]) for more in moments)
-            alive |= results
-            alive = {s: None for s in alive if last[s] != i}
+        net = self.net
+        memory, outputs = self._inference, net.output_tensors
+        return memory.alive(net.nodes, net.input_tensors, outputs, self._released)
 
     @property
     def _released(self) -> Iterator[tuple[SymbolicTensor, int]]:
