@@ -55,6 +55,11 @@ FIXED: dict[str, Callable[..., Any]] = {
     "pickle": lambda x, h, w: x[..., : pickle.loads(pickle.dumps(h))],
     "sum": lambda x, h, w: x.repeat(1, 1, 1, torch.sym_sum([h, w])),
     "root": lambda x, h, w: x[..., : math.isqrt(h * w)],
+    "a product of narrow floats": lambda x, h, w: x[..., : int(h * np.float32(0.7)) + 1],
+    "a narrow float, from the left": lambda x, h, w: x[..., : int(np.float32(0.7) * w) + 1],
+    "a quotient times a narrow float": lambda x, h, w: x[..., : int(h / 2 * np.float16(0.7)) + 1],
+    "numbers of a range, one by one": lambda x, h, w: x[..., : max(i for i in range(w)) + 1],
+    "a range, listed and longer": lambda x, h, w: x[..., : len([*list(range(w)), 1]) - 1],
 }
 
 
@@ -83,6 +88,13 @@ EXACT: dict[str, Callable[..., Any]] = {
     "isinf": lambda x, h, w: x[..., : 1 if math.isinf(h / 2) else w],
     "copysign": lambda x, h, w: x[..., : int(math.copysign(h - 4, -w)) + 4],
     "fabs": lambda x, h, w: x[..., : int(math.fabs(h - 4))],
+    "divisors": lambda x, h, w: x[..., : math.gcd(h, 8)],
+    "divisors of several": lambda x, h, w: x[..., : math.gcd(24, h - 5, 16)],
+    "multiples": lambda x, h, w: x[..., : math.lcm(h, 6)],
+    "divisors, by numpy": lambda x, h, w: x[..., : np.gcd(12, h)],
+    "beside a narrow float": lambda x, h, w: x[:, :1] if np.float32(3.5) < h else x,
+    "numbers of numpy": lambda x, h, w: x[..., : int(np.float64(np.int64(h)) * 0.7) + 1],
+    "a number of numpy, from the left": lambda x, h, w: x[..., : np.int64(3) * h],
     "equal to itself": lambda x, h, w: x[:, :1] if torch.equal(x, x) else x,
     "equal to what is longer": lambda x, h, w: x[:, :1] if x.equal(torch.cat([x, x])) else x,
 }
@@ -96,6 +108,44 @@ def test_what_is_arithmetic_of_sizes_stays_a_size(run: Callable[..., Any]) -> No
         for w in (1, 4, 8, 12):
             shape = tuple(Forward(run)(torch.zeros(1, 3, h, w)).shape)
             assert net.shape_at(N=1, H=h, W=w) == shape
+
+
+RANGES: dict[str, Callable[..., Any]] = {
+    "a tensor": lambda x, h, w: torch.tensor(range(w)),
+    "a tensor of floats": lambda x, h, w: torch.FloatTensor(range(h)),
+    "by its dtype": lambda x, h, w: torch.tensor(range(2, h + 2, 3), dtype=torch.float32),
+    "listed": lambda x, h, w: torch.as_tensor(list(range(w)))[None] + x[0, 0],
+    "like another": lambda x, h, w: x.new_tensor(range(h)),
+    "an index": lambda x, h, w: x[:, :, range(0, h, 2)],
+    "a tensor as an index": lambda x, h, w: x[:, :, torch.LongTensor(range(h)) // 2],
+    "an index that has to fit": lambda x, h, w: x[:, :, torch.tensor(range(w))],
+    "an array": lambda x, h, w: torch.from_numpy(np.array(range(1, h + 1))),
+    "an array of floats": lambda x, h, w: torch.tensor(
+        np.asarray(list(range(h)), dtype=np.float32)
+    ),
+    "a grid": lambda x, h, w: torch.from_numpy(np.meshgrid(range(w), range(h))[1]) + x[:, 0],
+    "its length": lambda x, h, w: x[..., : len(range(1, h, 3))],
+    "its length in steps": lambda x, h, w: x[..., : len(list(range(h)[::3]))],
+    "what is in it": lambda x, h, w: x[..., 1:] if h in range(2, w, 3) else x,
+    "whether it is empty": lambda x, h, w: x[..., 1:] if range(3, h) else x,
+    "how often": lambda x, h, w: x[..., range(h).count(w) :],
+}
+
+
+@pytest.mark.parametrize("run", RANGES.values(), ids=RANGES)
+def test_a_range_up_to_a_size_is_what_arange_makes(run: Callable[..., Any]) -> None:
+    net = symcnn.from_torch(Forward(run), "N 3 H W")
+    assert net.complete
+    for h in (1, 2, 5, 8):
+        for w in (1, 2, 5, 8):
+            try:
+                want = Forward(run)(torch.zeros(1, 3, h, w))
+            except IndexError:
+                with pytest.raises(symcnn.InvalidInput):
+                    net.shape_at(N=1, H=h, W=w)
+                continue
+            assert net.shape_at(N=1, H=h, W=w) == tuple(want.shape)
+            assert net.output_tensors[0].dtype == str(want.dtype).removeprefix("torch.")
 
 
 def _position(factor: Callable[[int], float], **how: Any) -> Callable[..., Any]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 
 from symcnn.frontends.torch.arrays import tensor_of
+from symcnn.frontends.torch.ranges import counted
 from symcnn.frontends.torch.sizes import SIZES, Real, hold_sizes
 from symcnn.frontends.torch.tensors import Masked, TracedTensor
 from symcnn.ops.index import getitem, setitem
@@ -110,7 +111,7 @@ _INTERPOLATE = signature(torch.nn.functional.interpolate)
 
 def as_places(given: object) -> object:
     """An index with ranges, arrays of numpy, and masks whose values are there, as lists."""
-    index: Any = tensor_of(given)
+    index: Any = tensor_of(counted(given))
     if isinstance(index, tuple):
         return tuple(map(as_places, index))
     if isinstance(index, range):

@@ -38,7 +38,7 @@ from weakref import WeakValueDictionary, ref
 
 import torch
 
-from symcnn.frontends.torch import texts
+from symcnn.frontends.torch import ranges, texts
 from symcnn.frontends.torch.aliases import constructed
 from symcnn.frontends.torch.arrays import Array
 from symcnn.frontends.torch.asleep import is_asleep
@@ -107,7 +107,10 @@ def _len(value: Any, /) -> Any:
         raise TypeError("len() of a 0-d tensor")
     if type(value) is TracedTensor and (tape := current_tape()) is not None:
         tape.lengths[value._value.dims[0]] = None
-    return value.shape[0] if type(value) in (TracedTensor, Array) else len(value)
+    kind = type(value)
+    if kind in ranges.LATE:
+        return value.length
+    return value.shape[0] if kind in (TracedTensor, Array) else len(value)
 
 
 def _extreme(function: Callable[..., Any], sign: int) -> Callable[..., Any]:
@@ -196,6 +199,7 @@ _STAND_INS: Mapping[str, Callable[..., Any]] = {
     "str": _shown(str, 115),
     "repr": _shown(repr, 114),
     **texts.STAND_INS,
+    **ranges.STAND_INS,
 }
 
 

@@ -12,10 +12,12 @@ from typing import Any
 
 import torch
 
+from symcnn.algebra.divisors import divisors
 from symcnn.frontends.torch.arguments import hold_traced
 from symcnn.frontends.torch.arrays import Array, tensor_of
 from symcnn.frontends.torch.created import ARRAYS
 from symcnn.frontends.torch.irrational import FUNCTIONS, called, of_numpy
+from symcnn.frontends.torch.ranges import OF_NUMPY, counted
 from symcnn.frontends.torch.repeated import Repeated
 from symcnn.frontends.torch.shape import Sizes
 from symcnn.frontends.torch.sizes import SIZES, Dim
@@ -56,11 +58,58 @@ def _signed(number: Any, by: Any) -> Any:
     return size if by >= 0 else -size
 
 
+def _by_divisors(of_divisor: Callable[[int, int], int]) -> Callable[[object, int], object]:
+    """A function of the greatest common divisor of a size and a number, by what divides the size:
+    ``n//d - (n - 1)//d`` is 1 where d does, and 0 elsewhere.
+    """
+
+    def call(of: object, number: int) -> object:
+        size: Any = of
+        total: Any = 0
+        shares: dict[int, int] = {}
+        for d in divisors(number):
+            shares[d] = of_divisor(d, number) - sum(s for e, s in shares.items() if d % e == 0)
+            total = total + shares[d] * (size // d - (size - 1) // d)
+        return total
+
+    return call
+
+
+_gcd = _by_divisors(lambda divisor, number: divisor)
+_other_part = _by_divisors(lambda divisor, number: number // divisor)
+
+
+def _of_one_size(
+    join: Callable[..., int], law: Callable[[Any, int], object]
+) -> Callable[..., object]:
+    """`math.gcd` or `math.lcm`, also of a size and numbers."""
+
+    def call(*args: object) -> object:
+        sizes = [a for a in args if type(a) is Dim]
+        numbers = [a for a in args if type(a) is not Dim]
+        plain = len(sizes) == 1 and numbers and all(type(n) is int for n in numbers)
+        number = abs(join(*numbers)) if plain else 0
+        if not 0 < number <= _LARGEST:
+            return join(*args)
+        return law(sizes[0], number)
+
+    return call
+
+
+#: So large are numbers of which divisors are looked for.
+_LARGEST = 1 << 12
+
+
 class Functions(SimpleNamespace):
     """What stands among the constants of code, which are hashed with it."""
 
     __hash__ = object.__hash__
 
+
+_GCD = {
+    "gcd": _of_one_size(math.gcd, _gcd),
+    "lcm": _of_one_size(math.lcm, lambda size, number: abs(size) * _other_part(size, number)),
+}
 
 #: Functions of `math` by their names, and by themselves.
 _MATH = Functions(
@@ -71,6 +120,7 @@ _MATH = Functions(
     isnan=_of_sizes(math.isnan, lambda size: False),
     fabs=_of_sizes(math.fabs, lambda size: abs(size) * 1.0),
     copysign=_of_sizes(math.copysign, _signed),
+    **_GCD,
 )
 MATHS = {getattr(math, name): function for name, function in vars(_MATH).items()}
 
@@ -87,11 +137,39 @@ def _of_numpy(name: str, function: Callable[[Any], Any]) -> Callable[..., Any]:
     return call
 
 
+def _number_of_numpy(name: str) -> Callable[..., object]:
+    """A class of numbers of numpy: a size is one, and stays."""
+
+    def call(*args: object, **kwargs: object) -> object:
+        import numpy as np
+
+        if len(args) == 1 and not kwargs and type(args[0]) in SIZES:
+            size: Any = args[0]
+            return math.trunc(size) if name == "int64" else size.__sym_float__()
+        return getattr(np, name)(*args, **kwargs)
+
+    return call
+
+
+def _divisor_of_numpy(name: str) -> Callable[..., object]:
+    def call(*args: object, **kwargs: object) -> object:
+        import numpy as np
+
+        if kwargs or Dim not in map(type, args):
+            return getattr(np, name)(*args, **kwargs)
+        return of_numpy(_GCD[name](*args))
+
+    return call
+
+
 #: Roundings of numpy, which gives floats: of sizes what `math` gives; and what makes its arrays.
 _NUMPY = Functions(
+    **{name: _number_of_numpy(name) for name in ("int64", "float64")},
+    **{name: _divisor_of_numpy(name) for name in _GCD},
     **{name: _of_numpy(name, getattr(math, name)) for name in ("ceil", "floor", "trunc")},
     rint=_of_numpy("rint", round),
     **ARRAYS,
+    **OF_NUMPY,
 )
 
 
@@ -104,7 +182,7 @@ def _legacy(kind: Any) -> Callable[..., Any]:
 
     def call(*args: object, **kwargs: object) -> object:
         given = args[0] if len(args) == 1 else None
-        first = tensor_of(given)
+        first = tensor_of(counted(given))
         if isinstance(first, Sizes):
             return kind(*first, **kwargs)
         found = of_objects(first)

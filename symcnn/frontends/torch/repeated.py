@@ -14,7 +14,15 @@ from typing import Any
 import torch
 
 
-class Repeated(list[Any]):
+class Late(list[Any]):
+    """A list that nobody has looked into."""
+
+    def settle(self) -> list[object]:
+        """The list, with its places counted."""
+        raise NotImplementedError
+
+
+class Repeated(Late):
     """``items * times``, for a size; the list itself once somebody looks into it."""
 
     def __init__(self, items: Iterable[object] = (), times: object = None) -> None:
@@ -57,7 +65,7 @@ def _counted(value: object) -> object:
 
 
 def _looking(method: Callable[..., object]) -> Callable[..., object]:
-    def look(self: Repeated, *args: object, **kwargs: object) -> object:
+    def look(self: Late, *args: object, **kwargs: object) -> object:
         return method(self.settle(), *args, **kwargs)
 
     return look
@@ -66,7 +74,7 @@ def _looking(method: Callable[..., object]) -> Callable[..., object]:
 for _name, _method in vars(list).items():
     _own = _name in ("__init__", "__getattribute__", "__repr__")
     if isinstance(_method, (WrapperDescriptorType, MethodDescriptorType)) and not _own:
-        setattr(Repeated, _name, _looking(getattr(list, _name)))
+        setattr(Late, _name, _looking(getattr(list, _name)))
 
 
 def _catenated(t: torch.Tensor, times: Any, dim: int = 0) -> torch.Tensor:

@@ -63,6 +63,8 @@ _book = KeyBook()
 class _Ordered(Number):
     """A number of sizes of which the larger of two is one of them."""
 
+    __array_priority__ = -1.0  # a number of numpy leaves to it what an array does not
+
     def extreme_of(self, values: Any, sign: int) -> Any:
         """The largest of sizes and numbers, itself among them; the smallest for ``sign=-1``."""
         return largest(values, sign=sign)
@@ -137,7 +139,8 @@ class Dim(_Ordered, torch.SymInt):
         if sign == "*" and type(other) is list:
             return Repeated(other, self)
         law = self._quotient if sign == "//" else self._left if sign == "%" else ARITHMETIC[sign]
-        return self._binary(other, (lambda a, b: law(b, a)) if reflected else law)
+        made = self._binary(other, (lambda a, b: law(b, a)) if reflected else law)
+        return _in_narrow_floats(self, sign, other, reflected) if made is NotImplemented else made
 
     def _binary(self, other: Any, law: Callable[[Int, Int], Int]) -> Any:
         whole = _whole(other)
@@ -258,6 +261,8 @@ class Dim(_Ordered, torch.SymInt):
     def _compare(self, other: Any, relation: str) -> Any:
         whole = _whole(other)
         if whole is None:
+            if _is_narrow(other) and abs(other) < _NEAR:
+                other = float(other)
             real = isinstance(other, (float, Fraction))
             return self._real()._compare(other, relation) if real else NotImplemented
         a, b = self.expr, whole
@@ -359,6 +364,22 @@ def _whole(value: Any) -> Int | None:
         return None
 
 
+def _in_narrow_floats(number: Dim | Real, sign: str, other: Any, reflected: bool) -> Any:
+    """What numpy computes in its floats of fewer bits, which is a number; of all else nothing."""
+    if not _is_narrow(other):
+        return NotImplemented
+    pair = (other, number.number()) if reflected else (number.number(), other)
+    return ARITHMETIC[sign](*pair)
+
+
+def _is_narrow(other: Any) -> bool:
+    return type(other).__module__ == "numpy" and type(other).__name__ in ("float32", "float16")
+
+
+#: Beside such numbers floats of 16 bits tell whole numbers apart.
+_NEAR = 1 << 10
+
+
 class Real(_Ordered, Float):
     """A float that python computes from sizes: the exact quotient, and how it was computed.
 
@@ -412,7 +433,7 @@ class Real(_Ordered, Float):
             if isinstance(other, float):  # inf, nan
                 pair = (other, float(self)) if reflected else (float(self), other)
                 return ARITHMETIC[sign](*pair)
-            return NotImplemented
+            return _in_narrow_floats(self, sign, other, reflected)
         a, b = (operand, self) if reflected else (self, operand)
         if sign == "/":
             if b.num == 0:

@@ -58,6 +58,7 @@ from symcnn.frontends.torch.operations import (
     is_product,
     operations,
 )
+from symcnn.frontends.torch.ranges import LATE, counted
 from symcnn.frontends.torch.repeated import Repeated, of_repeated
 from symcnn.frontends.torch.script import Script
 from symcnn.frontends.torch.sizes import SIZES, Dim, formula_of, hold_sizes
@@ -164,8 +165,8 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         kwargs = kwargs or {}
         if not _LATE.isdisjoint(map(type, (*args, *kwargs.values()))):
             with self:
-                named = {k: tensor_of(v) for k, v in kwargs.items()}
-                return of_repeated(func, [*map(tensor_of, args)], named)
+                named = {k: tensor_of(counted(v)) for k, v in kwargs.items()}
+                return of_repeated(func, [tensor_of(counted(v)) for v in args], named)
         self.calls, self.called = self.calls + 1, func
         if self.writes.busy or current_tape() is not self.tape:  # another trace runs in this one
             return func(*args, **kwargs)
@@ -687,7 +688,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
 
 
 #: What is no tensor yet.
-_LATE = frozenset({Array, Repeated})
+_LATE = frozenset({Array, Repeated, *LATE})
 
 #: What torch's functions raise.
 _TORCHS = (TypeError, ValueError, IndexError, RuntimeError, NotImplementedError)
