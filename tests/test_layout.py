@@ -645,3 +645,37 @@ def test_torch_writes_to_no_place_of_an_expanded_tensor_twice(write: Callable[..
         except RuntimeError:
             takes = False
         assert ((batch,) in domain.axis("N")) == takes
+
+
+def test_what_is_written_to_through_a_mask_lies_where_it_lay() -> None:
+    """GMFlowNet repairs its matches so, and views them."""
+
+    class Repairs(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y, mask = x * 2, x > 0
+            y[mask] = (x + 1)[mask]
+            return y.view(x.shape[0], -1)
+
+    class Turned(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y, mask = (x * 2).transpose(2, 3), (x > 0).transpose(2, 3)
+            y[mask] = (x + 1).transpose(2, 3)[mask]
+            return y.view(x.shape[0], -1)
+
+    assert str(symcnn.from_torch(Repairs(), "N 3 H W").output_shape) == "(N, 3*H*W)"
+    turned = symcnn.from_torch(Turned(), "N 3 H W").valid_inputs()
+    assert str(turned) == "(H >= 1 and W == 1) or (H == 1 and W >= 2)"
+
+
+def test_an_axis_that_a_branch_takes_for_one_is_gone_where_its_size_is_a_product() -> None:
+    """HD3 squeezes one place per pixel: of one pixel nothing is left."""
+
+    class Squeezes(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            n, _, h, w = x.shape
+            places = x.flatten(2).amax(1).squeeze()
+            return places.reshape(n, h, w).unsqueeze(1).view(n, 1, -1)
+
+    net = symcnn.from_torch(Squeezes(), "N 3 H W")
+    assert net.complete
+    assert str(net.output_shape) == "(N, 1, H*W)"

@@ -600,3 +600,18 @@ def test_a_transposed_convolution_of_one_small_volume_is_made_as_large_as_its_in
         sizes = {"N": n, "H": h, "W": w}
         x = torch.rand(n, 8, 3, h, w, dtype=dtype)
         assert net.cost().at(**sizes).saved == torch_saved(net, module, sizes, inputs=[x])
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda y, w, x: torch.renorm(y, 2, 0, 1.0).exp(),
+        lambda y, w, x: torch.renorm(w * 2, 1, 1, 0.5) @ w,
+        lambda y, w, x: torch.renorm(y.permute(0, 2, 3, 1), 2, -1, 1.0) + y.permute(0, 2, 3, 1),
+        lambda y, w, x: (y * 2).renorm_(2, 1, 0.5),
+        lambda y, w, x: (y * 2).zero_() + x.exp(),
+    ],
+)
+def test_what_is_renormed_is_kept_and_what_is_zeroed_is_not(function: Callable[..., Any]) -> None:
+    """EEGNet's max-norm is a renorm; cost volumes are `x.new().resize_(...).zero_()`."""
+    agree(function, peak=True)

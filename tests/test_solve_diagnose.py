@@ -420,3 +420,12 @@ def test_sizes_that_no_run_followed_are_diagnosed_too() -> None:
     valid = net.diagnose(N=5, H=4, W=9)
     assert valid.ok
     assert str(valid).startswith("N=5, H=4, W=9 is valid")
+
+
+def test_a_linear_layer_whose_weight_is_computed_fails_in_torchs_words() -> None:
+    """`weight_norm`: the only parameter that the layer itself reads is the bias."""
+    last = nn.utils.parametrizations.weight_norm(nn.Linear(8 * 36, 5))
+    net = symcnn.from_torch(nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), last), "N 3 H W")
+    said = str(net.diagnose(N=2, H=9, W=8))
+    assert "mat1 and mat2 shapes cannot be multiplied (2x336 and 288x5)" in said
+    assert "nn.Linear(336, 5)" in said

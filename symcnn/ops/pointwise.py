@@ -176,7 +176,7 @@ def _like(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
 _new("zeros_like", saves=points.clone, uniform=True, value=values.filled(0))(_like)
 _new("ones_like", saves=points.clone, uniform=True, value=values.filled(1))(_like)
 _new("empty_like", saves=points.clone, uniform=True)(_like)
-_new("zero", uniform=True, fills=True)(unread)
+_new("zero", saves=points.keeps_nothing, uniform=True, fills=True)(unread)
 
 
 def _full_like(input: SymbolicTensor, fill_value: object, **kwargs: object) -> Result:
@@ -297,7 +297,13 @@ def _polygamma(n: int, input: SymbolicTensor) -> Result:
     return elementwise(input)
 
 
-@rule("renorm", pointwise=False, autocast=dtypes.SINGLE_ON_CUDA, takes="float complex")
+@rule(
+    "renorm",
+    pointwise=False,
+    saves=points.renorm,
+    autocast=dtypes.SINGLE_ON_CUDA,
+    takes="float complex",
+)
 def renorm(input: SymbolicTensor, p: float, dim: int, maxnorm: float) -> Result:
     """Every slice along an axis scaled down to a norm."""
     if input.ndim < 2:

@@ -24,6 +24,7 @@ from symcnn.ops.autograd import Gradients
 from symcnn.ops.operation import Operation, operation_of, record_of
 from symcnn.ops.storage import Layout, Memory, views
 from symcnn.ops.storage.layouts import BY_SIZES, UnknownError, in_order
+from symcnn.ops.storage.memory import written
 from symcnn.ops.storage.products import columns, solution
 from symcnn.ops.storage.recurrent import recurrent
 from symcnn.ops.storage.views import View, contiguous
@@ -108,12 +109,14 @@ class Layouts:
         for position in range(self.seen, len(self.tape.nodes)):
             self._asked, failed, node = None, len(self.memory.unplaced), self.tape.nodes[position]
             self.memory.run((node,))
-            cause = next((self.open[t] for t in node.inputs if t in self.open), None)
+            kept = written(node)
+            asked = node.inputs[:1] if kept else node.inputs
+            cause = next((self.open[t] for t in asked if t in self.open), None)
             operation = operation_of(node)
             law = None if operation is None else operation.saves
             if law in _APART:
                 cause = None
-            if len(self.memory.unplaced) > failed and cause is None:
+            if len(self.memory.unplaced) > failed and cause is None and not kept:
                 plain = law is None and in_plain_order(node.op)
                 if not plain or not all(self.memory.of(t).contiguous for t in node.inputs):
                     cause = _Open(*self.memory.unplaced[-1], position, self._asked)

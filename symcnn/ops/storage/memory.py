@@ -267,11 +267,9 @@ class Memory:
             except KeptUnknownError as error:
                 self.unknown.append((node, str(error)))
             except UnknownError as error:
-                self.unknown.append((node, str(error)))
-                self.unplaced.append((node, str(error)))
+                self._leave_open(node, str(error))
         else:
-            self.unknown.append((node, ""))
-            self.unplaced.append((node, ""))
+            self._leave_open(node, "")
         self.layouts.update(before)
         for i, t in enumerate(node.outputs):
             if t not in self.layouts:
@@ -284,6 +282,13 @@ class Memory:
         if node.taken != 1:
             for storage in self.made[node]:
                 storage.taken, storage.behind = node.taken, self.of(first_of(node)).storage
+
+    def _leave_open(self, node: Node, why: str) -> None:
+        """What the node makes and keeps is not known; what it writes to lies where it lay."""
+        self.unknown.append((node, why))
+        self.unplaced.append((node, why))
+        if written(node):
+            self.place(self.of(first_of(node)))
 
     def _keep_custom(self, node: Node, custom: Custom) -> None:
         """What a torch.autograd.Function saves, as far as it is made by now."""
@@ -334,6 +339,11 @@ def out(m: Memory, node: Node) -> Layout:
         layout = m.fresh(dims, strides=strides)
     m.place(layout)
     return layout
+
+
+def written(node: Node) -> bool:
+    """Whether what comes out is the tensor that went in first, at its place in memory."""
+    return node.mode.inplace and [t.dims for t in node.outputs] == [first_of(node).dims]
 
 
 def in_place(node: Node) -> bool:

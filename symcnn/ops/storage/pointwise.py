@@ -41,6 +41,13 @@ def keeps_input(m: Memory, node: Node) -> None:
     out(m, node)
 
 
+def renorm(m: Memory, node: Node) -> None:
+    """In plain order, however the input lies, which the derivative reads."""
+    x = first_of(node)
+    keep(m, node, x)
+    m.place(m.of(x) if in_place(node) else m.fresh(x.dims))
+
+
 def keeps_output(m: Memory, node: Node) -> None:
     """The derivative is a function of the output."""
     m.save(out(m, node))

@@ -25,7 +25,7 @@ from symcnn.questions.inputs.silent import Trap, silent
 from symcnn.sets.condition import Condition, KeepsBatch, Requirement
 from symcnn.shown import Shown, assignment
 from symcnn.trace.branches import said
-from symcnn.trace.graph import Node, Parameter, SymbolicTensor
+from symcnn.trace.graph import Node, SymbolicTensor
 from symcnn.trace.tape import Guard
 from symcnn.trace.trace import Trace
 
@@ -273,8 +273,8 @@ def _says_pool(node: Node, requirement: Requirement, sizes: Mapping[str, int]) -
 
 
 def _says_linear(node: Node, requirement: Requirement, sizes: Mapping[str, int]) -> str:
-    weight = next((t for t in node.inputs if isinstance(t, Parameter)), None)
-    if weight is None:
+    weight = node.arguments.get("weight")
+    if not isinstance(weight, SymbolicTensor) or weight.ndim != 2:
         return ""
     *lead, features = (evaluate(d, sizes) for d in node.activations[0].dims)
     rows = 1

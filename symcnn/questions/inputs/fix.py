@@ -126,8 +126,8 @@ def _line(node: Node, was: int, value: Any) -> tuple[str, str]:
     """The kind of constant, and the corrected line."""
     weights = [t for t in node.inputs if isinstance(t, Parameter)]
     if node.op == "linear" and weights:
-        out = weights[0].dims[0]
-        bias = "" if len(weights) > 1 else ", bias=False"
+        out = node.outputs[0].dims[-1]
+        bias = ", bias=False" if node.arguments.get("bias") is None else ""
         owner = _attribute(node.module) if node.scope.ops == 1 else f"{node.name}.weight"
         return "Linear", f"{owner} = nn.Linear({value}, {out}{bias})"
     if node.op in ("view", "reshape"):
