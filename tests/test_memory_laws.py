@@ -615,3 +615,31 @@ def test_a_transposed_convolution_of_one_small_volume_is_made_as_large_as_its_in
 def test_what_is_renormed_is_kept_and_what_is_zeroed_is_not(function: Callable[..., Any]) -> None:
     """EEGNet's max-norm is a renorm; cost volumes are `x.new().resize_(...).zero_()`."""
     agree(function, peak=True)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda y, w, x: torch.fft.fft(y).real.reshape(-1).exp(),
+        lambda y, w, x: torch.fft.fft(y).imag.contiguous().exp(),
+        lambda y, w, x: torch.fft.fft(y).permute(0, 2, 3, 1).real @ torch.fft.fft(w).imag,
+        lambda y, w, x: torch.fft.rfft(torch.fft.fft(y).real, n=8).abs(),
+        lambda y, w, x: torch.fft.fft(y).clone().real.mul_(x),
+    ],
+)
+def test_a_copy_of_a_part_of_complex_numbers_is_as_wide_as_the_part(
+    function: Callable[..., Any],
+) -> None:
+    """Convolutions by FFT multiply the real and the imaginary parts: each copy is half as wide."""
+    agree(function, peak=True)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [lambda w: (w * 2).T, lambda w: (w * 2).mT, lambda w: torch.fft.fft(w).real, lambda w: w.H],
+)
+def test_an_attribute_of_a_weight_that_is_made_anew_is_a_view_of_it(
+    view: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    """Before, the peak counted what is made and its view."""
+    agree(lambda y, w, x: y.permute(0, 2, 3, 1) @ view(w), peak=True)

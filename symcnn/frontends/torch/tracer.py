@@ -189,6 +189,8 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         served = self.operations.get(func) or full_name(func)
         if served is not None and (is_product(served.rule) or self._learned(args, kwargs)):
             self._record_real(served.rule, func, args, kwargs, result)
+        elif getattr(func, "__name__", "") == "__get__":
+            self._record_attribute(func.__self__.__name__, args[0], result)
         elif served is None and flat(result) and self._learned(args, kwargs):
             self._record_unruled(func, args, kwargs, result)
         return result

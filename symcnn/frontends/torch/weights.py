@@ -34,6 +34,7 @@ class Weights:
     _of_values: Any
     writes: Writes
     leaf: Callable[[torch.Tensor], SymbolicTensor]
+    wrap: Callable[[Any], Any]
 
     def _learned(self, *values: Any) -> bool:
         """Whether a tensor in nested arguments is a parameter, or computed from parameters."""
@@ -70,6 +71,14 @@ class Weights:
             del self.tape.nodes[mark:]
             return
         self._name_real(ours, theirs)
+
+    def _record_attribute(self, name: str, whole: torch.Tensor, found: object) -> None:
+        """A view of what is learned that is an attribute of it: `w.T`, the real part."""
+        if type(found) is torch.Tensor and self._learned(whole):
+            traced = self.wrap(self.leaf(whole))
+            view = getattr(traced, name)
+            if type(view) is TracedTensor and view is not traced:
+                self._name_real([view], [found])
 
     def _name_real(self, made: Sequence[TracedTensor], real: Sequence[torch.Tensor]) -> None:
         """Tensors with values that are what nodes make."""

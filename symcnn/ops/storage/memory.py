@@ -164,9 +164,7 @@ class Memory:
         """A view with other sizes, or a copy where there is none."""
         found = view_strides(base, dims, holds)
         if found is None:
-            storage = Storage(prod(dims), base.storage.width, "activation")
-            self.made[self._node].append(storage)
-            return Layout(storage, tuple(dims), in_order(tuple(dims)))
+            return self._copy(base, dims)
         strides, runs = found
         return Layout(base.storage, tuple(dims), strides, (base, runs))
 
@@ -179,9 +177,19 @@ class Memory:
         """`base` if it is contiguous, else a copy that is."""
         if base.contiguous:
             return base
-        storage = Storage(prod(base.dims), base.storage.width, "activation")
+        return self._copy(base, base.dims)
+
+    def _copy(self, base: Layout, dims: Dims) -> Layout:
+        storage = Storage(prod(dims), self.width_in(base), "activation")
         self.made[self._node].append(storage)
-        return Layout(storage, base.dims, in_order(base.dims))
+        return Layout(storage, tuple(dims), in_order(tuple(dims)))
+
+    def width_in(self, base: Layout) -> int | None:
+        """Bytes per element of what the node reads there: a part of complex numbers is narrower
+        than what it is a part of.
+        """
+        read = (t for t in self._node.inputs if self.of(t).storage is base.storage)
+        return next(map(self.width_of, read), base.storage.width)
 
     def alive(
         self,
@@ -361,7 +369,7 @@ def keep(m: Memory, node: Node, *tensors: SymbolicTensor) -> None:
     """Save operands. Of the one that the operation overwrites torch keeps a copy."""
     for t in tensors:
         if t is first_of(node) and in_place(node):
-            m.extra(prod(t.dims), m.of(t).storage.width)
+            m.extra(prod(t.dims), m.width_in(m.of(t)))
         else:
             m.save(t)
 

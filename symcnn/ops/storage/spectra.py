@@ -103,7 +103,7 @@ def _resized(m: Memory, base: Layout, axes: Sequence[int], sizes: Sequence[Int])
         pads = pads or not (low is not None and low >= 0)
         dims[axis] = size
     if pads:
-        return m.fresh(dims, base.storage.width)
+        return m.fresh(dims, m.width_in(base))
     return Layout(base.storage, tuple(dims), base.strides)
 
 
@@ -154,13 +154,13 @@ def stft(m: Memory, node: Node) -> None:
         if windowed:
             held = prod(padded)
         else:
-            base = m.fresh(padded, base.storage.width)
+            base = m.fresh(padded, m.width_in(base))
     if windowed:
         held = held + _window(m, node, m.bytes_of(x))
         windows = prod((*batch, frames, n))
-        m.fresh((held + windows,), base.storage.width)  # at the same time
+        m.fresh((held + windows,), m.width_in(base))  # at the same time
         if real:
-            m.extra(windows, base.storage.width)
+            m.extra(windows, m.width_in(base))
     elif real:
         m.save(base)
     pair = made.dims[len(batch) + 2 :]
