@@ -42,7 +42,7 @@ from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.pieces import either, in_fewer_parts
 from symcnn.sets.relation import Relation
 from symcnn.sets.simplest import Simplest
-from symcnn.shown import Several, Text, assignment, by_x
+from symcnn.shown import Rows, Several, Text, assignment, by_x
 from symcnn.trace.branches import At, Branch, Part, Refusal, Then, Unfollowed, negation
 from symcnn.trace.coverage import elsewhere, further, leave
 from symcnn.trace.graph import Shape, leaves, tree_map
@@ -332,7 +332,7 @@ class Branched(Network):
                 others = input_set(valid.names, [reason.requirement])
                 if not branch or valid <= others:
                     found.setdefault(str(reason), reason)
-        return [*found.values()]
+        return Rows(found.values())
 
     def solve(self, output: Any = None, **wishes: Any) -> Any:
         """See `Network.solve`: the solutions of all branches."""
@@ -396,12 +396,12 @@ class Branched(Network):
     def fix(self, output: Target = None, **sizes: int) -> list[Any]:
         """See `Network.fix`: in all branches, or in the one that the sizes take."""
         if output is not None:
-            return joined(self._those(lambda net: refits(net, output), NoSolution))
+            return Rows(joined(self._those(lambda net: refits(net, output), NoSolution)))
         if sizes:
             given = {"N": 1} | sizes if "N" in self.symbols else sizes
             return self.branch_at(**self.complete_sizes(given)).fix(**sizes)
         found = {str(fix): fix for net in self.nets for fix in net.fix()}
-        return [*found.values()]
+        return Rows(found.values())
 
     # places
 
@@ -458,7 +458,7 @@ class Branched(Network):
 
     def plain_pools(self) -> tuple[PlainPool, ...]:
         """See `Network.plain_pools`: those of every branch."""
-        return tuple(pool for net in self.nets for pool in net.plain_pools())
+        return Several(pool for net in self.nets for pool in net.plain_pools())
 
     # fields, proofs, words
 

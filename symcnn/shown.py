@@ -69,6 +69,8 @@ class Shown:
         if "__repr__" not in vars(cls) and cls.__repr__ in (object.__repr__, Shown.__repr__):
             # so that a dataclass does not write down all of its fields
             cls.__repr__ = Shown.__repr__  # type: ignore[method-assign]
+        if cls.__hash__ in (object.__hash__, _hash):
+            cls.__hash__ = _hash  # type: ignore[method-assign]
 
     def __repr__(self) -> str:
         first, *others = str(self).splitlines() or [""]
@@ -79,6 +81,25 @@ class Shown:
 
     def _repr_html_(self) -> str:
         return block(prose(str(self)), _fields(self))
+
+
+def _hash(self: Any) -> int:
+    """Of an answer with fields: that of its fields, so that equal answers have the same."""
+    if not is_dataclass(self):
+        return object.__hash__(self)
+    values = (getattr(self, f.name) for f in fields(self) if f.compare)
+    return hash((type(self), *map(_hashable, values)))
+
+
+def _hashable(value: object) -> object:
+    """What is equal for equal values, and has a hash: tables and slices have none."""
+    if isinstance(value, Mapping):
+        return frozenset((key, _hashable(each)) for key, each in value.items())
+    if isinstance(value, slice):
+        return value.start, value.stop, value.step
+    if is_dataclass(value) and not isinstance(value, type):
+        return _hash(value)
+    return tuple(map(_hashable, value)) if isinstance(value, (tuple, list)) else value
 
 
 #: What says the scope of an answer: the line, and how its words are spelled.
@@ -140,14 +161,14 @@ class Rows(_Below, list[T]):
     """Answers in a list, one below the other where they are shown."""
 
     __slots__ = ()
-    __repr__ = list.__repr__
+    __repr__, __hash__ = list.__repr__, None  # type: ignore[assignment]
 
 
 class Several(_Below, tuple[T, ...]):
     """Answers in a tuple, one below the other where they are shown."""
 
     __slots__ = ()
-    __repr__ = tuple.__repr__
+    __repr__, __hash__ = tuple.__repr__, tuple.__hash__
 
 
 # HTML ------------------------------------------------------------------------------------------

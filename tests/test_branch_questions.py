@@ -113,6 +113,33 @@ def test_solutions_and_budgets_are_unions(net: Any) -> None:
         net.solve(output=(501, 501))
 
 
+def test_what_the_output_is_at_every_size_is_a_solution_in_every_branch() -> None:
+    """A branch of one size has no map that varies; its output is the target all the same."""
+
+    class Resized(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.fc = nn.Conv2d(3, 8, 16, 16), nn.Linear(8 * 14 * 14, 10)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if x.shape[2:] != (224, 224):
+                x = F.interpolate(x, (224, 224))
+            return self.fc(self.conv(x).flatten(1))
+
+    net = symcnn.from_torch(Resized(), "N 3 H W")
+    assert str(net.solve(output=(None, 10))) == "H >= 1 and W >= 1"
+    assert str(net.solve(output=(2, 10))) == "N == 2 and H >= 1 and W >= 1"
+    one = net.branch_at(N=1, H=224, W=224)
+    assert str(one.solve(output=(14, 14))) == str(one.solve(output=10)) == "H == 224 and W == 224"
+    with pytest.raises(NoSolution, match="at conv"):
+        one.solve(output=(7, 7))
+
+
+def test_lists_of_branches_are_shown_one_below_the_other(net: Any) -> None:
+    for answer in (net.reasons(), net.plain_pools(), net.fix(output=("H", "W"))):
+        assert "symcnn" in answer._repr_html_()
+
+
 def test_a_cost_is_that_of_the_branch(net: Any) -> None:
     assert net.cost().at(N=2, H=64, W=9).total == 2 * 216 * 64 * 9
     assert net.cost().at(N=2, H=66, W=9).total == 2 * 216 * 33 * 4

@@ -1,5 +1,7 @@
 """Places: the figures that are worked out by hand, and what is refused."""
 
+import copy
+import pickle
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
@@ -648,3 +650,20 @@ def test_a_picture_of_tiles_has_a_bar_for_each(net: symcnn.Network) -> None:
     picture = tiling.draw()
     assert picture.startswith("<svg")
     assert picture.count("<rect") >= len(tiling.tiles)
+
+
+@pytest.mark.parametrize("question", ["tiles", "shards", "stream", "diagnose", "at", "nearest"])
+def test_equal_answers_have_the_same_hash_and_copies_are_equal(question: str, net: Any) -> None:
+    def ask() -> Any:
+        return {
+            "tiles": lambda: net.tiles(tile=128, L=256),
+            "shards": lambda: net.shards(2, L=64),
+            "stream": lambda: net.stream(),
+            "diagnose": lambda: net.diagnose(L=33),
+            "at": lambda: net.receptive_field().at(L=32),
+            "nearest": lambda: net.nearest_valid(L=33),
+        }[question]()
+
+    found = ask()
+    for again in (ask(), copy.copy(found), copy.deepcopy(found), pickle.loads(pickle.dumps(found))):
+        assert (again, hash(again), {again: 1}[found]) == (found, hash(found), 1)

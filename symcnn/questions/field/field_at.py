@@ -23,6 +23,7 @@ from symcnn.questions.field.readings import used
 from symcnn.questions.field.tables import Box, Table, boxes, joined, narrowest, projected, pulled
 from symcnn.questions.inputs.domain import shape_at
 from symcnn.shown import Shown, assignment, block, table
+from symcnn.trace.content import Valued
 from symcnn.trace.graph import Blocks, Node, Parameter, SymbolicTensor
 from symcnn.trace.trace import Trace
 
@@ -71,7 +72,7 @@ class Field(Protocol):
         """What an output sees by the formulas, clipped to the image."""
 
 
-class FieldAt(Shown):
+class FieldAt(Valued, Shown):
     """The receptive field at a size: for every output index, exactly which inputs it reads.
 
     A boolean table per input axis, output indices by input indices, made by the same pass as the
@@ -92,6 +93,9 @@ class FieldAt(Shown):
         self._output = tuple(evaluate(d, self.values) for d in rf.output.dims)
         if self._places <= _FEW:
             self._tables = self._made(None)
+
+    def _value(self) -> tuple[object, ...]:
+        return self._rf, frozenset(self.values.items())
 
     @cached_property
     def _tables(self) -> list[Table]:

@@ -94,7 +94,8 @@ class Choices(Shown, Sequence[Solution]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Choices) and self._solutions == other._solutions
 
-    __hash__ = None  # type: ignore[assignment]
+    def __hash__(self) -> int:
+        return hash(self._solutions)
 
     def __contains__(self, member: object) -> bool:
         """Whether sizes and hyperparameters together, by name, are a solution."""

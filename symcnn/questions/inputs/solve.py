@@ -266,13 +266,29 @@ def _outputs(net: Trace, output: Any, at: str | None, ranges: Mapping[str, Any])
 
 
 def _target_part(net: Trace, items: Sequence[int | Between | Size | None]) -> Trace:
-    """The network, where its output varies or is what a target says; else up to the last map."""
-    dims = net.output_dims[-len(items) :]
-    fixed = len(dims) == len(items) and not symbols_of(
-        *dims, *(i for i in items if isinstance(i, Size))
-    )
-    met = fixed and all(c.holds({}) for d, i in zip(dims, items, strict=True) for c in _is(d, i))
-    return net if met else net.last_map(len(items))
+    """The network, where its output varies or is what a target says; else up to the last map. Where
+    this is of one size, and another one, a number of images may be meant.
+    """
+    if _says(net.output_dims, items):
+        return net
+    part = net.last_map(len(items))
+    shape = [*map(from_sympy, part.output_shape)]
+    if symbols_of(*shape[-len(items) :]) or _says(shape, items):
+        return part
+    return net if _says(net.output_dims, items, net.batch) else part
+
+
+def _says(
+    dims: Sequence[Int],
+    items: Sequence[int | Between | Size | None],
+    but: frozenset[str] = frozenset(),
+) -> bool:
+    """Whether a shape is what a target says, at every size and of every batch; `but` what hangs on
+    these symbols alone.
+    """
+    pairs = [*zip(dims[-len(items) :], items, strict=False)]
+    wanted = [c for d, i in pairs if d != i and not symbols_of(d) & but for c in _is(d, i)]
+    return len(pairs) == len(items) and not any(c.symbols or not c.holds({}) for c in wanted)
 
 
 def parsed_target(target: Target) -> tuple[int | Between | Size | None, ...]:

@@ -23,7 +23,7 @@ from symcnn.trace.trace import Trace
 
 
 @dataclass(frozen=True, slots=True)
-class Shard:
+class Shard(Shown):
     """One part, by slices per axis.
 
     Attributes:
@@ -38,6 +38,15 @@ class Shard:
     read: tuple[slice, ...]
     output: tuple[slice, ...]
     halo: tuple[tuple[int, int], ...]
+
+    def __str__(self) -> str:
+        rows, outs = (" x ".join(map(_span, part)) for part in (self.input, self.output))
+        halo = ", ".join(f"{left} and {right}" for left, right in self.halo)
+        return f"rows {rows} -> outputs {outs}, halo {halo}"
+
+
+def _span(part: slice) -> str:
+    return f"{part.start}:{part.stop}"
 
 
 @dataclass(frozen=True)
@@ -73,11 +82,7 @@ class Shards(Shown):
             for name, (left, right), period in zip(self.axes, self.halo, self.period, strict=True)
         )
         lines = [f"{len(self.parts)} parts; halo of an inner one along {inner}"]
-        for k, part in enumerate(self.parts):
-            rows = " x ".join(f"{s.start}:{s.stop}" for s in part.input)
-            outs = " x ".join(f"{s.start}:{s.stop}" for s in part.output)
-            halo = ", ".join(f"{left} and {right}" for left, right in part.halo)
-            lines.append(f"  {k}: rows {rows} -> outputs {outs}, halo {halo}")
+        lines += [f"  {k}: {part}" for k, part in enumerate(self.parts)]
         return "\n".join([*lines, *([f"  {self.note}"] if self.note else [])])
 
 
