@@ -161,7 +161,7 @@ class Rows(_Below, list[T]):
     """Answers in a list, one below the other where they are shown."""
 
     __slots__ = ()
-    __repr__, __hash__ = list.__repr__, None  # type: ignore[assignment]
+    __repr__, __hash__ = list.__repr__, None
 
 
 class Several(_Below, tuple[T, ...]):

@@ -322,6 +322,23 @@ def test_a_target_is_about_the_networks_own_output() -> None:
     assert found.at == ""
 
 
+def test_the_scores_of_attention_are_no_map() -> None:
+    """MViT: queries and keys are pooled maps, their scores have all places by all places."""
+
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.patches, self.fc = nn.Conv2d(3, 8, 16, 16), nn.Linear(8, 10)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            q = self.patches(x).flatten(2).unsqueeze(1)
+            scores = (q.mT @ q).softmax(-1)
+            return self.fc((scores @ q.mT).mean(2)[:, 0])
+
+    net = symcnn.from_torch(Attention(), "N 3 H W")
+    assert str(net.solve(output=(7, 7))) == "112 <= H <= 127 and 112 <= W <= 127"
+
+
 def test_a_target_of_a_map_is_about_the_last_map_where_the_output_is_none() -> None:
     module = nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     found = symcnn.from_torch(module, "N 3 H W").solve(output=(7, 7))

@@ -520,7 +520,7 @@ class Trace(Coverage):
         """The part up to the last map; the network itself where its own output is one.
 
         Args:
-            n: how many last axes are to vary with the input.
+            n: how many last axes are to vary with the input, each with sizes of its own if any do.
 
         Returns:
             The part.
@@ -535,11 +535,16 @@ class Trace(Coverage):
         asked = symbols_of(*dims[-n:]) if n <= len(dims) else frozenset[str]()
         if asked & spatial and not asked & (self.batch - {"C"}):
             return self
+        coupled = ""
         for node in reversed(self.nodes):
             dims = node.outputs[0].dims
-            if len(dims) == n + 2 and all(symbols_of(d) & spatial for d in dims[-n:]):
+            varies = [symbols_of(d) & spatial for d in dims[-n:]]
+            if len(dims) != n + 2 or not all(varies):
+                continue
+            if len(spatial) < n or sum(map(len, varies)) == len(frozenset().union(*varies)):
                 return self.at(self._widest_name(node))
-        return self
+            coupled = coupled or self._widest_name(node)  # scores of all places by all places
+        return self.at(coupled) if coupled else self
 
     def _widest_name(self, node: Node) -> str:
         """The shortest module path whose output is that of `node`."""

@@ -272,7 +272,7 @@ def _target_part(net: Trace, items: Sequence[int | Between | Size | None]) -> Tr
     if _says(net.output_dims, items):
         return net
     part = net.last_map(len(items))
-    shape = [*map(from_sympy, part.output_shape)]
+    shape = [*map(part.simplest, part.output_dims)]
     if symbols_of(*shape[-len(items) :]) or _says(shape, items):
         return part
     return net if _says(net.output_dims, items, net.batch) else part
