@@ -979,6 +979,34 @@ class Twice(nn.Module):
             return y @ y.mT, y.mT @ y.mT.mT, z[..., :8] @ z[:, :, :8, :8], x[..., :9] @ x[..., :9]
 
 
+class Regions(nn.Module):
+    """What autocast keeps of a weight goes with it: another one casts the weight anew."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = (nn.Conv2d(4, 4, 3, padding=1) for _ in range(2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y = self.one(self.one(x)).relu()
+        y = y.float() * 2
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y = self.two(self.one(y))
+        return y + 1
+
+
+class Throughout(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 40, 3)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return self.layers(x)
+
+
 class Attending(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -1015,7 +1043,9 @@ class Scripted(nn.Module):
             return snake(self.conv(x), self.alpha), widened(self.conv(x)), self.conv(x).exp()
 
 
-@pytest.mark.parametrize("make", [Inside, Autocast, Twice, Attending, Scripted])
+@pytest.mark.parametrize(
+    "make", [Inside, Autocast, Twice, Attending, Scripted, Regions, Throughout]
+)
 def test_a_cast_inside_and_autocast_are_seen_without_being_told(make: type[Any]) -> None:
     module = make().train()
     net = symcnn.from_torch(module, "N 4 H W")
@@ -1024,8 +1054,9 @@ def test_a_cast_inside_and_autocast_are_seen_without_being_told(make: type[Any])
         str(t.dtype).removeprefix("torch.") for t in tensors_of(module(torch.rand(2, 4, 9, 12)))
     ]
     assert [t.dtype for t in net.output_tensors] == theirs
-    ours = net.cost(input_grad=True).at(**sizes).saved
-    assert ours == torch_saved(net, module, sizes, input_grad=True)
+    cost = net.cost(input_grad=True).at(**sizes)
+    assert cost.saved == torch_saved(net, module, sizes, input_grad=True)
+    assert cost.peak == torch_peak(module, module, [torch.rand(2, 4, 9, 12)])[0]
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])

@@ -11,7 +11,7 @@ from torch import nn
 import symcnn
 from symcnn.algebra.axis import IDENTITY, Whole, Window
 from symcnn.sets.condition import Condition
-from symcnn.trace.graph import Result, tensor
+from symcnn.trace.graph import Result, apply, tensor
 
 
 class Mine(nn.Module):
@@ -209,3 +209,34 @@ def test_an_operation_of_a_library_is_refused_by_its_full_name_and_follows_its_r
         TARGETS.pop(torch.ops.symcnn_tests.halved)
     for h in range(1, 41):
         assert net.shape_at(N=1, H=h, W=5) == tuple(OfALibrary()(torch.zeros(1, 3, h, 5)).shape)
+
+
+class Gate(nn.Module):
+    """What python writes in several operations, and a rule as one."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        gate = x.sigmoid()
+        low = gate * 2
+        return (x * gate).tanh() + low
+
+
+def gated(node: Any) -> Any:
+    x = node.arguments["x"]
+    gate = apply("sigmoid", x)
+    low = apply("mul", gate, 2)
+    return [apply("add", apply("tanh", apply("mul", x, gate)), low)], [gate]
+
+
+def test_an_operation_that_is_written_in_others_keeps_what_these_keep() -> None:
+    from symcnn.ops.operation import TARGETS
+
+    def figures() -> tuple[Any, Any]:
+        cost = symcnn.from_torch(nn.Sequential(nn.Conv2d(3, 4, 3), Gate()), "N 3 H W").cost()
+        return cost.saved, cost.peak
+
+    seen = figures()
+    symcnn.rule(Gate, reads="pointwise", macs=0, other=5, steps=gated)(lambda module, x: x.dims)
+    try:
+        assert figures() == seen
+    finally:
+        TARGETS.pop(Gate)

@@ -382,6 +382,7 @@ class Mode(NamedTuple):
 
     inplace: bool = False  # it writes into its first input
     cast: str = ""  # the dtype in which autocast has it read its floats
+    autocast: bool = False  # it runs under torch.autocast
     grad: bool = True  # not run under torch.no_grad
     custom: Custom | None = None  # whose gradient is another
     taken: Int = 1  # 0 where a branch leaves it out, and it would return what it is given

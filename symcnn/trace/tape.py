@@ -218,6 +218,8 @@ def record(
     node = Node(op, inputs, result, scope, call)
     node.where = here(None if tape is None else tape.base, inside)
     if tape is not None:
+        if tape.autocast:
+            node.mode = node.mode._replace(autocast=True)
         tape.add(node)
     return node
 

@@ -48,7 +48,8 @@ class Memory:
         self.own = own  # the dtype in which the network runs
         self.width = BYTES[dtype or own]  # of what is of that dtype
         self.recast = bool(dtype) and BYTES[dtype] != BYTES[own]  # asked in another than it runs in
-        self._weights: dict[SymbolicTensor, Layout] = {}  # copies that autocast keeps
+        self._weights: dict[SymbolicTensor, Layout] = {}  # copies that autocast keeps now
+        self._cached: dict[Storage, Node] = {}  # such copies, and the last node under that autocast
         self._constants: dict[object, Storage] = {}  # by their memory
         self.layouts: dict[SymbolicTensor, Layout] = {}
         self.made: dict[Node, list[Storage]] = {}
@@ -169,8 +170,12 @@ class Memory:
         return Layout(base.storage, tuple(dims), strides, (base, runs))
 
     def meet(self, *layouts: Layout) -> None:
-        """A moment of the node: of what it makes, this stands in memory at once."""
-        made = dict.fromkeys(a.storage for a in layouts if a.storage in self.made[self._node])
+        """A moment of the node: of what it makes, this stands in memory at once, beside what it
+        reads.
+        """
+        read = map(self.of, self._node.inputs)
+        every = (layout.storage for layout in (*read, *layouts))
+        made = dict.fromkeys(s for s in every if s in self.made[self._node])
         self.meetings.setdefault(self._node, []).append([*made])
 
     def in_order(self, base: Layout) -> Layout:
@@ -213,6 +218,9 @@ class Memory:
             last.update((s, i) for s in self.made[node] if s not in last)
         for t, i in held:
             last[self.of(t).storage] = max(i, last.get(self.of(t).storage, i))
+        places = {node: i for i, node in enumerate(nodes)} if self._cached else {}
+        for storage, node in self._cached.items():
+            last[storage] = places.get(node, len(nodes))
         for t in (*inputs, *outputs):
             last[self.of(t).storage] = len(nodes)
         alive = dict.fromkeys(self.of(t).storage for t in inputs)
@@ -220,7 +228,7 @@ class Memory:
             read = (self.of(t).storage for t in node.inputs)
             alive.update(dict.fromkeys(s for s in read if s.kind == "input"))
             made = self.made[node]
-            results = {self.of(t).storage for t in node.outputs}
+            results = {self.of(t).storage for t in node.outputs} | self._cached.keys()
             scratch = [s for s in made if last[s] == i and s not in results]
             stay = dict.fromkeys(s for s in made if s not in scratch)
             moments = self.meetings.get(node) or [[*stay, s] for s in scratch] or [[*stay]]
@@ -259,6 +267,8 @@ class Memory:
     def _run(self, node: Node) -> None:
         operation = operation_of(node)
         steps = None if operation is None else operation.steps
+        if self._weights and not node.mode.autocast:
+            self._weights = {}
         before = self._cast(node) if node.mode.cast and steps is None else {}
         if steps is not None:
             try:
@@ -279,6 +289,7 @@ class Memory:
         else:
             self._leave_open(node, "")
         self.layouts.update(before)
+        self._cached |= dict.fromkeys((copy.storage for copy in self._weights.values()), node)
         for i, t in enumerate(node.outputs):
             if t not in self.layouts:
                 self.place(self.fresh(t.dims), i)
@@ -315,7 +326,7 @@ class Memory:
                 base = self.of(t)
                 strides = copied_strides(t.dims, base.strides, self.holds)
                 copy = self.fresh(t.dims, BYTES[node.mode.cast], strides=strides)
-                if t.node is None and self.needs(t):  # a leaf: autocast keeps the copy
+                if t.node is None and (t.trainable or self.needs(t)):  # autocast keeps the copy
                     self._weights[t] = copy
                 else:  # what is read twice is cast twice
                     copy.storage.elements = times * copy.storage.elements
