@@ -384,6 +384,7 @@ HELD: dict[str, Callable[..., Any]] = {
     "instance_norm": lambda y, w, x: F.instance_norm(F.pad(y, (0, 1)), weight=w[0], bias=w[1]),
     "bilinear": lambda y, w, x: F.bilinear(_pixels(y), _pixels(x), w[None].expand(2, 3, 3)),
     "fill": lambda y, w, x: torch.fill(y, 2.0) * x,
+    "zero": lambda y, w, x: (y * 2).zero_() * x,
     "tensordot of a map with itself": lambda y, w, x: torch.tensordot(y, y, ([1, 2], [1, 2])),
     "distances of all rows": lambda y, w, x: torch.cdist(_pixels(y), w),
     "slogdet": lambda y, w, x: torch.slogdet(y[:, :, :1, :1].flatten(2) + torch.eye(3))[1],
