@@ -47,7 +47,9 @@ def places_by_a_remainder(x: torch.Tensor) -> torch.Tensor:
 
 
 def pool_by_parity(x: torch.Tensor) -> torch.Tensor:
-    return F.max_pool1d(x, 3 if x.shape[2] % 2 else 5, 1)
+    if x.shape[2] % 2:
+        return F.max_pool1d(x, 3, 1)
+    return F.max_pool1d(x, 5, 1)
 
 
 def output_at(height: int) -> int:

@@ -458,6 +458,31 @@ def test_an_axis_that_is_read_as_a_whole_is_no_stream() -> None:
         symcnn.from_torch(nn.GRU(4, 4, bidirectional=True), "L N 4").stream("L", at="gru")
 
 
+BY_LENGTH = {
+    "reads": lambda x: F.max_pool1d(x, 1 + x.shape[2] // 4, 1),
+    "reads by": lambda x: F.max_pool1d(x, 3, 1, dilation=1 + x.shape[2] % 2),
+    "moves": lambda x: F.avg_pool1d(x, 3, 1 + x.shape[2] % 2),
+    "pads": lambda x: F.pad(x, (x.shape[2] % 3, 2)),
+}
+
+
+@pytest.mark.parametrize("how", BY_LENGTH)
+def test_no_stream_is_of_windows_that_hang_on_the_length_of_the_whole(how: str) -> None:
+    class Forward(nn.Module):
+        def forward(self, x: torch.Tensor) -> Any:
+            return BY_LENGTH[how](self.before(x))
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.before = nn.Conv1d(3, 3, 3)
+
+    net = symcnn.from_torch(Forward(), "N 3 L")
+    wanted = rf'{how.split()[0]} by what hangs on the size of L(.|\n)*at="before"'
+    with pytest.raises(NoSolution, match=wanted):
+        net.stream(axis="L")
+    assert net.stream(axis="L", at="before")
+
+
 class Denoiser(nn.Module):
     """Frames of two samples, a layer that runs along them, samples again, and their running sum."""
 

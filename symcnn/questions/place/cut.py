@@ -187,8 +187,8 @@ class Course:
         (o, axis_map), *more = entries
         if isinstance(axis_map, Roll) or getattr(axis_map, "mode", "") == "circular":
             return self._lost(node, f"reads the other end of {self.name}")
-        if self.every and self.name in symbols_of(getattr(axis_map, "left", 0)):
-            return self._lost(node, f"pads by what hangs on the size of {self.name}")
+        if self.every and (how := self._hangs(axis_map)):
+            return self._lost(node, f"{how} by what hangs on the size of {self.name}")
         if isinstance(axis_map, Running) and not more and not self.every:
             return self._lost(node, f"reads all of {self.name} up to its own place")
         rate = None if more or o >= out.ndim else self._rate(axis_map, t.dims[state.axis])
@@ -207,6 +207,14 @@ class Course:
             axis_map = IDENTITY
         found.append(Read(self.home(t), state.axis, o, axis_map))
         return Moved(o, state.rate * rate)
+
+    def _hangs(self, axis_map: AxisMap) -> str:
+        """What a layer does by the size of the whole, its far end left aside; "" if nothing."""
+        for link in axis_map.maps if isinstance(axis_map, Chain) else (axis_map,):
+            for names, how in _HYPERPARAMETERS.items():
+                if self.name in symbols_of(*(getattr(link, name, 0) for name in names.split())):
+                    return how
+        return ""
 
     def _rate(self, axis_map: AxisMap, x: Any) -> Fraction | None:
         """How many outputs one input makes; None where that hangs on the size, or there is none."""
@@ -432,6 +440,9 @@ class Course:
             ]
         return found
 
+
+#: Of windows, what a layer does by them.
+_HYPERPARAMETERS = {"left padding": "pads", "extent dilation": "reads", "stride": "moves"}
 
 #: Maps whose scale is a ratio of sizes.
 _SIZED = (Const, Adaptive, Resample)

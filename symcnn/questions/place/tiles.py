@@ -325,13 +325,13 @@ def _unbounded(
             )
     return NoSolution(
         f"{lost}: no part of the input alone gives a part of the output",
-        cure=f'ask for what comes before, at="{_before(net, lost, name, whole)}"',
+        cure=f'ask for what comes before, at="{_before(net, name, whole, options)}"',
     )
 
 
-def _before(net: Trace, lost: Lost, name: str, whole: Mapping[str, int]) -> str:
-    """The last module before the node to blame that has tiles."""
-    course = Course(net, net.output_tensors[0], name, whole)
+def _before(net: Trace, name: str, whole: Mapping[str, int], options: Mapping[str, bool]) -> str:
+    """The last module before the node to blame of which a part is one of the whole."""
+    course = Course(net, net.output_tensors[0], name, whole, **options)
     for node in reversed(net.nodes):
         state = course.state.get(node.outputs[0])
         if state is not None and not isinstance(state, Lost):
