@@ -216,3 +216,35 @@ def test_positions_that_are_laid_anew_at_each_stage_leave_few_sizes() -> None:
     for size in ((16, 36), (26, 24), (8, 74), (12, 48)):
         with pytest.raises(RuntimeError):
             module(torch.empty(1, 4, *size, device="meta"))
+
+
+class Shifts(torch.nn.Module):
+    """Frames by a number, of images cut into tiles: einops asks first, and the view again."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        n, t, c, h, w = x.shape
+        tiles = x.reshape(n, t, c, h // 8, 8, w // 8, 8).permute(0, 1, 3, 5, 2, 4, 6)
+        places = tiles.reshape(n, t * (h // 8) * (w // 8), -1)
+        for _ in range(2):
+            if places.shape[1] % 4:
+                raise ValueError("the frames do not divide the places")
+            frames = places.reshape(n, 4, places.shape[1] // 4, -1)
+            places = frames.flip(1).reshape(n, frames.shape[1] * frames.shape[2], -1)
+            if places.shape[1] % t:
+                raise ValueError("the places are no frames")
+            places = places.reshape(n, t, places.shape[1] // t, -1).relu().flatten(1, 2)
+        return places
+
+
+def test_frames_that_share_out_the_tiles_of_images_have_a_domain() -> None:
+    net = symcnn.from_torch(Shifts(), "N T 3 H W")
+    assert net.complete
+    sizes = net.valid_inputs()
+    for t, h, w in product((1, 2, 3, 4), (8, 12, 16, 24, 32), (8, 16, 32)):
+        try:
+            want = tuple(Shifts()(torch.zeros(1, t, 3, h, w)).shape)
+        except (RuntimeError, ValueError):
+            want = None
+        assert ({"T": t, "H": h, "W": w} in sizes) == (want is not None)
+        if want is not None:
+            assert net.shape_at(N=1, T=t, H=h, W=w) == want

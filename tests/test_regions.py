@@ -565,6 +565,38 @@ def test_what_a_product_leaves_hangs_on_what_its_sizes_leave(condition: Any) -> 
 @pytest.mark.parametrize(
     "conditions",
     [
+        [Condition(h, "==", 35 * h // (2 * w - 1))],
+        [Condition(35 * h // (2 * w - 1), ">=", h - 3)],
+        [AnyOf((Condition(h, "==", 35 * h // (2 * w - 1)), Condition(h, "==", 1)))],
+        [  # what a table of 2*18 - 1 places is viewed as, where it meets as many images, or one
+            Condition(35 * h, "==", (2 * w - 1) * (35 * h // (2 * w - 1))),
+            AnyOf(
+                (
+                    Condition(h, "==", 35 * h // (2 * w - 1)),
+                    Condition(35 * h // (2 * w - 1), "==", 1),
+                )
+            ),
+        ],
+    ],
+)
+def test_a_quotient_of_two_sizes_is_compared_with_a_third(conditions: list[Any]) -> None:
+    judged("HW", conditions, 41)
+
+
+def test_what_is_required_twice_is_required_once() -> None:
+    """Einops asks whether a product divides; the view that it makes asks again."""
+    tiles = (h // 8) * (w // 8) * n
+    once = Condition(tiles, "==", tiles // 8 * 8)
+    again = Condition(tiles // 8 * 8, "==", tiles)
+    started = time.perf_counter()
+    found = input_set("NHW", [once, Condition(tiles % 8, "==", 0), again])
+    assert time.perf_counter() - started < 5
+    assert found == input_set("NHW", [once])
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
         [Condition(7, ">=", (h + 28) // 32), Condition(w % ((h + 28) // 32), "==", 1)],
         [Condition(5, ">=", h // 3), Condition(h, ">=", 3), Condition((w + 1) % (h // 3), ">=", 2)],
         [Condition((w + 9) // (h % 6 + 1), "==", h - h // 4)],

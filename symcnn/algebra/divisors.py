@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from symcnn.errors import Undecidable
@@ -27,3 +28,15 @@ def _divisors_of(n: int) -> tuple[int, ...]:
                 cure="no tensor has so many elements",
             )
     return tuple(divisors(n))
+
+
+def splits(target: int, signed: Sequence[bool]) -> Iterator[tuple[int, ...]]:
+    """All ordered ways to write `target` as a product; a factor may be negative if `signed`."""
+    if len(signed) == 1:
+        if target > 0 or signed[0]:
+            yield (target,)
+        return
+    for d in divisors(abs(target)):
+        for first in (d, -d) if signed[0] else (d,):
+            for rest in splits(target // first, signed[1:]):
+                yield (first, *rest)

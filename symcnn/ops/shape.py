@@ -344,12 +344,14 @@ def on_coarsest_floors(*exprs: Int) -> tuple[Int, ...]:
     return exprs
 
 
-def unfloored(expr: Int) -> Int:
+def unfloored(expr: Int, *, deep: bool = True) -> Int:
     """The domain law: a floor whose remainder is the same on all of the domain, as the quotient.
 
     Where H is even, ``(H + 1)//2`` is H/2.
+
+    deep: floors in floors too.
     """
-    return _quotients(expr, _remainder)
+    return _quotients(expr, _remainder, deep=deep)
 
 
 def _large(expr: Int) -> Int:
@@ -364,13 +366,14 @@ def _large(expr: Int) -> Int:
     return polynomial({m: c for m, c in even.terms.items() if degrees[m] == most})
 
 
-def _quotients(expr: Int, left_of: Callable[[Size, int], int | None]) -> Int:
+def _quotients(expr: Int, left_of: Callable[[Size, int], int | None], *, deep: bool = True) -> Int:
     """Each floor as the quotient, less what is left of the division; None: the floor stays."""
     for atom in [*expr.atoms()] if isinstance(expr, Size) else ():
         if isinstance(atom, Floor) and isinstance(atom.den, int):
             left = left_of(atom.num, atom.den)
             if left is not None:
-                quotient: Any = (_quotients(atom.num, left_of) - left) * Fraction(1, atom.den)
+                whole = _quotients(atom.num, left_of) if deep else atom.num
+                quotient: Any = (whole - left) * Fraction(1, atom.den)
                 expr = replaced(expr, atom, quotient)
     return expr
 

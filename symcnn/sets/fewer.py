@@ -8,7 +8,7 @@ lowest terms. Nothing here makes a set.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -17,7 +17,7 @@ from symcnn.algebra import size as sz
 from symcnn.algebra.factor import factors
 from symcnn.algebra.size import Int, Size
 from symcnn.algebra.substitute import replaced
-from symcnn.sets.condition import AnyOf, Asked, Condition, Single, substituted
+from symcnn.sets.condition import AnyOf, Asked, Condition, Requirement, Single, substituted
 from symcnn.sets.products import Facts, is_linear
 
 
@@ -134,8 +134,18 @@ def strictest_of(requirements: Iterable[Asked]) -> list[tuple[Asked, Asked]]:
                 continue
             if isinstance(gap, int) and gap >= 0:
                 continue
-        kept[requirement] = requirement, requirement
+        kept.setdefault(alike(requirement, kept), (requirement, requirement))
     return list(kept.values())
+
+
+def alike(requirement: Requirement, known: Container[object]) -> object:
+    """What an equation says, whichever of its sides comes first, as it is known if it is; any other
+    requirement as it is.
+    """
+    if not isinstance(requirement, Condition) or requirement.relation != "==":
+        return requirement
+    gap = requirement.lhs - requirement.rhs
+    return ("==", -gap) if ("==", -gap) in known else ("==", gap)
 
 
 def _stripped(gap: Int) -> Int:

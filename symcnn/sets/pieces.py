@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import reduce
+from itertools import cycle, islice
 from operator import and_, or_
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from symcnn.lazy import cached_property
 from symcnn.sets.condition import Requirement
 from symcnn.sets.implicit import ImplicitSet
 from symcnn.sets.inputset import InputSet
+from symcnn.sets.isl import breathe, coordinates, nonempty, question
 from symcnn.sets.member import Member, as_tuple
 from symcnn.sets.region import Region
 
@@ -65,6 +67,36 @@ def in_fewer_parts(whole: InputSet) -> InputSet:
 def _parts(whole: InputSet) -> int:
     """How many parts a set has."""
     return sum(one.n_basic_set() for side in whole._sides for one in side.cases.values())
+
+
+#: So many members are looked at of a set of several parts.
+_FEW = 16
+
+
+@question
+def members_of_parts(whole: InputSet) -> list[dict[str, int]]:
+    """A member of each of the first parts of a set that has several.
+
+    >>> import symcnn
+    >>> [one["H"] <= 2 for one in members_of_parts(symcnn.solve("H <= 2 or H >= 9"))]
+    [True, False]
+    """
+    each = [members for side in whole._sides if (members := [*islice(_members(side), _FEW)])]
+    most = max(map(len, each), default=0)
+    found: list[dict[str, int]] = [{} for _ in range(most if most > 1 else 0)]
+    for members in each:
+        for one, member in zip(found, cycle(members), strict=False):
+            one |= member
+    return found
+
+
+def _members(side: Region) -> Iterator[dict[str, int]]:
+    for bounds, isl_set in side.cases.items():
+        for part in nonempty(isl_set):
+            breathe()
+            one = dict(zip(side.names, coordinates(part.sample_point()), strict=True))
+            if all(bound.holds(one) for bound in bounds):
+                yield one
 
 
 class Pieces(ImplicitSet):

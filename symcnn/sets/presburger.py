@@ -460,8 +460,8 @@ def _group(
     return _narrow(Region(names, {frozenset(): whole}), hard)
 
 
-#: So many ways to choose an option of each alternative are tried.
-_WAYS = range(2, 17)
+#: So many ways to choose an option of each alternative are tried, and so many convex pieces.
+_WAYS, _PIECES = range(2, 17), range(2, 129)
 
 
 def _narrow(found: Region, hard: list[Single]) -> Region:
@@ -484,11 +484,10 @@ def _narrow(found: Region, hard: list[Single]) -> Region:
             rest = [r for r in hard if not isinstance(r, AnyOf) or r.options != ways[0]]
             each = (_narrow(found, with_equal_numbers([one, *rest])) for one in ways[0])
             return reduce(Region.union, each)
+        elif len(pieces := found.pieces) in _PIECES:
+            return reduce(Region.union, (_narrow(piece, hard) for piece in pieces))
         else:
-            try:
-                raise left[0][1]
-            finally:
-                del left  # or the error would hold this frame, and this frame the error
+            raise left.pop(0)[1]  # the error holds this frame, which is not to hold the error
     return found
 
 

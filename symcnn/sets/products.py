@@ -12,6 +12,7 @@ Each law is exact, and applies to a whole kind:
 - ``f*g == a*b`` with ``f >= a >= 0`` and ``g >= b >= 0`` holds only factor by factor (or at 0);
 - a maximum is the argument that is not below the others;
 - a floor by a size has a case for each sign of that: by 0 nothing is divided;
+- such a floor is a size N where ``N*d <= e < (N + 1)*d``;
 - a floor by a size is a number where the quotient stays in a range, and then
   ``floor(e/d) == q`` is ``q*d <= e < (q + 1)*d``;
 - a quotient by a size is not above what is divided, where that is not negative;
@@ -35,7 +36,7 @@ from math import gcd
 from typing import Protocol
 
 from symcnn.algebra import size as sz
-from symcnn.algebra.divisors import divisors
+from symcnn.algebra.divisors import divisors, splits
 from symcnn.algebra.factor import factors, text
 from symcnn.algebra.size import Int, Size, denominator, symbols_of
 from symcnn.algebra.substitute import replaced
@@ -142,15 +143,29 @@ def _inside(condition: Condition, gap: Size, known: Facts) -> Cases | None:
     for sign in (1, -1):
         atom = sz.sole_atom(bare * sign)
         if isinstance(atom, sz.Floor):
-            value = -int(gap.const) * sign  # of the floor, or a bound on it
-            found: Cases = []
-            for side in _sides(atom.den, known):
-                num, m = atom.num * side, atom.den * side
-                low = Condition(num, ">=", value * m)  # floor(e/m) >= value
-                high = Condition(value * m + m - 1, ">=", num)  # floor(e/m) <= value
-                wanted = [low, high] if condition.relation == "==" else [low if sign == 1 else high]
-                found.append([*([] if isinstance(m, int) else [Condition(m, ">=", 1)]), *wanted])
-            return found
+            return _of_floor(condition, atom, sign, -int(gap.const) * sign, known)
+    return None
+
+
+def _of_floor(condition: Condition, atom: sz.Floor, sign: int, value: Int, known: Facts) -> Cases:
+    """A floor that is this value, or with a sign bounded by it."""
+    found: Cases = []
+    for side in _sides(atom.den, known):
+        num, m = atom.num * side, atom.den * side
+        low = Condition(num, ">=", value * m)  # floor(e/m) >= value
+        high = Condition(value * m + m - 1, ">=", num)  # floor(e/m) <= value
+        wanted = [low, high] if condition.relation == "==" else [low if sign == 1 else high]
+        found.append([*([] if isinstance(m, int) else [Condition(m, ">=", 1)]), *wanted])
+    return found
+
+
+def _beside(condition: Condition, gap: Size, known: Facts) -> Cases | None:
+    """``floor(e/m) == N`` for sizes m and N, as `_inside` has it of a number."""
+    for mono, coeff in gap.terms.items():
+        atom, sign = sz.sole_atom(Size({mono: 1})) if mono else None, int(coeff)
+        if isinstance(atom, sz.Floor) and isinstance(atom.den, Size) and sign in (1, -1):
+            value = (Size({mono: coeff}) - gap) * sign
+            return _of_floor(condition, atom, sign, value, known) if is_linear(value) else None
     return None
 
 
@@ -253,7 +268,7 @@ def _is_rootless(factor: Size) -> bool:
 
 def _factored(found: Sequence[Size], target: int, known: Facts) -> Cases:
     signed = [not known.entails(Condition(f, ">=", 0)) for f in found]
-    split = [*islice(_splits(target, signed), _MANY + 1)]
+    split = [*islice(splits(target, signed), _MANY + 1)]
     if len(split) > _MANY:
         raise Undecidable(
             f"{text(sz.prod(found))} == {target}: there are more than {_MANY:,} ways to write it "
@@ -299,16 +314,10 @@ def _greatest(condition: Condition, gap: Size, known: Facts) -> Cases | None:
     for mono in gap.terms:
         for atom, _ in mono:
             if isinstance(atom, sz.Max):
+                args = [*enumerate(atom.args)]
                 where = (
-                    (
-                        a,
-                        [
-                            Condition(a, ">=", b + (j < i))
-                            for j, b in enumerate(atom.args)
-                            if j != i
-                        ],
-                    )
-                    for i, a in enumerate(atom.args)
+                    (a, [Condition(a, ">=", b + (j < i)) for j, b in args if j != i])
+                    for i, a in args
                 )
                 return _each(condition, gap, atom, where)
     return None
@@ -329,10 +338,10 @@ def _remainder(condition: Condition, gap: Size, known: Facts) -> Cases | None:
             found, content = factors(atom.num)
             if all(map(is_linear, found)):
                 n = atom.den // gcd(atom.den, content)
-                splits = [*islice(_splits(n, [False] * len(found)), _MANY)]
+                ways = [*islice(splits(n, [False] * len(found)), _MANY)]
                 return [
                     [Condition(sz.mod(f, d), "==", 0) for f, d in zip(found, ds, strict=True)]
-                    for ds in splits
+                    for ds in ways
                 ]
     return None
 
@@ -684,16 +693,5 @@ _LAWS: tuple[Law, ...] = (
     _few,
     _signed,
     _reaching,
+    _beside,
 )
-
-
-def _splits(target: int, signed: Sequence[bool]) -> Iterator[tuple[int, ...]]:
-    """All ordered ways to write `target` as a product; a factor may be negative if `signed`."""
-    if len(signed) == 1:
-        if target > 0 or signed[0]:
-            yield (target,)
-        return
-    for d in divisors(abs(target)):
-        for first in (d, -d) if signed[0] else (d,):
-            for rest in _splits(target // first, signed[1:]):
-                yield (first, *rest)

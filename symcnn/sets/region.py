@@ -112,6 +112,16 @@ class Region:
             whole = whole.union(_cut(self.names, isl_set, bounds))
         return coalesced(whole)
 
+    @property
+    def pieces(self) -> list[Region]:
+        """Its convex parts, of which it is the union."""
+        sets = isl().Set.from_basic_set
+        return [
+            Region(self.names, {bounds: sets(part)})
+            for bounds, whole in self.cases.items()
+            for part in whole.get_basic_sets()
+        ]
+
     def __contains__(self, values: Mapping[str, int]) -> bool:
         point = isl().Set(f"{{ [{', '.join(str(values[n]) for n in self.names)}] }}")
         return any(

@@ -9,17 +9,18 @@ until it comes to where it differs: so far it is told what was found out before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from symcnn.algebra.size import evaluate, symbols_of
 from symcnn.errors import SymcnnError, Undecidable
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.downset import grows
-from symcnn.sets.fewer import with_numbers
+from symcnn.sets.fewer import alike, with_numbers
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.isl import priced
 from symcnn.sets.member import lone
+from symcnn.sets.pieces import members_of_parts
 
 
 class Assumptions:
@@ -32,19 +33,20 @@ class Assumptions:
     True
     """
 
-    __slots__ = ("_decided", "_fresh", "_left", "_open")
+    __slots__ = ("_decided", "_fresh", "_left", "_met", "_open")
 
     def __init__(self, domain: InputSet | None = None) -> None:
         self._left = _ALL if domain is None else _Left(domain)
         self._fresh: list[Requirement] = []  # not in the domain yet
         self._decided: dict[Requirement, bool] = {}  # final: domains only shrink
         self._open: set[Requirement] = set()  # undecided by the domain as it is
+        self._met: set[object] = set()  # equations that the domain meets
 
     def apart(self) -> Assumptions:
         """As much is required; what is required from now on is its own."""
         self._narrow()
         other = Assumptions()
-        other._left = self._left
+        other._left, other._met = self._left, {*self._met}
         return other
 
     def add(self, requirements: Iterable[Requirement]) -> None:
@@ -59,9 +61,13 @@ class Assumptions:
 
     def _narrow(self) -> None:
         for requirement in self._fresh:
+            equation = alike(requirement, self._met)
+            if equation in self._met:
+                continue
             with suppress(Undecidable):
                 self._left = _required(self._left, requirement)
                 self._open.clear()
+                self._met.add(equation)
         self._fresh.clear()
 
     def entails(self, requirement: Requirement) -> bool | None:
@@ -85,10 +91,11 @@ class Assumptions:
 class _Left:
     """The sizes that are left, after requirements in one order; equal to itself only."""
 
-    __slots__ = ("__weakref__", "_domain")
+    __slots__ = ("__weakref__", "_domain", "_members")
 
     def __init__(self, domain: InputSet | None) -> None:
         self._domain = domain
+        self._members: Sequence[Mapping[str, int]] | None = None
 
     @property
     def domain(self) -> InputSet:
@@ -96,6 +103,15 @@ class _Left:
         if self._domain is None:
             self._domain = input_set((), ())
         return self._domain
+
+    @property
+    def members(self) -> Sequence[Mapping[str, int]]:
+        """Some of the sizes, of a set of several parts those of each."""
+        if self._members is None:
+            self._members = ()
+            with suppress(Undecidable):
+                self._members = members_of_parts(self.domain)
+        return self._members
 
 
 #: Where nothing is required yet.
@@ -120,6 +136,9 @@ def _decided(left: _Left, requirement: Requirement) -> bool | None:
         if (few := domain.roster(requirement.symbols)) is not None:
             held = {requirement.holds(sizes) for sizes in few}
             return None if len(held) == 2 else False not in held
+        some = left.members if requirement.symbols <= {*domain.names} else ()
+        if len({requirement.holds(sizes) for sizes in some}) == 2:
+            return None
     wanted = where_met(domain, requirement)
     if domain <= wanted:
         return True

@@ -159,8 +159,14 @@ def over_positive(num: Int, den: Int, decide: Callable[[Condition], bool]) -> tu
 
 
 def whole_ratio(num: Int, den: Size) -> Int | None:
-    """``num/den`` where the domain says that it is whole: windows over windows per image."""
-    return whole_quotient(*on_domain(num, den))
+    """``num/den`` where the domain says that it is whole: windows over windows per image; of floors
+    that are products of floors, by these.
+    """
+    num, den = on_coarsest_floors(num, den)
+    found = whole_quotient(unfloored(num), unfloored(den))
+    if found is None:
+        return whole_quotient(unfloored(num, deep=False), unfloored(den, deep=False))
+    return found
 
 
 def is_exact(num: Int, den: Int) -> bool:
