@@ -134,11 +134,11 @@ def strictest_of(requirements: Iterable[Asked]) -> list[tuple[Asked, Asked]]:
                 continue
             if isinstance(gap, int) and gap >= 0:
                 continue
-        kept.setdefault(alike(requirement, kept), (requirement, requirement))
+        kept.setdefault(equation_of(requirement, kept), (requirement, requirement))
     return list(kept.values())
 
 
-def alike(requirement: Requirement, known: Container[object]) -> object:
+def equation_of(requirement: Requirement, known: Container[object]) -> object:
     """What an equation says, whichever of its sides comes first, as it is known if it is; any other
     requirement as it is.
     """
