@@ -312,3 +312,32 @@ def test_that_a_map_made_of_sizes_is_not_empty_belongs_to_the_domain() -> None:
     net = symcnn.from_torch(Coarse(), "N 3 H W")
     assert str(net.valid_inputs()) == "H >= 32 and W >= 32"
     assert net.prove().complete
+
+
+class _Written(torch.nn.Module):
+    """Positions, or a map that was halved and doubled, written into what is there."""
+
+    def __init__(self, write: Callable[..., torch.Tensor]) -> None:
+        super().__init__()
+        self.places = torch.nn.Parameter(torch.rand(1, 16, 3))
+        self.write = write
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.write(self, x)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda m, x: x.flatten(2).mT.add_(m.places),
+        lambda m, x: (x[:, :, ::2] * 1).sub_(x[:, :, 1::2]),
+        lambda m, x: (x[:, :, ::2] * 1).copy_(x[:, :, 1::2]),
+        lambda m, x: x.mean(2, keepdim=True).expand(x.shape).add_(1),
+    ],
+)
+def test_what_is_written_to_keeps_its_shape_and_the_proof_knows(
+    write: Callable[..., torch.Tensor],
+) -> None:
+    """A size that broadcasting would take is refused in place: codecs and CCT write so."""
+    proof = symcnn.from_torch(_Written(write), "N 3 H W").prove()
+    assert proof.complete, str(proof)

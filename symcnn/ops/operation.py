@@ -165,12 +165,7 @@ class Operation:
             if not costed:
                 result = Result((tuple(map(from_sympy, result)),))
             if target is not None:
-                result = _into(self.name, target, result)
-            if alone:
-                why = f"{self.name} in place: torch writes to no place of an expanded tensor twice"
-                once = [minimum(size, 1) if may_be_empty(size) else 1 for size in alone]
-                needs = require_shape(alone, once, why)
-                result = replace(result, requires=(*result.requires, *needs))
+                result = into(self.name, target, result, alone)
             inputs += reads
             if self.takes is not None and not self.takes.all_of(inputs):
                 self._require_dtypes(self.takes, Call(self, args, kwargs), inputs, result)
@@ -228,12 +223,18 @@ class Operation:
         return {"low": low, "single": "float32"}.get(how, "")
 
 
-def _into(op: str, target: SymbolicTensor, result: Result) -> Result:
-    """The result, written into a tensor that is there: what broadcasts does not make it larger.
+def into(op: str, target: SymbolicTensor, result: Result, alone: Sequence[Int] = ()) -> Result:
+    """The result, written into a tensor that is there: what broadcasts does not make it larger, and
+    axes of the sizes `alone` are of one place, to which nobody writes twice.
 
     Raises ShapeMismatch for a result of other axes.
     """
     (dims, *_), have = result.shapes, target.dims
+    if alone:
+        why = f"{op} in place: torch writes to no place of an expanded tensor twice"
+        once = [minimum(size, 1) if may_be_empty(size) else 1 for size in alone]
+        needs = require_shape(alone, once, why)
+        result = replace(result, requires=(*result.requires, *needs))
     if dims == have:
         return result
     if len(dims) != len(have):

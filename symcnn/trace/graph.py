@@ -381,6 +381,7 @@ class Mode(NamedTuple):
     """How an operation runs, beside its rule. Most run alike, and share the record."""
 
     inplace: bool = False  # it writes into its first input
+    once: tuple[Int, ...] | None = None  # what it makes fits there; of axes of one place the sizes
     cast: str = ""  # the dtype in which autocast has it read its floats
     autocast: bool = False  # it runs under torch.autocast
     grad: bool = True  # not run under torch.no_grad

@@ -70,7 +70,7 @@ class Replay:
             call = Call(call.operation, args, kwargs, call.costed)
         twin = record(node.op, self(node.inputs), result or self(node.result), call)
         twin.name, twin.scope, twin.where = node.name, node.scope, node.where
-        twin.mode = node.mode._replace(custom=None, taken=taken)
+        twin.mode = node.mode._replace(custom=None, taken=taken, once=self(node.mode.once))
         self._remember(node, twin)
         if len(twin.outputs) != len(node.outputs):  # as many parts as there are on this branch
             raise InvalidInput(

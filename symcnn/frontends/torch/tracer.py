@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from symcnn.algebra.size import Atom, Size
+from symcnn.algebra.size import Atom, Int, Size
 from symcnn.errors import (
     DataDependent,
     InvalidInput,
@@ -522,6 +522,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         if not sized:
             ours = self._sided(ours)
             named = {k: self._sided(v) for k, v in named.items()} if named else named
+        alone: tuple[Int, ...] | None = None
         try:
             if type(operation) is Operation:
                 target = (
@@ -531,10 +532,9 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
                 if asked is not None:
                     lying = asked[1](self.layouts, ours[0], self.place())
                     given = {**named, asked[0]: lying}
-                alone = (
-                    () if target is None else repeats(self.layouts, operation, ours, self.place())
-                )
-                node = operation.node(ours, given, reads, target, alone)
+                if target is not None:
+                    alone = repeats(self.layouts, operation, ours, self.place())
+                node = operation.node(ours, given, reads, target, alone or ())
                 if asked and lying and node.call is not None:
                     node.call = node.call._replace(kwargs={**named, asked[0]: lying.found})
                 result, single = node.outputs, node.result.single
@@ -552,19 +552,19 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
             raise UnsupportedOperation(
                 f"{self.place()}: {name} called in a way that its rule does not cover: {error}"
             ) from error
-        self.ran(node, inplace)
+        self.ran(node, inplace, alone)
         number = None
         if record is not None and record.value is not None:
             several = None if single else self._each_number(record, args, kwargs, result)
             number = self.number(record, args, kwargs, result[0]) if single else several
         return result, single, number
 
-    def ran(self, node: Node, inplace: bool) -> None:
+    def ran(self, node: Node, inplace: bool, once: tuple[Int, ...] | None = None) -> None:
         """What is to be said of every new node."""
         if self.same is not None:
             self.same.nodes()
         if inplace:
-            node.mode = node.mode._replace(inplace=True)
+            node.mode = node.mode._replace(inplace=True, once=once)
         if self.grad and (not torch.is_grad_enabled() or saving(True) is not None):
             custom = self._custom()
             grad = custom is None and torch.is_grad_enabled()

@@ -12,6 +12,7 @@ from typing import Any
 
 from symcnn.algebra.factor import factors, is_product, text
 from symcnn.algebra.size import Int, Size, Symbol, evaluate, prod, sole_atom, symbols_of
+from symcnn.ops.operation import into
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Node, Result, SymbolicTensor
 from symcnn.trace.tape import Tape, of_empty
@@ -93,6 +94,10 @@ class Fresh:
             from symcnn.algebra.expr import from_sympy
 
             result = Result((tuple(map(from_sympy, result)),))
+        once = self.node.mode.once
+        if once is not None:
+            target = self._tensor(self.node.inputs[0])
+            result = into(self.node.op, target, result, self._put(once))
         empty = [self._tensor(t) for t in self.node.inputs if t.may_be_empty and t.empties]
         return of_empty(empty, result, call.operation.empty) if empty else result
 
