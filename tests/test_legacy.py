@@ -130,6 +130,14 @@ def _levels(image: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(np.expand_dims(every, axis=0).astype(np.float32))
 
 
+def _mirrored(w: int) -> Any:
+    """Places of a row that is mirrored at its borders, as measures of image quality pad."""
+    places = np.arange(-2, w + 3)
+    rest = np.fmod(places + 0.5, 2.0 * w)
+    rest = np.where(rest < 0, rest + 2.0 * w, rest)
+    return np.array(np.where(rest >= w, 2.0 * w - rest, rest) - 0.5, dtype=places.dtype)
+
+
 def _waves(x: torch.Tensor) -> torch.Tensor:
     """Sines and cosines of places."""
     angles = np.arange(x.shape[3])[:, None] / 10000 ** (np.arange(4)[np.newaxis] / 4)
@@ -173,6 +181,9 @@ GRIDS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "in a table": lambda x: torch.from_numpy(
         np.arange(x.shape[2] * x.shape[3]).reshape(x.shape[2], x.shape[3])
     ),
+    "remainders": lambda x: torch.tensor(np.fmod(np.arange(x.shape[3]), x.shape[2] / 2)),
+    "angles": lambda x: torch.tensor(np.arctan2(np.arange(x.shape[3]), 1.0 * x.shape[2])),
+    "mirrored": lambda x: x[..., _mirrored(x.shape[3])],
     "tiled": lambda x: torch.from_numpy(np.tile(np.arange(x.shape[3]), (x.shape[2], 1))),
     "along one axis": lambda x: torch.from_numpy(np.ones((x.shape[2], 3)).flatten()),
     "a part": lambda x: torch.from_numpy(np.arange(x.shape[3])[1:-1].copy()),
@@ -294,6 +305,16 @@ def test_an_array_beside_a_tensor_is_refused_as_torch_refuses_it() -> None:
         forward(torch.zeros(1, 3, 5, 3))
     with pytest.raises(symcnn.SymcnnError):
         symcnn.from_torch(Function(forward), "N 3 H W")
+
+
+def test_a_size_in_a_function_of_numpy_that_is_not_followed_is_a_number() -> None:
+    class Steps(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * torch.from_numpy(np.heaviside(np.arange(x.shape[3]), x.shape[3] / 2))
+
+    net = symcnn.from_torch(Steps(), "N 3 H W", example={"H": 8, "W": 9})
+    assert net.valid_inputs().axis("W").words() == "W == 9"
+    assert not net.complete
 
 
 def test_a_size_that_numpy_needs_as_a_number_is_asked_for_in_a_line_of_the_model() -> None:

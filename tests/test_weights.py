@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import symcnn
 from symcnn.frontends.torch import writes
+from symcnn.testing.oracles import torch_saved
 
 Work = Callable[["Learned"], torch.Tensor]
 
@@ -133,3 +134,45 @@ def test_a_tensor_has_one_alias_in_a_run(monkeypatch: pytest.MonkeyPatch) -> Non
     net = symcnn.from_torch(PadsByBuffers(), "1 3 L")
     assert net.shape_at(L=17) == (1, 3, 18)
     assert len(made) == len({id(t) for t in made})
+
+
+class Normed(nn.Module):
+    """A flow's first layer: it sets its scale and shift by the first batch."""
+
+    def __init__(self, write: Callable[[torch.Tensor, torch.Tensor], object]) -> None:
+        super().__init__()
+        self.scale, self.shift = nn.Parameter(torch.ones(3, 1, 1)), nn.Buffer(torch.ones(3, 1, 1))
+        self.write = write
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.write(self.shift, x.mean((0, 2, 3), keepdim=True)[0])
+        self.write(self.scale, x.std((0, 2, 3), keepdim=True)[0])
+        return x * torch.exp(self.scale) + self.shift
+
+
+def _replace(weight: torch.Tensor, values: torch.Tensor) -> None:
+    weight.data = values
+
+
+@pytest.mark.parametrize(
+    "write", [_replace, lambda w, v: w.data.copy_(v), lambda w, v: w.detach().copy_(v)]
+)
+def test_what_a_forward_writes_into_a_weight_is_read_from_then_on(
+    write: Callable[[torch.Tensor, torch.Tensor], object],
+) -> None:
+    """By operators too: before, `x + self.shift` read the number that was there before."""
+    net = symcnn.from_torch(Normed(write), "N 3 H W")
+    assert str(net.receptive_field().at(N=2, H=3, W=4).size) == "(3, 4)"
+    report = net.validate(Normed(write), device="cpu", samples=6)
+    assert report, report.counterexample
+
+
+def test_a_gradient_that_a_forward_asks_of_a_map_is_followed() -> None:
+    class Asks(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = (x * 2).requires_grad_()
+            return y.exp() * y
+
+    net = symcnn.from_torch(Asks(), "N 3 H W")
+    assert str(net.cost().saved) == "24*N*H*W"
+    assert net.cost().at(N=1, H=2, W=3).saved == torch_saved(net, Asks(), {"N": 1, "H": 2, "W": 3})

@@ -79,7 +79,7 @@ class Replay:
                 cure="trace again with these numbers",
             )
         for old, new in zip(node.outputs, twin.outputs, strict=True):
-            new.dtype, new.name = old.dtype, old.name
+            new.dtype, new.name, new.trainable = old.dtype, old.name, old.trainable
             self._remember(old, new)
 
     def _apart(self, nodes: Iterable[Node]) -> None:

@@ -213,7 +213,7 @@ class Array:
     def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **kwargs: Any) -> object:
         function = _functions().get(ufunc.__name__)
         if function is None or method != "__call__" or kwargs:
-            return getattr(ufunc, method)(*_numpys(args), **_numpys(kwargs))
+            return getattr(ufunc, method)(*map(_fixed, _numpys(args)), **_numpys(kwargs))
         return _point_by_point(ufunc, function, *args)
 
 
@@ -247,6 +247,13 @@ def _numpys(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _numpys(v) for k, v in value.items()}
     return value._looked_into if type(value) is Array else value
+
+
+def _fixed(value: Any) -> Any:
+    """A size is a number to a function of numpy that is not followed."""
+    if type(value) in SIZES:
+        return operator.index(value) if type(value) is Dim else float(value)
+    return value
 
 
 def _tensors(arrays: Sequence[Any]) -> list[torch.Tensor]:
@@ -288,6 +295,7 @@ _OF_NUMBERS = (
     *(torch.sin, torch.cos, torch.exp, torch.log),
     *(torch.sqrt, torch.square, torch.negative, torch.absolute, torch.maximum, torch.minimum),
     *(torch.floor, torch.ceil, torch.tan, torch.tanh, torch.log2, torch.sign, torch.logical_not),
+    *(torch.fmod, torch.hypot, torch.arctan2, torch.log10, torch.trunc),
 )
 
 
@@ -318,7 +326,7 @@ def _point_by_point(own: Callable[..., Any], law: Callable[..., Any], *args: Any
         _ = [both.type(n) for n in numbers if type(n) is int]  # it is held, or that is an error
         wide = of_numpy(both)
     except (TypeError, OverflowError, AttributeError):
-        return own(*_numpys(args))
+        return own(*map(_fixed, _numpys(args)))
 
     def by_torch(*tensors: torch.Tensor) -> object:
         left = iter(tensors)

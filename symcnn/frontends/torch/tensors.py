@@ -59,6 +59,9 @@ class Tracer(Questions, Protocol):
     def read(self, numbers: Iterable[object]) -> None:
         """What a tensor holds is asked for."""
 
+    def set_data(self, target: torch.Tensor, values: torch.Tensor) -> object:
+        """``weight.data = values``."""
+
     def written(self, target: object, result: object) -> object:
         """The tensor written to, with what was written to it."""
 
@@ -268,6 +271,11 @@ class TracedTensor(State, torch.Tensor):
     def requires_grad(self, wanted: bool) -> None:
         self._value.trainable = bool(wanted)
 
+    def requires_grad_(self, requires_grad: bool = True) -> TracedTensor:
+        """The tensor itself, which asks for a gradient, or for none."""
+        self.requires_grad = requires_grad
+        return self
+
     @property
     def is_meta(self) -> bool:
         """Whether the module lives on the meta device."""
@@ -277,6 +285,10 @@ class TracedTensor(State, torch.Tensor):
     def data(self) -> TracedTensor:
         """The tensor itself: it has no values."""
         return self
+
+    @data.setter
+    def data(self, values: torch.Tensor) -> None:
+        self._tracer.set_data(self, values)
 
     real, imag = (_shared(name) for name in ("real", "imag"))
 

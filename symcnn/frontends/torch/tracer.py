@@ -225,6 +225,8 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
             if called not in OPS:
                 with torch._C.DisableTorchFunctionSubclass():
                     return func(*args, **kwargs)
+        elif called == "__set__" and func.__self__.__name__ == "data":
+            return self.set_data(*args)
         elif served is None:
             packet: Any = getattr(func, "overloadpacket", None)  # of an operation of a library
             if packet in TARGETS:
@@ -374,6 +376,8 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
             if plain not in OPS:
                 raise self.unsupported(name)
             name, inplace = plain, True
+        if self.writes.parts:
+            args, kwargs = self.writes.traced((args, kwargs), self.joined)
         try:
             return self._run(name, args, kwargs, inplace=inplace)
         except AliasFound:  # such tensors are looked for from now on

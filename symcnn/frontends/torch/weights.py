@@ -35,6 +35,7 @@ class Weights:
     writes: Writes
     leaf: Callable[[torch.Tensor], SymbolicTensor]
     wrap: Callable[[Any], Any]
+    _into: Callable[[Any, Any], Any]
 
     def _learned(self, *values: Any) -> bool:
         """Whether a tensor in nested arguments is a parameter, or computed from parameters."""
@@ -79,6 +80,14 @@ class Weights:
             view = getattr(traced, name)
             if type(view) is TracedTensor and view is not traced:
                 self._name_real([view], [found])
+
+    def set_data(self, target: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        """``weight.data = values``: other values, and the same tensor to whoever learns."""
+        given = values if type(values) is TracedTensor else self.wrap(self.leaf(values))
+        made = given.detach()
+        made.requires_grad = target.requires_grad
+        found: torch.Tensor = self._into(target, made)
+        return found
 
     def _name_real(self, made: Sequence[TracedTensor], real: Sequence[torch.Tensor]) -> None:
         """Tensors with values that are what nodes make."""

@@ -194,7 +194,10 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """
 
         def whole(tensor: torch.Tensor) -> torch.Tensor:
-            parts = self.parts.get(self._root(tensor))
+            if not is_plain(tensor):
+                return tensor
+            with torch._C.DisableTorchFunction():  # which would ask here what it is
+                parts = self.parts.get(self._root(tensor))
             if parts is None:
                 return tensor
             key = id(tensor), len(parts)
