@@ -323,20 +323,21 @@ def _unbounded(
                 cure=f"all but {what} has a halo of {before} and {after}: {left}=False leaves"
                 f" {'them' if left == 'gates' else 'these'} out",
             )
+    there = _before(net, name, whole, options)
     return NoSolution(
         f"{lost}: no part of the input alone gives a part of the output",
-        cure=f'ask for what comes before, at="{_before(net, name, whole, options)}"',
+        cure=f'ask for what comes before, at="{there}"' if there else "only the whole works",
     )
 
 
 def _before(net: Trace, name: str, whole: Mapping[str, int], options: Mapping[str, bool]) -> str:
-    """The last module before the node to blame of which a part is one of the whole."""
+    """The last module before the node to blame of which a part is one of the whole; "" if none."""
     course = Course(net, net.output_tensors[0], name, whole, **options)
     for node in reversed(net.nodes):
         state = course.state.get(node.outputs[0])
         if state is not None and not isinstance(state, Lost):
             return net.source_name(node.outputs[0])
-    return "..."
+    return ""
 
 
 def halo(course: Course) -> tuple[int, int]:
