@@ -74,12 +74,12 @@ def _javascript(name: str, arguments: Sequence[str], body: str) -> str:
 
 _C_PRELUDE = """#include <stdint.h>
 
-static int64_t symcnn_floordiv(int64_t a, int64_t b) {
+static inline int64_t symcnn_floordiv(int64_t a, int64_t b) {
     int64_t q = a / b;
     return a % b != 0 && (a < 0) != (b < 0) ? q - 1 : q;
 }
-static int64_t symcnn_max(int64_t a, int64_t b) { return a > b ? a : b; }
-static int64_t symcnn_pow(int64_t base, int64_t exponent) {
+static inline int64_t symcnn_max(int64_t a, int64_t b) { return a > b ? a : b; }
+static inline int64_t symcnn_pow(int64_t base, int64_t exponent) {
     int64_t result = 1;
     while (exponent-- > 0) result *= base;
     return result;
