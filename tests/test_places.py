@@ -86,6 +86,38 @@ def resnet50(example: Callable[..., Any]) -> symcnn.Network:
 # Tiles
 
 
+class Turned(nn.Module):
+    """Channels are last in the input, and between width and height in the output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.conv(x.permute(0, 3, 1, 2)).permute(0, 3, 1, 2)
+
+
+def test_a_plan_says_of_which_axes_its_slices_are() -> None:
+    plan = symcnn.from_torch(Turned(), "N H W 3").tiles(tile=12, H=30, W=16)
+    assert (plan.input_axes, plan.output_axes) == ((-3, -2), (-3, -1))
+    line = "out[..., place[0], :, place[1]] = net(x[..., input[0], input[1], :])[..., core[0], :,"
+    assert line in str(plan)
+    module, x = Turned(), torch.rand(1, 30, 16, 3)
+
+    def at(axes: Any, slices: Any) -> tuple[Any, ...]:
+        found = [slice(None)] * 4
+        for axis, part in zip(axes, slices, strict=True):
+            found[axis] = part
+        return tuple(found)
+
+    whole = module(x)
+    made = torch.full_like(whole, float("nan"))
+    for tile in plan:
+        part = module(x[at(plan.input_axes, tile.input)])
+        made[at(plan.output_axes, tile.place)] = part[at(plan.output_axes, tile.core)]
+    assert torch.allclose(made, whole, atol=1e-6)
+
+
 def test_the_interval_of_the_u_net(net: Any) -> None:
     assert net.receptive_field().interval_text() == ("4*((i + 1)//4) - 11", "4*((i + 3)//4) + 10")
 

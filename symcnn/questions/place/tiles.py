@@ -62,6 +62,8 @@ class Tiling(Shown):
         period: per axis, the distance by which a tile may move.
         overhead: rows that are run, by rows that there are: 1.28 means 28 % more work.
         note: what the plan leaves out of account (other outputs, statistics, gates), if anything.
+        input_axes: which axes of the input the slices are of, counted from the last, which is -1.
+        output_axes: the same of the output.
     """
 
     axes: tuple[str, ...]
@@ -71,6 +73,8 @@ class Tiling(Shown):
     period: tuple[int, ...]
     overhead: float
     note: str = ""
+    input_axes: tuple[int, ...] = ()
+    output_axes: tuple[int, ...] = ()
 
     def __iter__(self) -> Any:
         return iter(self.tiles)
@@ -131,9 +135,18 @@ class Tiling(Shown):
             lines.append(
                 f"  {name}: from {starts}; halo {left} and {right}, period {self.period[k]}"
             )
-        lines.append("  out[..., place] = net(x[..., input])[..., core]")
+        place, core = (_at(self.output_axes, name) for name in ("place", "core"))
+        lines.append(f"  out[{place}] = net(x[{_at(self.input_axes, 'input')}])[{core}]")
         lines += [f"  {tile}" for tile in _shortened(self.tiles)]
         return "\n".join([*lines, *([f"  {self.note}"] if self.note else [])])
+
+
+def _at(axes: Sequence[int], name: str) -> str:
+    """The slices of that name, where they stand: ``..., place, :`` where channels are last."""
+    if list(axes) == list(range(-len(axes), 0)):
+        return f"..., {name}"
+    each = {axis: f"{name}[{k}]" if len(axes) > 1 else name for k, axis in enumerate(axes)}
+    return ", ".join(["...", *(each.get(axis, ":") for axis in range(min(axes), 0))])
 
 
 def tiles(
@@ -159,7 +172,9 @@ def tiles(
     lengths = [dict.fromkeys(cut.stop - cut.start for cut, _, _ in plan) for plan in rows]
     for combination in product(*lengths):
         check_valid(net, {**whole, **dict(zip(names, combination, strict=True))})
+    output, source = _output(part), next(t for t in part.input_tensors)
     ends = [course.end.axis for course in found if isinstance(course.end, Moved)]
+    starts = [s.axis for c in found if isinstance(s := c.state[source], Moved)]
     order = sorted(range(len(ends)), key=lambda k: ends[k])  # of the output's axes
     made = [
         Tile(
@@ -180,6 +195,8 @@ def tiles(
         tuple(course.period for course in found),
         round(overhead, 12),
         _note(part, gates, statistics),
+        tuple(axis - source.ndim for axis in starts),
+        tuple(ends[k] - output.ndim for k in order),
     )
 
 
