@@ -7,6 +7,7 @@ import math
 import pickle
 import statistics
 import struct
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -216,3 +217,40 @@ def test_a_forward_without_sizes_that_is_refused_runs_no_thousand_times() -> Non
     with pytest.raises(symcnn.DataDependent, match="masked_select"):
         symcnn.from_torch(Forward(forward), "1 3 4 5")
     assert len(runs) <= 3
+
+
+def _shrunk(x: torch.Tensor) -> torch.Tensor:
+    """What nothing below names: sizes are numbers to python's own ``int`` and ``isinstance``."""
+    h, w = x.shape[-2:]
+    columns = w if isinstance(w, int) else 1
+    return torch.nn.functional.interpolate(x, size=(int(float(h) * 0.5), columns))
+
+
+class _Registry:
+    def __init__(self) -> None:
+        self.held = {"shrunk": _shrunk}
+
+    def get(self, name: str) -> Callable[..., Any]:
+        return self.held[name]
+
+
+_REGISTRY = _Registry()
+
+
+@pytest.mark.parametrize(
+    "find",
+    [
+        lambda: globals()["_shr" + "unk"],
+        lambda: getattr(sys.modules[__name__], "_shr" + "unk"),
+        lambda: _REGISTRY.get("shrunk"),
+    ],
+    ids=["by its name", "of its module", "in a registry"],
+)
+def test_a_function_that_a_forward_finds_when_it_runs_keeps_sizes(find: Any) -> None:
+    class Finds(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> Any:
+            return find()(x)
+
+    net = symcnn.from_torch(Finds(), "N 3 H W")
+    assert net.complete
+    assert str(net.output_shape) == "(N, 3, H//2, W)"

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from fractions import Fraction
+from types import CodeType
 from typing import Any
 
 from symcnn.algebra.factor import factors
@@ -32,7 +33,7 @@ from symcnn.frontends.torch.arguments import EXAMPLE
 from symcnn.frontends.torch.branches import Choice, Nowhere, Step
 from symcnn.frontends.torch.quotients import square_root, whole_ratio
 from symcnn.frontends.torch.stairs import tread
-from symcnn.frontends.torch.where import caller
+from symcnn.frontends.torch.where import caller, calling
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.member import by_name
@@ -52,6 +53,7 @@ class Answers:
 
     tape: Tape
     example: Mapping[str, int]
+    askers: set[CodeType]  # code that asked what a size is
     fixed: Mapping[str, str]  # sizes that are numbers from the start, and the lines that ask
     constants: dict[str, int]  # their numbers
     region: InputSet | None  # the sizes that the run is to describe; None: all
@@ -275,5 +277,6 @@ class Answers:
 
     def _guard(self, requirement: Requirement, fixes: str = "", where: str = "") -> None:
         place = where or caller()
+        self.askers.add(calling())
         guard = Guard(requirement, place, len(self.tape.nodes) - 1, fixes=fixes)
         self.tape.guards.append(guard)

@@ -44,6 +44,18 @@ from symcnn.frontends.torch.arrays import Array
 from symcnn.frontends.torch.asleep import is_asleep
 from symcnn.frontends.torch.expressions import SELECT
 from symcnn.frontends.torch.functions import LEGACY, MATHS, functions_of
+from symcnn.frontends.torch.reached import (
+    CACHED,
+    LEFT_ALONE,
+    MANY,
+    PLAIN,
+    SCRIPTED,
+    Place,
+    Reached,
+    body_of,
+    own,
+    place_of,
+)
 from symcnn.frontends.torch.recompile import in_front
 from symcnn.frontends.torch.selects import ASSIGNS, PUT, assigns, may_select, put, select, selecting
 from symcnn.frontends.torch.shape import Sizes
@@ -51,7 +63,7 @@ from symcnn.frontends.torch.sizes import SIZES, Dim, largest
 from symcnn.frontends.torch.statements import NUMBERS, are_numbers
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.texts import Text
-from symcnn.frontends.torch.where import is_left_alone
+from symcnn.lazy import cached_property
 from symcnn.trace.tape import current_tape
 from symcnn.trace.where import has_handlers
 
@@ -299,140 +311,12 @@ def _instead(name: str, space: Mapping[str, Any]) -> Callable[..., Any] | None:
     return None
 
 
-# What a forward reaches -----------------------------------------------------------------------
-
-_LEFT_ALONE = frozenset({"torch", "symcnn", "numpy", "sympy", *sys.stdlib_module_names}) - {
-    "__main__",
-    "test",
-}
-_CACHED = type(functools.lru_cache(len))
-_SCRIPTED = torch.jit.ScriptFunction
-
-
-class _Reached:
-    """The functions that code reaches, and the names under which it finds what is wrapped."""
-
-    def __init__(self) -> None:
-        self.functions: dict[FunctionType, None] = {}
-        self.wrapped: list[tuple[Any, str, Any]] = []  # where, name, object
-        self.named: dict[tuple[int, str], tuple[dict[str, Any], str, Any]] = {}  # it was found by
-        self._seen: set[int] = set()
-        self._kept: list[Any] = []
-        self._stack: list[Any] = []
-
-    def follow(self, roots: Iterable[object]) -> _Reached:
-        """Everything from the roots on."""
-        self._stack += roots
-        while self._stack:
-            self._visit(self._stack.pop())
-        return self
-
-    def _visit(self, value: Any) -> None:
-        kind = type(value)
-        if kind in _PLAIN or id(value) in self._seen:
-            return
-        self._seen.add(id(value))
-        self._kept.append(value)
-        if kind is FunctionType:
-            self._function(value)
-        elif kind is MethodType:
-            self._stack += (value.__func__, value.__self__)
-        elif kind is functools.partial:
-            self._stack += (value.func, *value.args, *value.keywords.values())
-        elif isinstance(value, type):
-            self._class(value)
-        elif kind in (tuple, list):
-            self._stack += value[:_MANY]
-        elif kind is dict:
-            self._stack += [*value.values()][:_MANY]
-        elif kind is _SCRIPTED or kind is _CACHED:
-            self._stack.append(_body(value))
-        elif kind is property:
-            self._stack += (value.fget, value.fset)
-        elif kind in (staticmethod, classmethod):
-            self._stack.append(value.__func__)
-        elif kind is functools.cached_property:
-            self._stack.append(value.func)
-        elif not isinstance(value, (ModuleType, torch.Tensor)):
-            self._stack.append(kind)
-
-    def _class(self, value: type) -> None:
-        for base in value.__mro__:
-            if base.__module__.partition(".")[0] not in _LEFT_ALONE:
-                for name, member in vars(base).items():
-                    if type(member) not in _PLAIN:
-                        self._wrap(base, name, _own(member))
-                        self._stack.append(_own(member))
-
-    def _wrap(self, where: Any, name: str, value: Any) -> None:
-        if type(value) is _SCRIPTED or type(value) is _CACHED:
-            self.wrapped.append((where, name, value))
-
-    def _function(self, value: FunctionType) -> None:
-        code = _code(value)
-        if is_left_alone(code.co_filename):
-            return
-        self.functions[value] = None
-        self._stack += [cell.cell_contents for cell in value.__closure__ or () if _full(cell)]
-        space, codes = value.__globals__, [code]
-        modules: list[ModuleType] = []
-        names: set[str] = set()
-        while codes:
-            code = codes.pop()
-            names.update(code.co_names)
-            codes += [c for c in code.co_consts if type(c) is CodeType]
-        for name in names & space.keys():
-            found = _own(space[name])
-            if type(found) in _PLAIN:
-                continue
-            self.named[id(space), name] = space, name, found
-            self._wrap(space, name, found)
-            if isinstance(found, ModuleType):
-                modules.append(found)
-            else:
-                self._stack.append(found)
-        while modules:
-            space = vars(modules.pop())
-            if str(space.get("__name__")).partition(".")[0] in _LEFT_ALONE:
-                continue
-            for name in names & space.keys():
-                found = _own(space[name])
-                if isinstance(found, ModuleType):
-                    if id(found) not in self._seen:
-                        self._seen.add(id(found))
-                        modules.append(found)
-                elif type(found) not in _PLAIN:
-                    self.named[id(space), name] = space, name, found
-                    self._wrap(space, name, found)
-                    self._stack.append(found)
-
-
-_PLAIN = frozenset((int, str, float, bool, bytes, type(None), torch.dtype, torch.device))
-_MANY = 64  # of a long list, as many are looked at
-
-
-def _full(cell: Any) -> bool:
-    try:
-        return cell.cell_contents is not None
-    except ValueError:
-        return False
-
-
-def _body(wrapper: Any) -> Any:
-    """The python function that a scripted or cached one was made from."""
-    if type(wrapper) is _CACHED:
-        return wrapper.__wrapped__
-    return getattr(wrapper, "_torchdynamo_inline", None)
-
-
-def _own(value: Any) -> Any:
-    """What was there before traces began."""
-    return getattr(value, "stands_for", value) if type(value) is FunctionType else value
+# What asks about sizes -----------------------------------------------------------------------
 
 
 def _unwrapped(wrapper: Any) -> Callable[..., Any]:
     """Does what the wrapper does, and runs its body where it is asked about sizes."""
-    body = _body(wrapper)
+    body = body_of(wrapper)
 
     @functools.wraps(body)
     def call(*args: object, **kwargs: object) -> object:
@@ -440,7 +324,7 @@ def _unwrapped(wrapper: Any) -> Callable[..., Any]:
             return wrapper(*args, **kwargs)
         tape = current_tape()
         before = tape is None or tape.scripted
-        if before or type(wrapper) is not _SCRIPTED or tape is None:
+        if before or type(wrapper) is not SCRIPTED or tape is None:
             return body(*args, **kwargs)
         tape.scripted = True
         try:
@@ -571,11 +455,11 @@ def _in_traces(function: FunctionType, code: CodeType) -> CodeType:
     return made() if front is None else front
 
 
-class _Replaced:
+class Replaced:
     """What classes and functions reach, ready to be put in place."""
 
     def __init__(self, roots: Iterable[Any]) -> None:
-        found = _Reached().follow(roots)
+        found = Reached(_code).follow(roots)
         self.named = [*found.named.values()]
         self.codes = [(function, _code(function)) for function in found.functions]
         swaps = [
@@ -585,18 +469,23 @@ class _Replaced:
         swaps += [
             _swap(where, name, value, lambda value=value: _unwrapped(value))  # type: ignore[misc]
             for where, name, value in found.wrapped
-            if _body(value) is not None
+            if body_of(value) is not None
         ]
         self.swaps = _Swaps(swaps)
         self.tries = any(has_handlers(code) for _, code in self.codes)
         self._as_it_is = _columns(self.named, 3), _columns(self.codes, 2)
+
+    @cached_property
+    def places(self) -> frozenset[Place]:
+        """Where the code stands."""
+        return frozenset(place_of(code) for _, code in self.codes)
 
     def stands(self) -> bool:
         """Whether code is and names what it was and named: nobody put another in its place."""
         (spaces, names, values), (functions, codes) = self._as_it_is
         return (  # while no trace runs, all of it is its own
             all(map(is_, map(dict.get, spaces, names), values))
-            or all(_own(space.get(name)) is value for space, name, value in self.named)
+            or all(own(space.get(name)) is value for space, name, value in self.named)
         ) and (
             all(map(is_, map(_CODE_OF, functions), codes))
             or all(_code(function) is code for function, code in self.codes)
@@ -611,15 +500,15 @@ def _columns(rows: list[Any], count: int) -> tuple[Any, ...]:
 
 
 #: What was reached, by the roots: none of them is kept alive.
-_replacements: dict[tuple[ref[Any], ...], _Replaced] = {}
+_replacements: dict[tuple[ref[Any], ...], Replaced] = {}
 _MOST = 64
 
 
-def _replaced(roots: Iterable[Any]) -> Iterator[_Replaced]:
+def _replaced(roots: Iterable[Any]) -> Iterator[Replaced]:
     lasting: list[ref[Any]] = []
     for root in roots:
         if "<locals>" in getattr(root, "__qualname__", ""):
-            yield _Replaced([root])  # remembered, it would live for ever, with all that it encloses
+            yield Replaced([root])  # remembered, it would live for ever, with all that it encloses
         else:
             lasting.append(ref(root))
     key = (*lasting,)
@@ -627,7 +516,7 @@ def _replaced(roots: Iterable[Any]) -> Iterator[_Replaced]:
     if found is None or not found.stands():
         if len(_replacements) >= _MOST:
             _replacements.clear()
-        found = _replacements[key] = _Replaced([root() for root in key])
+        found = _replacements[key] = Replaced([root() for root in key])
     yield found
 
 
@@ -639,17 +528,17 @@ def _roots(modules: Iterable[tuple[str, Any]]) -> tuple[dict[Any, None], list[_S
     for _, module in modules:
         kind = type(module)
         if kind not in kinds:
-            kinds[kind] = kind.__module__.partition(".")[0] not in _LEFT_ALONE
+            kinds[kind] = kind.__module__.partition(".")[0] not in LEFT_ALONE
             roots[kind] = None
         if module._forward_hooks or module._forward_pre_hooks:
             for hook in (*module._forward_hooks.values(), *module._forward_pre_hooks.values()):
                 roots.update(dict.fromkeys(_callables(hook)))
         if kinds[kind]:
             for name, value in module.__dict__.items():
-                if type(value) in _PLAIN or name in _OF_TORCH:
+                if type(value) in PLAIN or name in _OF_TORCH:
                     continue
                 roots.update(dict.fromkeys(_callables(value)))
-                if type(value) is _SCRIPTED and _body(value) is not None:
+                if type(value) is SCRIPTED and body_of(value) is not None:
                     make = functools.partial(_unwrapped, value)
                     scripted.append(_swap(module.__dict__, name, value, make))
     return roots, scripted
@@ -662,7 +551,7 @@ _OF_TORCH = frozenset(vars(torch.nn.Module()))
 def _callables(value: Any, depth: int = 2) -> Iterator[Any]:
     """The functions and classes whose code an object in an attribute may run."""
     kind = type(value)
-    if kind in _PLAIN or isinstance(value, (torch.Tensor, torch.nn.Module, ModuleType)):
+    if kind in PLAIN or isinstance(value, (torch.Tensor, torch.nn.Module, ModuleType)):
         return
     if kind in (FunctionType, type) or isinstance(value, type):
         yield value
@@ -673,27 +562,28 @@ def _callables(value: Any, depth: int = 2) -> Iterator[Any]:
             yield from _callables(v, depth)
     elif kind in (tuple, list, dict):
         inner = value.values() if kind is dict else value
-        for v in [*inner][:_MANY] if depth else ():
+        for v in [*inner][:MANY] if depth else ():
             yield from _callables(v, depth - 1)
-    elif kind is _CACHED:
-        yield _body(value)
-    elif kind.__module__.partition(".")[0] not in _LEFT_ALONE:
+    elif kind is CACHED:
+        yield body_of(value)
+    elif kind.__module__.partition(".")[0] not in LEFT_ALONE:
         yield kind
 
 
 @contextmanager
-def replaced_names(modules: Iterable[tuple[str, object]]) -> Iterator[bool]:
-    """Stand-ins at the call sites of all that the forwards of `modules` reach; whether some of
-    that catches errors.
-    """
+def replaced_names(
+    modules: Iterable[tuple[str, object]], more: Iterable[object] = ()
+) -> Iterator[list[Replaced]]:
+    """Stand-ins at the call sites of all that the forwards of `modules` reach, and `more`."""
     with _lock:
         roots, scripted = _roots(modules)
+        roots.update(dict.fromkeys(more))
         reached = [*_replaced(roots)]
         swaps = [_Swaps(scripted), *(found.swaps for found in reached)]
         for each in swaps:
             _turn(each, traced=True)
     try:
-        yield any(found.tries for found in reached)
+        yield reached
     finally:
         with _lock:
             for each in swaps:

@@ -31,8 +31,8 @@ from typing import Any, ClassVar, TypeVar
 import torch
 
 from symcnn.frontends.torch.asleep import MAKER, asleep
-from symcnn.frontends.torch.builtins import _own
 from symcnn.frontends.torch.hooks import HOOKS
+from symcnn.frontends.torch.reached import own
 
 #: Where torch's modules look for what to call in place of their forward.
 CALL = "_compiled_call_impl"
@@ -179,7 +179,7 @@ class _Shared:
                 continue
             inner: Any = value
             if kind is types.FunctionType:
-                inner = _own(value)
+                inner = own(value)
             elif isinstance(value, (staticmethod, classmethod)):
                 inner = value.__func__
             elif isinstance(value, property):
@@ -250,7 +250,7 @@ class _Shared:
 
 def _owns(held: dict[str, Any]) -> dict[str, Any]:
     """What a class or a python file holds, but for what traces put in its place."""
-    return {name: _own(value) for name, value in held.items()}
+    return {name: own(value) for name, value in held.items()}
 
 
 def _helps(kind: type) -> bool:

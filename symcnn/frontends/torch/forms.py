@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from symcnn.errors import ShapeMismatch
+from symcnn.errors import BadArgument, ShapeMismatch
 from symcnn.ops.operation import Operation
 
 #: Names of numpy that torch's parser takes for its own (``python_arg_parser.cpp``).
@@ -272,3 +272,16 @@ def _kind(own: Parameter, place: int, ways: Sequence[Places], *, python: bool) -
         return Kind.ANY
     kinds = [w.numbers[n] for w, n in there if n in w.numbers]
     return max(kinds, default=Kind.ANY)
+
+
+def require_keywords(module: torch.nn.Module, named: Mapping[str, object]) -> None:
+    """Raises BadArgument for a keyword that neither from_torch nor the forward has."""
+    if not named:
+        return
+    parameters = signature(module.forward).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return
+    for name in named:
+        if name not in parameters:
+            names = ["example", "branches", *parameters]
+            raise BadArgument.unknown(f"from_torch of {type(module).__name__}", name, names)

@@ -16,11 +16,12 @@ from torch.nn import Module
 
 from symcnn.errors import SymcnnError
 from symcnn.frontends.torch.arguments import Parts
-from symcnn.frontends.torch.builtins import replaced_names
+from symcnn.frontends.torch.builtins import Replaced, replaced_names
 from symcnn.frontends.torch.copies import Copies, release
 from symcnn.frontends.torch.generators import GENERATORS
 from symcnn.frontends.torch.layers import Layers
 from symcnn.frontends.torch.lazy import is_lazy
+from symcnn.frontends.torch.reached import learned
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.tracer import Tracer
 from symcnn.frontends.torch.writes import AUTOGRAD, saving
@@ -34,15 +35,16 @@ class Stage(NamedTuple):
     parts: Parts
     tries: bool  # whether code that runs may catch what an operation refuses
     shared: Any  # of one run for the next
+    reached: list[Replaced]  # code that runs with other names
 
 
 @contextmanager
 def set_stage(module: Module) -> Iterator[Stage]:
     """The stage for runs of a module."""
     parts, shared = Parts.of(module), set[Any]()
-    with replaced_names(parts.modules) as tries:
+    with replaced_names(parts.modules, learned(type(module))) as reached:
         try:
-            yield Stage(parts, tries, shared)
+            yield Stage(parts, any(found.tries for found in reached), shared, reached)
         finally:
             release(shared)
 

@@ -19,7 +19,6 @@ from collections.abc import Coroutine, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import reduce
-from inspect import signature
 from os.path import dirname
 from pickle import dumps
 from typing import Any
@@ -28,7 +27,6 @@ import torch
 
 from symcnn.algebra.size import Size, symbols_of, with_values
 from symcnn.errors import (
-    BadArgument,
     BadSpec,
     DataDependent,
     InvalidInput,
@@ -46,7 +44,9 @@ from symcnn.frontends.torch.branches import (
     Refused,
     without_idle_guards,
 )
+from symcnn.frontends.torch.forms import require_keywords
 from symcnn.frontends.torch.observe import Stage, modes, observed, set_stage
+from symcnn.frontends.torch.reached import Ran
 from symcnn.frontends.torch.tensors import Masked
 from symcnn.frontends.torch.tracer import Tracer
 from symcnn.frontends.torch.where import OWN_FILES, frames, is_left_alone, transform, transformed
@@ -120,7 +120,7 @@ def trace(
         raise BadSpec(f"{module!r} is not a torch.nn.Module", cure="give an instance of one")
     if not specs and not named:
         raise BadSpec("no shape spec", cure='give one per input, for example "N 3 H W"')
-    _require_keywords(module, named)
+    require_keywords(module, named)
     if not (branches is None or (isinstance(branches, int) and branches >= 1)):
         raise BadSpec(f"branches={branches!r}: at least one branch is followed")
     inputs = [tensor(s) for s in specs]
@@ -129,29 +129,25 @@ def trace(
         raise BadSpec(f"example={example!r} has no names", cure='for example example={"H": 224}')
     names = frozenset(symbols_of(*(d for t in (*inputs, *keywords.values()) for d in t.dims)))
     wanted = check_sizes(example or {}, names, from_zero=names)
-    front = _Front(module, inputs, keywords, wanted, branches)
-    with uncollected(), shared(f"the branches of {type(module).__name__}") as front.purse:
-        try:
-            return front.network()
-        except SymcnnError as error:
-            if error.tracer is not None:
-                from symcnn.questions.blame import blamed
+    for attempt in range(_ATTEMPTS):
+        front = _Front(module, inputs, keywords, wanted, branches)
+        with uncollected(), shared(f"the branches of {type(module).__name__}") as front.purse:
+            try:
+                net = front.network()
+            except SymcnnError as error:
+                if front.ran.something_new() and attempt + 1 < _ATTEMPTS:
+                    continue
+                if error.tracer is not None:
+                    from symcnn.questions.blame import blamed
 
-                blamed(error, front.until(error.tracer), module, front.again)
-            raise
+                    blamed(error, front.until(error.tracer), module, front.again)
+                raise
+        if not front.ran.something_new():
+            break
+    return net
 
 
-def _require_keywords(module: torch.nn.Module, named: Mapping[str, object]) -> None:
-    """Raises BadArgument for a keyword that neither from_torch nor the forward has."""
-    if not named:
-        return
-    parameters = signature(module.forward).parameters
-    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        return
-    for name in named:
-        if name not in parameters:
-            names = ["example", "branches", *parameters]
-            raise BadArgument.unknown(f"from_torch of {type(module).__name__}", name, names)
+_ATTEMPTS = 4  # a forward that runs what it does not name is traced again, by what it ran
 
 
 class _Front:
@@ -182,6 +178,7 @@ class _Front:
         self.matters: set[Requirement] = set()
         self.refusing: set[str] = set()  # lines of which a run that took the other side was refused
         self.work = deque([_Region()])
+        self.ran = Ran(type(module))
 
     def __getstate__(self) -> object:
         """What runs the module at numbers; not the module where that does not pickle."""
@@ -201,7 +198,8 @@ class _Front:
         with Held() as held, set_stage(self.module) as self.stage, held.work():
             for x in self.inputs:
                 x.dtype = x.dtype or NAMES[self.stage.parts.dtype]
-            runs = self._runs()
+            with self.ran.among(found.places for found in self.stage.reached):
+                runs = self._runs()
         del self.stage
         for run in runs:
             _tell_refusal(run)
@@ -308,6 +306,8 @@ class _Front:
                 return self._with_numbers(run, ours, _line(error))
             run.refusal, run.all_guards = error, run.guards
             return run
+        finally:
+            self.ran.note(tracer.askers, tracer.tape.nodes)
         tape = tracer.tape
         run.all_guards = tape.guards
         tape.guards = without_idle_guards(

@@ -110,7 +110,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         tape.fix, tape.decide = self.fix, self.decide
         self.example = example
         self.region = region  # the sizes that the run is to describe; None: all
-        self.fixed, self.constants = fixed or {}, {}
+        self.fixed, self.constants, self.askers = fixed or {}, {}, set()
         self.last: Mapping[str, int] = {}  # the point, once it is not the example
         self.left: Exception | None = None  # the first error of ours that the forward met
         self.forced: Sequence[Choice] = ()

@@ -32,6 +32,14 @@ def caller() -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
+def calling() -> CodeType:
+    """The user code that is running."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(OWN_FILES):
+        frame = frame.f_back
+    return frame.f_code
+
+
 #: Of a function; None: its forward does not get it; False: of a checkpoint, which has none.
 Context = Union[FunctionCtx, Literal[False], None]
 
