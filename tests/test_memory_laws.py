@@ -385,6 +385,8 @@ HELD: dict[str, Callable[..., Any]] = {
     "bilinear": lambda y, w, x: F.bilinear(_pixels(y), _pixels(x), w[None].expand(2, 3, 3)),
     "fill": lambda y, w, x: torch.fill(y, 2.0) * x,
     "zero": lambda y, w, x: (y * 2).zero_() * x,
+    "index_fill of a number": lambda y, w, x: y.sum().index_fill(0, torch.tensor([0]), 2.0) * x,
+    "index_fill": lambda y, w, x: y.transpose(1, 2).index_fill(2, torch.tensor([0]), 2.0).exp(),
     "tensordot of a map with itself": lambda y, w, x: torch.tensordot(y, y, ([1, 2], [1, 2])),
     "distances of all rows": lambda y, w, x: torch.cdist(_pixels(y), w),
     "slogdet": lambda y, w, x: torch.slogdet(y[:, :, :1, :1].flatten(2) + torch.eye(3))[1],

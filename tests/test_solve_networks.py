@@ -50,6 +50,14 @@ def test_the_formula_of_a_symbolic_target_gives_the_fibre_of_every_number(recipe
         assert formula.given(y=y) == fibre
 
 
+def test_a_symbolic_target_is_at_least_one() -> None:
+    """The number 0 is a target of its own: torch crops to nothing, but does not pool to nothing."""
+    net = symcnn.from_torch(torch.nn.ZeroPad1d((0, -1)), "N 3 L")
+    assert str(net.solve(output=(0,))) == "L == 1"
+    with pytest.raises(symcnn.InvalidInput, match="y=0: the symbols of a target are at least 1"):
+        net.solve(output=("y",)).given(y=0)
+
+
 # That it would notice
 
 

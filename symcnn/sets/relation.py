@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from symcnn.errors import InvalidInput
 from symcnn.sets.fewer import tied
 from symcnn.sets.inputset import InputSet
 from symcnn.sets.isl import parts, question
@@ -38,6 +39,20 @@ class Relation(InputSet):
     def possible(self) -> InputSet:
         """The values of the parameters for which there is an input."""
         return self.axis(*self.parameters)
+
+    def given(self, **sizes: int) -> InputSet:
+        """The input sizes at numbers in place of symbols, as `InputSet.given`.
+
+        Raises:
+            InvalidInput: for a symbol of the target that is less than 1: the formula is of others.
+        """
+        for name in self.parameters:
+            if int(sizes.get(name, 1)) < 1:
+                raise InvalidInput(
+                    f"{name}={sizes[name]}: the symbols of a target are at least 1",
+                    cure="solve for the number itself",
+                )
+        return super().given(**sizes)
 
     @question
     def _in_few_words(self) -> str:

@@ -88,7 +88,9 @@ def _formula(
 ) -> Iterator[str]:
     """Where the formula of a symbolic target is not what torch says, at numbers up to `most`."""
     names = [f"y{i}" for i in range(len(next(iter(truth))))]
-    reached = sorted({s for s in truth.values() if s is not None and max(s) <= most})
+    reached = sorted(
+        {s for s in truth.values() if s is not None and min(s) >= 1 and max(s) <= most}
+    )
     targets = [*zip(*(draw.sample(range(1, most + 1), most) for _ in names), strict=True)]
     targets += draw.sample(reached, min(10, len(reached)))
     try:

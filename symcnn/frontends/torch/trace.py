@@ -127,7 +127,7 @@ def trace(
     keywords = {n: tensor(s, n) for n, s in named.items()}
     if not isinstance(example, Mapping | None):
         raise BadSpec(f"example={example!r} has no names", cure='for example example={"H": 224}')
-    names = frozenset(symbols_of(*(d for t in (*inputs, *keywords.values()) for d in t.dims)))
+    names = frozenset(map(str, example or ()))
     wanted = check_sizes(example or {}, names, from_zero=names)
     for attempt in range(_ATTEMPTS):
         front = _Front(module, inputs, keywords, wanted, branches)

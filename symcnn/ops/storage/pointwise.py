@@ -203,7 +203,10 @@ def copied_to(m: Memory, node: Node) -> None:
 def filled_at(m: Memory, node: Node) -> None:
     """The places, of a copy that lies as the tensor does."""
     m.save(node.arguments["index"])
-    out(m, node)
+    if in_place(node):
+        out(m, node)
+    else:
+        m.place(_copied(m, node, None))
 
 
 def _over(m: Memory, node: Node) -> None:

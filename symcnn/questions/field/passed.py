@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
+from math import gcd
 from typing import Any
 
 from symcnn.algebra.axis import IDENTITY, Axes
 from symcnn.algebra.expr import Expr
-from symcnn.algebra.size import Int, Size, symbols_of
+from symcnn.algebra.size import Int, Size, exact_div, symbols_of
 from symcnn.errors import Undecidable, UnsupportedOperation
 from symcnn.lazy import sympy
 from symcnn.ops.registry import same_axes
@@ -69,6 +70,7 @@ class Pass:
     assumed: list[Condition] = field(default_factory=list)
     smallest: bool = False  # the field along the shortest path, not the hull of all
     _shortest: Pass | None = None
+    _lengths: frozenset[Int] | None = None
 
     @property
     def shortest(self) -> Pass:
@@ -77,6 +79,14 @@ class Pass:
             rest = self.nodes, self.source, self.axes, self.gates, self.statistics
             self._shortest = self if self.smallest else Pass(*rest, smallest=True).run()
         return self._shortest
+
+    def _is_length(self, size: Int) -> bool:
+        """Whether it is a multiple of how long an axis of a tensor is: not negative."""
+        if self._lengths is None:
+            tensors = {self.source, *(t for node in self.nodes for t in node.outputs)}
+            self._lengths = frozenset(d for t in tensors for d in t.dims)
+        common = 1 if isinstance(size, int) else gcd(*map(int, size.terms.values()))
+        return exact_div(size, common) in self._lengths
 
     def places(self, dims: Dims, leading: Set[str]) -> list[Int]:
         """The sizes of an output's axes that an index may mean where all places see the same: all
@@ -132,7 +142,7 @@ class Pass:
             through = reader(maps, dims, after)
             carried = tuple(
                 [
-                    through.read(reach, self.source.dims[axis], node, self.assumed)
+                    through.read(reach, self.source.dims[axis], node, self.assumed, self._is_length)
                     for axis, reach in zip(self.axes, carried, strict=True)
                 ]
             )

@@ -20,6 +20,7 @@ from functools import lru_cache
 from typing import Any, Union
 
 from symcnn.algebra.expr import to_sympy
+from symcnn.algebra.polynomial import summed
 from symcnn.algebra.size import (
     Floor,
     Int,
@@ -117,23 +118,28 @@ def most(a: Int, b: Int) -> Int:
     return -least(-a, -b)
 
 
-def sign(expr: Int, name: str) -> int | None:
+def sign(expr: Int, name: str, lengths: list[Int] | None = None) -> int | None:
     """+1 if `expr` never falls as the index grows, -1 if it never rises, 0 if it is the same
     throughout; None if that is not plain.
+
+    lengths: takes what has to be the length of an axis, so that the answer holds.
     """
     if isinstance(expr, int):
         return 0
-    signs = set()
-    for mono, coeff in expr.terms.items():
+    slope, rest = _slope_and_rest(expr, name)
+    signs = {_sign_of(slope, lengths)}
+    if None in signs:
+        return None
+    for mono, coeff in rest:
         for atom, power in mono:
             if isinstance(atom, Symbol):
                 way: int | None = int(atom.name == name)
             elif name not in symbols_of(*atom.args):
                 way = 0
             elif isinstance(atom, Floor) and name not in symbols_of(atom.den):
-                way = sign(atom.num, name)
+                way = sign(atom.num, name, lengths)
             elif isinstance(atom, Max):
-                inner = {sign(a, name) for a in atom.args} - {0}
+                inner = {sign(a, name, lengths) for a in atom.args} - {0}
                 way = inner.pop() if len(inner) == 1 else None if inner else 0
             else:
                 way = None
@@ -142,12 +148,58 @@ def sign(expr: Int, name: str) -> int | None:
                 return None
             if way:
                 signs.add(way if coeff > 0 else -way)
+    signs -= {0}
     if len(signs) > 1:
         return None
     return signs.pop() if signs else 0
 
 
-def _lowest(expr: Int, symbol: Symbol, places: Sequence[Int], all_of_them: bool) -> Int:
+def _slope_and_rest(expr: Size, name: str) -> tuple[Int, list[tuple[Any, Any]]]:
+    """What the index is multiplied by, of the terms in which it stands once and as itself; and the
+    other terms.
+    """
+    slope: Int = 0
+    rest: list[tuple[Any, Any]] = []
+    for mono, coeff in expr.terms.items():
+        own = tuple(x for x in mono if isinstance(x[0], Symbol) and x[0].name == name)
+        others = tuple(x for x in mono if x not in own)
+        alone = [power for _, power in own] == [1]
+        if alone and not any(name in symbols_of(*atom.args) for atom, _ in others):
+            slope = summed([slope, Size({others: coeff}) if others else coeff])
+        else:
+            rest.append((mono, coeff))
+    return slope, rest
+
+
+def _sign_of(slope: Int, lengths: list[Int] | None) -> int | None:
+    """The sign of what an index is multiplied by."""
+    if isinstance(slope, int):
+        return (slope > 0) - (slope < 0)
+    for way in (1, -1):
+        low = sharp_lower(slope * way)
+        if low is not None and low >= 0:
+            return way
+    if lengths is None:
+        return None
+    way = 1 if max(slope.rest.values()) > 0 else -1
+    lengths.append(slope * way)
+    return way
+
+
+def no_formula() -> Undecidable:
+    """The refusal where a formula is not plain."""
+    return Undecidable(
+        "the receptive field has no closed formula here", cure="ask at a size: .at(H=..., W=...)"
+    )
+
+
+def _lowest(
+    expr: Int,
+    symbol: Symbol,
+    places: Sequence[Int],
+    all_of_them: bool,
+    lengths: list[Int] | None = None,
+) -> Int:
     """The least value of `expr` as the index runs over `places`, of which there may be more
     between the first and the last one, unless it is `all_of_them`.
     """
@@ -155,14 +207,11 @@ def _lowest(expr: Int, symbol: Symbol, places: Sequence[Int], all_of_them: bool)
         return expr
     if len(places) == 1:
         return expr.subs({symbol.name: places[0]})
-    way = sign(expr, symbol.name)
+    way = sign(expr, symbol.name, lengths)
     if way is not None:
         return expr.subs({symbol.name: places[0 if way >= 0 else -1]})
     if not all_of_them:
-        raise Undecidable(
-            "the receptive field has no closed formula here",
-            cure="ask at a size: .at(H=..., W=...)",
-        )
+        raise no_formula()
     found = expr.subs({symbol.name: places[0]})
     for place in places[1:]:
         found = least(found, expr.subs({symbol.name: place}))
@@ -234,10 +283,16 @@ def digit_symbols(axis: int, digits: Digits | None, size: Int) -> list[tuple[Sym
 
 
 def over(
-    first: Int, last: Int, symbol: Symbol, places: Sequence[Int], every: bool
+    first: Int,
+    last: Int,
+    symbol: Symbol,
+    places: Sequence[Int],
+    every: bool,
+    lengths: list[Int] | None = None,
 ) -> tuple[Int, Int]:
     """Both ends as an index runs over `places`: see `_lowest`."""
-    return _lowest(first, symbol, places, every), -_lowest(-last, symbol, places, every)
+    low = _lowest(first, symbol, places, every, lengths)
+    return low, -_lowest(-last, symbol, places, every, lengths)
 
 
 def combined(first: Int, last: Int, digits: Digits) -> tuple[Int, Int]:

@@ -11,6 +11,7 @@ number of them per process.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
@@ -46,6 +47,7 @@ from symcnn.questions.field.reach import (
     least,
     limits,
     most,
+    no_formula,
     over,
     pruned,
     short,
@@ -159,10 +161,17 @@ class Reader:
                     self.joint.setdefault(source, []).append(axis_map)  # type: ignore[arg-type]
 
     def read(
-        self, reach: ReadRange, length: Int, node: Node, assumed: list[Condition]
+        self,
+        reach: ReadRange,
+        length: Int,
+        node: Node,
+        assumed: list[Condition],
+        known: Callable[[Int], bool] = lambda size: False,
     ) -> ReadRange:
         """What the output of a node carries for what the tensor carries, of an input axis of
         `length`; the formula holds for sizes that meet what is noted in `assumed`.
+
+        known: whether a formula is the length of an axis.
         """
         if type(reach) is AffineRange:
             entry = self.entries.get(reach.axis)
@@ -184,11 +193,15 @@ class Reader:
             return reach  # every index stays where it is
         found = _passed(self, reach, length)
         assumed += [c for c in found.assumed if c not in assumed]
+        if not all(map(known, found.lengths)):
+            return Unknown(no_formula())
         if found.span is None:
             return Unknown(Undecidable(found.cause, cure=found.cure))
         return replace(found.span, whole=node.name) if found.span.whole else found.span
 
-    def substituted(self, span: IndexRange, length: Int, assumed: list[Condition]) -> IndexRange:
+    def substituted(
+        self, span: IndexRange, length: Int, assumed: list[Condition], lengths: list[Int]
+    ) -> IndexRange:
         """The formulas by the output's indices; `whole` says only whether all is mixed."""
         digits = {d.axis: d for d in span.digits}
         depends = axes_of(span.first, span.last)
@@ -212,14 +225,14 @@ class Reader:
             elif axis_map is None or isinstance(axis_map, Whole):
                 mixed = True
                 for symbol, size in digit_symbols(axis, digits.get(axis), self.dims[axis]):
-                    first, last = over(first, last, symbol, [0, size - 1], size == 2)
+                    first, last = over(first, last, symbol, [0, size - 1], size == 2, lengths)
             else:
                 if axis in digits:
                     first, last = combined(first, last, digits[axis])
                 place = _mark(index_symbol(o)) if o is not None else 0
                 stretched = _stretch(axis_map, self.dims[axis], assumed)
                 places, every = _places(stretched, place, self.dims[axis])
-                first, last = over(first, last, index_symbol(axis), places, every)
+                first, last = over(first, last, index_symbol(axis), places, every, lengths)
         first, last = substituted(first, renamed), substituted(last, renamed)
         for source in viewed:
             if source in self.joint:
@@ -302,6 +315,7 @@ class _Passed(NamedTuple):
 
     span: IndexRange | None
     assumed: tuple[Condition, ...]
+    lengths: tuple[Int, ...] = ()  # what has to be the length of an axis
     cause: str = ""
     cure: str = ""
 
@@ -315,10 +329,12 @@ def reader(axes: Axes, dims: tuple[Int, ...], out: tuple[Int, ...]) -> Reader:
 @lru_cache(maxsize=4096)
 def _passed(reader: Reader, span: IndexRange, length: Int) -> _Passed:
     assumed: list[Condition] = []
+    lengths: list[Int] = []
     try:
-        return _Passed(short(reader.substituted(span, length, assumed)), tuple(assumed))
+        found = short(reader.substituted(span, length, assumed, lengths))
+        return _Passed(found, tuple(assumed), tuple(lengths))
     except Undecidable as error:
-        return _Passed(None, tuple(assumed), error.cause, error.cure)
+        return _Passed(None, tuple(assumed), (), error.cause, error.cure)
 
 
 #: In place of the name of the node that mixes all.
