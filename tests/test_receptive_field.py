@@ -564,3 +564,20 @@ def test_the_size_at_a_place_is_a_formula_of_the_place() -> None:
     formula: Any = rf.size_at(i)
     sizes = [rf.size_at(k) for k in range(4)]
     assert sizes == [formula.subs({i: k}) for k in range(4)] == [3, 4, 3, 4]
+
+
+@pytest.mark.parametrize("pool", [tnn.AdaptiveAvgPool2d, tnn.AdaptiveMaxPool2d])
+def test_what_a_classifier_reads_through_an_adaptive_pool_is_a_formula(pool: Any) -> None:
+    """AlexNet's head: the map that the windows leave is longer than nothing, so bins go onwards."""
+    head = (
+        tnn.Conv2d(3, 4, 11, 4, 2),
+        tnn.MaxPool2d(3, 2),
+        pool(6),
+        tnn.Flatten(),
+        tnn.Linear(144, 5),
+    )
+    field = symcnn.from_torch(tnn.Sequential(*head), "N 3 H W").receptive_field()
+    first, last = map(sympy.sympify, field.interval(0))
+    for size in (15, 16, 31, 32, 63, 224, 225):
+        ends = field.at(H=size, W=40).interval(0)
+        assert (first, last.subs(dict.fromkeys(last.free_symbols, size))) == ends
