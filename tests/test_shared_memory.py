@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import symcnn
+from symcnn.judge.oracles import torch_peak
 from tests.corpus.forwards import Function
 
 Call = Callable[[torch.Tensor], torch.Tensor]
@@ -169,3 +170,21 @@ def test_a_write_through_a_view_takes_no_memory(writes: Call) -> None:
     report = symcnn.from_torch(module, "N 4 4").validate(module, "cpu", checks=("peak", "saved"))
     assert report, str(report)
     assert "peak" in {check.what for check in report.passed}
+
+
+def test_memory_that_a_forward_fills_is_let_go_with_its_tensor() -> None:
+    """Before, what was written into a tensor of numbers stayed until the forward ended."""
+
+    class Fills(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            for _ in range(3):
+                room = torch.zeros(64, 3, 8, 8)
+                room[:2] = x[:2]
+                x = torch.cat([room[:2].exp(), x[2:]])
+                del room
+            return x
+
+    net = symcnn.from_torch(Fills(), "N 3 8 8")
+    for n in (2, 5):
+        theirs = torch_peak(Fills(), Fills(), [torch.rand(n, 3, 8, 8)])[0]
+        assert net.cost().at(N=n).peak == theirs

@@ -41,6 +41,15 @@ def is_plain(value: object) -> bool:
     return type(value) in TENSORS
 
 
+#: A tensor that was written to, and what it is since.
+_Part = tuple[weakref.ref[torch.Tensor], Any]
+
+#: A tensor, after so many writes, and what it is then.
+_Whole = tuple[Callable[[], "torch.Tensor | None"], int, torch.Tensor]
+
+_NOTHING: _Whole = (lambda: None), 0, torch.empty(0)
+
+
 class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """What one run did to real tensors."""
 
@@ -62,8 +71,8 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.versions: list[tuple[torch.Tensor, int]] = []  # raised by torch, to be put back
         self.alive: list[Any] = []  # so that ids stay what they are
         self.roots: dict[int, int] = {}  # the storage that a copy is of
-        self.parts: dict[int, list[tuple[torch.Tensor, Any]]] = {}  # traced, by storage
-        self.wholes: dict[tuple[int, int], Any] = {}
+        self.parts: dict[int, list[_Part]] = {}  # what is traced, by storage
+        self.wholes: dict[int, dict[int, _Whole]] = {}  # by storage, and by the id of a tensor
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -184,8 +193,12 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def write(self, tensor: torch.Tensor, traced: torch.Tensor) -> None:
         """From now on the real tensor is what was written to it."""
-        self.alive.append(tensor)
-        self.parts.setdefault(self._root(tensor), []).append((tensor, traced))
+        root = self._root(tensor)
+        if tensor.layout is torch.strided:
+            self.reserve(self.aliases.get(id(tensor), tensor).untyped_storage())
+        else:
+            self.alive.append(tensor)
+        self.parts.setdefault(root, []).append((weakref.ref(tensor), traced))
 
     def traced(self, value: Any, joined: Callable[[Any, Any], Any]) -> Any:
         """Arguments with what was written to them in place of real tensors.
@@ -197,20 +210,29 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if not is_plain(tensor):
                 return tensor
             with torch._C.DisableTorchFunction():  # which would ask here what it is
-                parts = self.parts.get(self._root(tensor))
+                root = self._root(tensor)
+            parts = self.parts.get(root)
             if parts is None:
                 return tensor
-            key = id(tensor), len(parts)
-            if key not in self.wholes:
-                whole = tensor
+            wholes = self.wholes.setdefault(root, {})
+            one, count, found = wholes.get(id(tensor), _NOTHING)
+            if one() is not tensor or count != len(parts):
+                found = tensor
                 for part, traced in parts:
-                    whole = traced if part is tensor else joined(whole, traced)
-                self.wholes[key] = whole
-                self.alive.append(tensor)
-            found: torch.Tensor = self.wholes[key]
+                    found = traced if part() is tensor else joined(found, traced)
+                wholes[id(tensor)] = weakref.ref(tensor), len(parts), found
             return found
 
+        self._let_go()
         return _mapped(whole, value)
+
+    def _let_go(self) -> None:
+        """What was written to memory that is gone is gone with it."""
+        for root in [*self.parts]:
+            memory = self.reserved.get(root)
+            if memory is not None and memory.expired():  # type: ignore[no-untyped-call]
+                del self.parts[root]
+                self.wholes.pop(root, None)
 
     def _root(self, tensor: torch.Tensor) -> int:
         if tensor.layout is not torch.strided:
