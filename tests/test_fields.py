@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 import symcnn
 from symcnn import H, W, nn
-from symcnn.errors import InvalidInput
+from symcnn.errors import InvalidInput, Undecidable
 from symcnn.judge.probe import gradient_support, make_positive, support
 from tests.conftest import load_example
 
@@ -546,3 +546,60 @@ def test_what_is_compared_along_one_axis_is_read_place_by_place_along_the_others
         (gradient,) = torch.autograd.grad(rows.square().sum(), image, retain_graph=True)
         read = gradient.abs().sum([d for d in range(4) if d != 2 + axis]).nonzero().flatten()
         assert at.interval(place, axis=axis) == (int(read[0]), int(read[-1]))
+
+
+class InWindows(tnn.Module):
+    """DaViT: a convolution of tokens as a map, then attention in windows of 7 of what is padded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = tnn.Conv2d(4, 4, 3, padding=1)
+
+    def forward(self, x: torch.Tensor, h: int, w: int) -> torch.Tensor:
+        n, _, c = x.shape
+        x = x + self.conv(x.mT.reshape(n, c, h, w)).flatten(2).mT
+        y = F.pad(x.view(n, h, w, c), (0, 0, 0, -w % 7, 0, -h % 7))
+        rows, columns = y.shape[1] // 7, y.shape[2] // 7
+        y = y.view(n, rows, 7, columns, 7, c).permute(0, 1, 3, 2, 4, 5).reshape(-1, 49, c)
+        y = ((y @ y.mT).softmax(-1) @ y).view(n, rows, columns, 7, 7, c)
+        y = y.permute(0, 1, 3, 2, 4, 5).reshape(n, rows * 7, columns * 7, c)[:, :h, :w]
+        return x + y.reshape(n, h * w, c)
+
+
+class OfWindows(tnn.Module):
+    def __init__(self, stem: tnn.Module, mean: bool) -> None:
+        super().__init__()
+        self.stem, self.mean = stem, mean
+        self.blocks = tnn.ModuleList([InWindows(), InWindows()])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.stem(x)
+        h, w = y.shape[2:]
+        y = y.flatten(2).mT
+        for block in self.blocks:
+            y = block(y, h, w)
+        return y.mean(1) if self.mean else y
+
+
+STEMS = {
+    "that reads all": (lambda: tnn.Conv2d(3, 4, 7, 4, 3), "H"),
+    "that leaves rows over": (lambda: tnn.Conv2d(3, 4, 4, 4), "4*(H//4)"),
+}
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_a_mean_of_what_has_no_formula_reads_what_all_places_read(stem: str) -> None:
+    make, size = STEMS[stem]
+    field = symcnn.from_torch(OfWindows(make(), mean=True), "N 3 H W").receptive_field()
+    assert str(field.size[0]) == size
+    assert field.whole == ("mean", "mean")
+    first, last = map(sympy.sympify, field.interval(0))
+    for height in (28, 33, 61):
+        ends = first, last.subs(dict.fromkeys(last.free_symbols, height))
+        assert field.at(H=height, W=40).interval(0) == ends
+
+
+def test_a_place_of_what_has_no_formula_is_refused() -> None:
+    field = symcnn.from_torch(OfWindows(tnn.Conv2d(3, 4, 4, 4), mean=False), "N 3 H W")
+    with pytest.raises(Undecidable, match="no short formula"):
+        _ = field.receptive_field().size

@@ -7,7 +7,7 @@ shortest path the smallest.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from math import gcd
 from typing import Any
@@ -18,7 +18,15 @@ from symcnn.algebra.size import Int, Size, exact_div, symbols_of
 from symcnn.errors import Undecidable, UnsupportedOperation
 from symcnn.lazy import sympy
 from symcnn.ops.registry import same_axes
-from symcnn.questions.field.reach import AffineRange, ReadRange, Unknown, narrowest, united
+from symcnn.questions.field.cover import Covers
+from symcnn.questions.field.reach import (
+    AffineRange,
+    IndexRange,
+    ReadRange,
+    Unknown,
+    narrowest,
+    united,
+)
 from symcnn.questions.field.reader import reader
 from symcnn.questions.field.readings import used
 from symcnn.sets.condition import AnyOf, Condition
@@ -70,6 +78,7 @@ class Pass:
     assumed: list[Condition] = field(default_factory=list)
     smallest: bool = False  # the field along the shortest path, not the hull of all
     _shortest: Pass | None = None
+    simplest: Callable[[Int], Int] = lambda size: size
     _lengths: frozenset[Int] | None = None
 
     @property
@@ -102,7 +111,24 @@ class Pass:
             for k, out in enumerate(node.outputs):
                 if out is not self.source:
                     self._node(node, k, out)
+        if not self.smallest:
+            self._cover()
         return self
+
+    def _cover(self) -> None:
+        """Where there is no formula, what every place reads that reads all of them."""
+        for k, axis in enumerate(self.axes):
+            open_ones = [t for t, found in self.reaches.items() if _has_no_formula(found[k])]
+            if not open_ones:
+                continue
+            covers = Covers(self.source, axis, self.reaches, self.simplest)
+            found = covers.follow(self.nodes, k, gates=self.gates, statistics=self.statistics)
+            for t in open_ones:
+                cover = found.get(t)
+                if cover is not None and cover.whole:
+                    reaches = [*self.reaches[t]]
+                    reaches[k] = IndexRange(*cover.outer, whole=cover.whole)
+                    self.reaches[t] = tuple(reaches)
 
     def _node(self, node: Node, k: int, out: SymbolicTensor) -> None:
         try:
@@ -194,3 +220,7 @@ def axis_name(t: SymbolicTensor, axis: int) -> str:
     size = t.dims[axis]
     text = str(size)
     return text if isinstance(size, Size) and text.isidentifier() else f"axis {axis}"
+
+
+def _has_no_formula(reach: ReadRange) -> bool:
+    return type(reach) is Unknown and isinstance(reach.error, Undecidable)

@@ -656,7 +656,9 @@ def field_between(
     key = (id(source), gates, statistics)
     cache = net.memory.setdefault("fields", {})
     if key not in cache:
-        cache[key] = Pass(net.nodes, source, spatial_axes(net, source), gates, statistics).run()
+        axes = spatial_axes(net, source)
+        made = Pass(net.nodes, source, axes, gates, statistics, simplest=net.simplest)
+        cache[key] = made.run()
     found: Pass = cache[key]
     if output not in found.reaches:
         raise independent(net, output, source, 'wrt="name" is another input')

@@ -1,0 +1,165 @@
+"""What all places of a tensor read together, where no formula says what each of them reads.
+
+The law: *what reads all places of a tensor reads what they read together.* Carried forwards are
+bounds of that from both sides, from wherever there is a formula, and along which axes places may
+read differently. A layer that mixes the last of these axes, as a mean over windows of attention
+does, reads at every place what all read together, if both bounds are one.
+
+A layer loses the inner bound that may leave places out (a crop, a stride); a sum with what was
+before the layer has it again. No layer reads beyond the outer one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from symcnn.algebra.axis import (
+    IDENTITY,
+    Adaptive,
+    AxisMap,
+    Const,
+    Flip,
+    Roll,
+    Running,
+    Whole,
+    Window,
+)
+from symcnn.algebra.size import Int, Size, sharp_lower
+from symcnn.errors import Undecidable, UnsupportedOperation
+from symcnn.questions.field.reach import (
+    IndexRange,
+    ReadRange,
+    Unknown,
+    axes_of,
+    digit_symbols,
+    least,
+    most,
+    over,
+)
+from symcnn.questions.field.reader import Reader, reader
+from symcnn.questions.field.readings import used
+from symcnn.trace.graph import Node, SymbolicTensor
+
+#: First and last index of the input.
+Ends = tuple[Int, Int]
+
+#: A size in its simplest form on the domain.
+Simplest = Callable[[Int], Int]
+
+
+class Cover(NamedTuple):
+    """What the places of a tensor read together of one axis of the input."""
+
+    inner: Ends | None  # at least
+    outer: Ends  # at most
+    axes: frozenset[int]  # along which places may read differently
+    whole: str = ""  # the node through which each place reads what all read
+
+
+class Covers:
+    """The covers of the tensors of a network, of one axis of a tensor."""
+
+    def __init__(
+        self,
+        source: SymbolicTensor,
+        axis: int,
+        reaches: Mapping[SymbolicTensor, Sequence[ReadRange]],
+        simplest: Simplest,
+    ) -> None:
+        self.length, self.simplest, self.reaches = source.dims[axis], simplest, reaches
+        whole = (0, self.length - 1)
+        self.found = {source: Cover(whole, whole, frozenset({axis}))}
+        self.batch = source.dims[0] if axis and isinstance(source.dims[0], Size) else 1
+
+    def follow(
+        self, nodes: Sequence[Node], k: int, *, gates: bool, statistics: bool
+    ) -> dict[SymbolicTensor, Cover]:
+        """The cover of every tensor that the nodes make; k: which of its reaches is of the axis."""
+        for node in nodes:
+            for which, out in enumerate(node.outputs):
+                try:
+                    read = used(node, which, self.found, gates, statistics)
+                except UnsupportedOperation:
+                    continue
+                if read and out not in self.found:
+                    each = [self._through(t, axes, node, out) for t, axes in read]
+                    self.found[out] = self._sharper(self._united(each), self.reaches[out][k], out)
+        return self.found
+
+    def _sharper(self, cover: Cover, reach: ReadRange, out: SymbolicTensor) -> Cover:
+        """The cover by the formula, where there is one."""
+        if type(reach) is Unknown or cover.whole:
+            return cover
+        first, last = reach.first, reach.last
+        digits = {d.axis: d for d in (reach.digits if type(reach) is IndexRange else ())}
+        axes = frozenset(axes_of(first, last))
+        try:
+            for axis in axes:
+                for symbol, size in digit_symbols(axis, digits.get(axis), out.dims[axis]):
+                    first, last = over(first, last, symbol, [0, size - 1], size == 2)
+        except Undecidable:
+            return cover._replace(axes=axes)
+        end = self.length - 1
+        low, high = cover.outer
+        whole = reach.whole if type(reach) is IndexRange else ""
+        ends = most(first, low), least(last, high)
+        plain = ends[0] in (first, low) and ends[1] in (last, high)
+        if not plain and cover.inner == cover.outer:
+            return cover._replace(axes=axes, whole=whole)
+        first, last = map(self.simplest, ends)
+        ends = first, end if last == self.simplest(end) else last
+        return Cover(ends, ends, axes, whole)
+
+    def _united(self, operands: Sequence[Cover]) -> Cover:
+        """What any of several operands reads."""
+        inner = [c.inner for c in operands if c.inner is not None]
+        outer = _hull([c.outer for c in operands])
+        axes = frozenset[int]().union(*(c.axes for c in operands))
+        found = Cover(_hull(inner) if inner else None, outer, axes)
+        whole = next((c for c in operands if c.whole and c.inner == outer), None)
+        return found if whole is None else Cover(outer, outer, frozenset(), whole.whole)
+
+    def _through(self, t: SymbolicTensor, axes: Any, node: Node, out: SymbolicTensor) -> Cover:
+        """What the output of a layer reads through one tensor."""
+        cover, reads = self.found[t], reader(axes, t.dims, out.dims)
+        if cover.whole:
+            return cover
+        every, moving = True, set[int]()
+        for axis in cover.axes:
+            outs = [o for source, group in reads.views.items() if axis in source for o in group]
+            o, axis_map = reads.entries.get(axis, (None, Whole()))
+            if outs:
+                every = every and not reads.joint
+                moving.update(outs)
+            elif not isinstance(axis_map, Whole):
+                every = every and o is not None and self._reads_all(axis_map, axis, o, reads)
+                moving.update(() if o is None else (o,))
+        moving = {o for o in moving if out.dims[o] not in (1, self.batch)}
+        inner = cover.inner if every else None
+        mixed = inner is not None and inner == cover.outer and not moving
+        return Cover(inner, cover.outer, frozenset(moving), node.name if mixed else "")
+
+    def _reads_all(self, axis_map: AxisMap, axis: int, o: int, reads: Reader) -> bool:
+        """Whether the outputs of a layer read all places along an axis."""
+        if axis_map == IDENTITY or isinstance(axis_map, (Running, Roll, Flip, Adaptive)):
+            return True
+        x, length = reads.dims[axis], reads.out[o]
+        if isinstance(axis_map, Const):
+            return self._is_not_negative(length - x)
+        if not isinstance(axis_map, Window) or axis_map.dilation != 1:
+            return False
+        last = axis_map.stride * (length - 1) - axis_map.left + axis_map.extent - x
+        sizes = axis_map.left, last, axis_map.extent - axis_map.stride
+        return all(map(self._is_not_negative, sizes))
+
+    def _is_not_negative(self, size: Int) -> bool:
+        low = sharp_lower(self.simplest(size))
+        return low is not None and low >= 0
+
+
+def _hull(ends: Sequence[Ends]) -> Ends:
+    first, last = ends[0]
+    for one, other in ends[1:]:
+        first, last = least(first, one), most(last, other)
+    return first, last
