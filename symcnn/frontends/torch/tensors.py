@@ -564,10 +564,12 @@ def _is_operand(value: object) -> bool:
 
 
 def _operator(name: str, word: str) -> Callable[..., Any]:
+    calculates = not word.endswith("item")  # else an array is an index
+
     def call(self: TracedTensor, *args: object) -> object:
         if word in ("eq", "ne") and not _is_operand(args[0]):
             return NotImplemented  # to python it is another object, as None is
-        if args and hasattr(type(args[0]), "__array_function__"):
+        if args and calculates and hasattr(type(args[0]), "__array_function__"):
             return self._tracer.beside(word, self, args[0])
         return self._tracer.method(name, self, *args, inplace=writes(f"__{word}__"))
 
