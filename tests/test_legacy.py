@@ -144,6 +144,13 @@ def _waves(x: torch.Tensor) -> torch.Tensor:
     return torch.tensor(np.concatenate([np.sin(angles), np.cos(angles)], axis=1))
 
 
+def _written(x: torch.Tensor) -> torch.Tensor:
+    """Zeros at places that numpy names."""
+    made = x.clone()
+    made[np.array([1])] = 0.0
+    return made
+
+
 def _framed(x: torch.Tensor) -> torch.Tensor:
     """A mask with numbers written between sizes."""
     mask = np.zeros(x.shape[2:])
@@ -186,7 +193,7 @@ GRIDS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "mirrored": lambda x: x[..., _mirrored(x.shape[3])],
     "places of the first axis": lambda x: x[np.array([1, 0])],
     "a mask of the first axis": lambda x: x[0][np.array([True, False, True])],
-    "written at places": lambda x: x.clone().__setitem__(np.array([1]), 0.0) or x,
+    "written at places": lambda x: _written(x),
     "tiled": lambda x: torch.from_numpy(np.tile(np.arange(x.shape[3]), (x.shape[2], 1))),
     "along one axis": lambda x: torch.from_numpy(np.ones((x.shape[2], 3)).flatten()),
     "a part": lambda x: torch.from_numpy(np.arange(x.shape[3])[1:-1].copy()),

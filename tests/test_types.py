@@ -313,6 +313,12 @@ def of_a_set_of_texts(x: torch.Tensor) -> torch.Tensor:
     return F.pad(x, (0, len({f"{h}x{w}", f"{w}x{h}"})))
 
 
+def of_texts_that_are_written_otherwise(x: torch.Tensor) -> torch.Tensor:
+    """A layer remembers by shape and by sizes: those texts are never the same."""
+    table = {f"{x.shape[2:]}": 1, f"{[*x.shape[2:]]}": 2, f"{x.shape[2]}x{x.shape[3]}": 3}
+    return F.pad(x, (0, table[f"{[x.shape[3], x.shape[2]]}"] if x.shape[2] == x.shape[3] else 0))
+
+
 def of_a_message(x: torch.Tensor) -> torch.Tensor:
     h, w = x.shape[2:]
     if h == 7:
@@ -321,7 +327,7 @@ def of_a_message(x: torch.Tensor) -> torch.Tensor:
 
 
 TEXTS = [of_two, of_two_texts, of_a_text_in_parts, of_a_percent, of_a_join, of_a_shape, of_a_key]
-TEXTS += [of_a_set_of_texts]
+TEXTS += [of_a_set_of_texts, of_texts_that_are_written_otherwise]
 
 
 @pytest.mark.parametrize("forward", TEXTS)

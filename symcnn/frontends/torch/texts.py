@@ -41,6 +41,8 @@ _CONVERTED: dict[int, Callable[[Any], str]] = {115: str, 114: repr, 97: ascii}
 _book = KeyBook()
 _OURS = dirname(dirname(dirname(__file__)))
 
+_NUMERIC = frozenset("-0123456789")
+
 #: What a text is made of: letters, and sizes with the way in which they are formatted.
 _Part = str | tuple[Any, str]
 
@@ -94,8 +96,12 @@ class Text(str):
             return False
         sizes = self._sizes
         if isinstance(other, Text):
-            theirs = other._sizes
-            if sizes is None or theirs is None or self._letters() != other._letters():
+            theirs, letters = other._sizes, (self._letters(), other._letters())
+            alike = letters[0] == letters[1]
+            told = sizes is not None and theirs is not None
+            if told and not alike and not _NUMERIC & {*chain(*chain(*letters))}:
+                return False  # numbers stand at other places, whichever they are
+            if sizes is None or theirs is None or not alike:
                 return self.number() == other.number()
             return all(a == b for a, b in zip(sizes, theirs, strict=True))
         if sizes is None:
