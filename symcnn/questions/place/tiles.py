@@ -304,7 +304,7 @@ def courses(
         raise independent(part, output, source)
     for course in found:
         if isinstance(course.end, Lost):
-            raise _unbounded(part, course.end, course.name, whole, options)
+            raise _unbounded(part, found, course, whole, options)
     return whole, found
 
 
@@ -325,34 +325,40 @@ def of_several(part: Trace) -> str:
 
 
 def _unbounded(
-    net: Trace, lost: Lost, name: str, whole: Mapping[str, int], options: Mapping[str, bool]
+    net: Trace,
+    every: Sequence[Course],
+    lost: Course,
+    whole: Mapping[str, int],
+    options: Mapping[str, bool],
 ) -> NoSolution:
-    """The refusal, and what would be exact without a norm or a gate."""
+    """The refusal, and what would be exact without a norm or a gate.
+
+    every: the courses along all axes that are cut; lost: one that has no end.
+    """
     for left in ("statistics", "gates"):
         if not options[left]:
             continue
-        course = Course(net, net.output_tensors[0], name, whole, **{**options, left: False})
+        course = Course(net, net.output_tensors[0], lost.name, whole, **{**options, left: False})
         if not isinstance(course.end, Lost):
             before, after = halo(course)
             what = "its statistics" if left == "statistics" else "gates"
             return NoSolution(
-                f"{lost}: no part of the input alone gives a part of the output",
+                f"{lost.end}: no part of the input alone gives a part of the output",
                 cure=f"all but {what} has a halo of {before} and {after}: {left}=False leaves"
                 f" {'them' if left == 'gates' else 'these'} out",
             )
-    there = _before(net, name, whole, options)
+    there = _before(net, every)
     return NoSolution(
-        f"{lost}: no part of the input alone gives a part of the output",
+        f"{lost.end}: no part of the input alone gives a part of the output",
         cure=f'ask for what comes before, at="{there}"' if there else "only the whole works",
     )
 
 
-def _before(net: Trace, name: str, whole: Mapping[str, int], options: Mapping[str, bool]) -> str:
+def _before(net: Trace, every: Sequence[Course]) -> str:
     """The last module before the node to blame of which a part is one of the whole; "" if none."""
-    course = Course(net, net.output_tensors[0], name, whole, **options)
     for node in reversed(net.nodes):
-        state = course.state.get(node.outputs[0])
-        if state is not None and not isinstance(state, Lost):
+        states = [course.state.get(node.outputs[0]) for course in every]
+        if all(isinstance(state, Moved) for state in states):
             return net.source_name(node.outputs[0])
     return ""
 
