@@ -52,12 +52,6 @@ def pool_by_parity(x: torch.Tensor) -> torch.Tensor:
     return F.max_pool1d(x, 5, 1)
 
 
-def tokens() -> symcnn.Network:
-    """Rows of the map move as the first digit of the tokens, columns as the last."""
-    layers = torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten(2), torch.nn.ReLU()
-    return symcnn.from_torch(torch.nn.Sequential(*layers), "N 3 H W")
-
-
 def output_at(height: int) -> int:
     return height + sum(height % multiple for multiple in range(2, 40))
 
@@ -136,11 +130,6 @@ CASES: dict[str, tuple[Callable[[], Any], str, Callable[[], Any]]] = {
         lambda: traced(places_by_a_remainder).valid_inputs(),
         "ask at single sizes with shape_at",
         lambda: traced(places_by_a_remainder).shape_at(N=1, H=8, W=9),
-    ),
-    "tiles behind what mixes one of two axes": (
-        lambda: tokens().tiles(H=40, W=40, tile=20),
-        'ask for what comes before, at="0"',
-        lambda: tokens().tiles(H=40, W=40, tile=20, at="0"),
     ),
     "a stream of branches that run otherwise": (
         lambda: traced(pool_by_parity, "N 3 L").stream(axis="L"),

@@ -724,3 +724,12 @@ def test_equal_answers_have_the_same_hash_and_copies_are_equal(question: str, ne
     found = ask()
     for again in (ask(), copy.copy(found), copy.deepcopy(found), pickle.loads(pickle.dumps(found))):
         assert (again, hash(again), {again: 1}[found]) == (found, hash(found), 1)
+
+
+def test_the_cure_of_tiles_names_what_moves_along_all_axes_that_are_cut() -> None:
+    """Rows of a map move as the first digit of its tokens, columns as the last."""
+    layers = nn.Conv2d(3, 4, 3), nn.Flatten(2), nn.ReLU()
+    net = symcnn.from_torch(nn.Sequential(*layers), "N 3 H W")
+    with pytest.raises(NoSolution, match=r'mixes W with other axes(.|\n)*at="0"'):
+        net.tiles(H=40, W=40, tile=20)
+    assert net.tiles(H=40, W=40, tile=20, at="0")
