@@ -603,3 +603,14 @@ def test_a_place_of_what_has_no_formula_is_refused() -> None:
     field = symcnn.from_torch(OfWindows(tnn.Conv2d(3, 4, 4, 4), mean=False), "N 3 H W")
     with pytest.raises(Undecidable, match="no short formula"):
         _ = field.receptive_field().size
+
+
+@pytest.mark.parametrize("pad", [0, 3])
+def test_rows_that_the_stem_leaves_over_are_read_by_nobody(pad: int) -> None:
+    """ConvNeXt: patches of 4, then windows that reach into the padding behind the last patch."""
+    layers = tnn.Conv2d(3, 4, 4, 4), tnn.Conv2d(4, 4, 2 * pad + 1, padding=pad)
+    net = symcnn.from_torch(tnn.Sequential(*layers, tnn.AdaptiveAvgPool2d(1)), "N 3 H W")
+    field = net.receptive_field()
+    assert str(field.size) == "(4*(H//4), 4*(W//4))"
+    for height in (32, 33, 35):
+        assert field.at(H=height, W=40).interval(0) == (0, 4 * (height // 4) - 1)

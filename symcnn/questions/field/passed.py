@@ -7,6 +7,7 @@ shortest path the smallest.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from math import gcd
@@ -24,6 +25,7 @@ from symcnn.questions.field.reach import (
     IndexRange,
     ReadRange,
     Unknown,
+    least,
     narrowest,
     united,
 )
@@ -79,23 +81,26 @@ class Pass:
     smallest: bool = False  # the field along the shortest path, not the hull of all
     _shortest: Pass | None = None
     simplest: Callable[[Int], Int] = lambda size: size
-    _lengths: frozenset[Int] | None = None
+    lengths: list[Int] = field(default_factory=list)  # how many rows are read at all, per axis
+    _dims: frozenset[Int] | None = None
 
     @property
     def shortest(self) -> Pass:
         """The same pass along the shortest paths."""
         if self._shortest is None:
             rest = self.nodes, self.source, self.axes, self.gates, self.statistics
-            self._shortest = self if self.smallest else Pass(*rest, smallest=True).run()
+            self._shortest = (
+                self if self.smallest else Pass(*rest, smallest=True, simplest=self.simplest).run()
+            )
         return self._shortest
 
     def _is_length(self, size: Int) -> bool:
         """Whether it is a multiple of how long an axis of a tensor is: not negative."""
-        if self._lengths is None:
+        if self._dims is None:
             tensors = {self.source, *(t for node in self.nodes for t in node.outputs)}
-            self._lengths = frozenset(d for t in tensors for d in t.dims)
+            self._dims = frozenset(d for t in tensors for d in t.dims)
         common = 1 if isinstance(size, int) else gcd(*map(int, size.terms.values()))
-        return exact_div(size, common) in self._lengths
+        return exact_div(size, common) in self._dims
 
     def places(self, dims: Dims, leading: Set[str]) -> list[Int]:
         """The sizes of an output's axes that an index may mean where all places see the same: all
@@ -107,13 +112,31 @@ class Pass:
 
     def run(self) -> Pass:
         self.reaches[self.source] = tuple(AffineRange(a, 1, 0, 0, 0) for a in self.axes)
+        self.lengths = [self.source.dims[axis] for axis in self.axes]
+        stem: SymbolicTensor | None = self.source  # all that is read of the source is read of this
+        readers = Counter(t for node in self.nodes for t in dict.fromkeys(node.inputs))
         for node in self.nodes:
             for k, out in enumerate(node.outputs):
                 if out is not self.source:
                     self._node(node, k, out)
+            if stem in node.inputs:
+                stem = self._stem(node) if readers[stem] == len(node.outputs) == 1 else None
         if not self.smallest:
             self._cover()
         return self
+
+    def _stem(self, node: Node) -> SymbolicTensor | None:
+        """The output of a node of one input; rows that it leaves over are read by nobody."""
+        (out,) = node.outputs
+        if sum(t in self.reaches for t in node.inputs) != 1 or out not in self.reaches:
+            return None
+        for k, (length, reach) in enumerate(zip(self.lengths, self.reaches[out], strict=True)):
+            if type(reach) is AffineRange:
+                last = reach.stride * (out.dims[reach.axis] - 1) + reach.reach
+                shorter = least(last, length - 1) == last != length - 1
+                if shorter and self.simplest(last - length + 1) != 0:
+                    self.lengths[k] = last + 1
+        return out
 
     def _cover(self) -> None:
         """Where there is no formula, what every place reads that reads all of them."""
@@ -150,8 +173,7 @@ class Pass:
             return
         self._compare(node, read, along)
         self.reaches[out] = tuple(
-            united(each, self.source.dims[axis], out.dims)
-            for each, axis in zip(along, self.axes, strict=True)
+            united(each, length, out.dims) for each, length in zip(along, self.lengths, strict=True)
         )
 
     def through(
@@ -168,8 +190,8 @@ class Pass:
             through = reader(maps, dims, after)
             carried = tuple(
                 [
-                    through.read(reach, self.source.dims[axis], node, self.assumed, self._is_length)
-                    for axis, reach in zip(self.axes, carried, strict=True)
+                    through.read(reach, length, node, self.assumed, self._is_length)
+                    for length, reach in zip(self.lengths, carried, strict=True)
                 ]
             )
             dims = after
