@@ -16,7 +16,7 @@ from symcnn.algebra.size import evaluate, symbols_of
 from symcnn.errors import SymcnnError, Undecidable
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.downset import grows
-from symcnn.sets.fewer import equation_of, with_numbers
+from symcnn.sets.fewer import equation_of, strictest_of, with_numbers
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.isl import priced
 from symcnn.sets.member import lone
@@ -60,7 +60,7 @@ class Assumptions:
         return self._left.domain
 
     def _narrow(self) -> None:
-        for requirement in self._fresh:
+        for requirement, _ in strictest_of(self._fresh):
             equation = equation_of(requirement, self._met)
             if equation in self._met:
                 continue

@@ -73,6 +73,18 @@ class _Open(NamedTuple):
     condition: Condition | None  # that says how, where that is for sizes to say
 
 
+def _law(node: Node) -> object:
+    operation = operation_of(node)
+    return None if operation is None else operation.saves
+
+
+def _lies_by(node: Node, law: object) -> Sequence[SymbolicTensor]:
+    """The tensors by which the results of a node lie."""
+    if law in _APART:
+        return ()
+    return node.inputs[:1] if written(node) else node.inputs
+
+
 class Layouts:
     """The layouts of the tensors of a run, followed as far as somebody asks."""
 
@@ -86,6 +98,7 @@ class Layouts:
         self.aside: set[SymbolicTensor] = set()  # whose axes of size 1 may step otherwise
         self._asked: Condition | None = None
         self._usual = False  # sizes are not asked
+        self._decides = False  # they are, at once
 
     def up_to(self, run: Run, nodes: int) -> Layouts:
         """The same for a run that begins with so many of these nodes."""
@@ -99,6 +112,8 @@ class Layouts:
         known = decide_syntactically(condition)
         if known is not None:
             return known
+        if condition not in self.told and self._decides:
+            self.told[condition] = self.run.decide(condition)
         if condition not in self.told and not self._usual:
             self._asked = condition
             raise UnknownError(BY_SIZES)
@@ -107,30 +122,29 @@ class Layouts:
     def _follow(self) -> None:
         self.memory.holds = self._holds
         for position in range(self.seen, len(self.tape.nodes)):
-            self._asked, failed, node = None, len(self.memory.unplaced), self.tape.nodes[position]
-            self.memory.run((node,))
-            kept = written(node)
-            asked = node.inputs[:1] if kept else node.inputs
-            cause = next((self.open[t] for t in asked if t in self.open), None)
-            operation = operation_of(node)
-            law = None if operation is None else operation.saves
-            if law in _APART:
-                cause = None
-            if len(self.memory.unplaced) > failed and cause is None and not kept:
-                plain = law is None and in_plain_order(node.op)
-                if not plain or not all(self.memory.of(t).contiguous for t in node.inputs):
-                    cause = _Open(*self.memory.unplaced[-1], position, self._asked)
-                    if self._asked is not None:
-                        self.sure = position if self.sure is None else self.sure
-                        self._usual = True
-                        self.memory.run((node,))
-                        self._usual = False
-            for t in node.outputs:
-                self.open.pop(t, None)
-                if cause is not None:
-                    self.open[t] = cause
-            self._tell_aside(node, law)
+            self._lay(position)
         self.seen = len(self.tape.nodes)
+
+    def _lay(self, position: int) -> None:
+        """Where the results of a node lie, or why that is open."""
+        self._asked, failed, node = None, len(self.memory.unplaced), self.tape.nodes[position]
+        self.memory.run((node,))
+        law = _law(node)
+        cause = next((self.open[t] for t in _lies_by(node, law) if t in self.open), None)
+        if len(self.memory.unplaced) > failed and cause is None and not written(node):
+            plain = law is None and in_plain_order(node.op)
+            if not plain or not all(self.memory.of(t).contiguous for t in node.inputs):
+                cause = _Open(*self.memory.unplaced[-1], position, self._asked)
+                if self._asked is not None:
+                    self.sure = position if self.sure is None else self.sure
+                    self._usual = True
+                    self.memory.run((node,))
+                    self._usual = False
+        for t in node.outputs:
+            self.open.pop(t, None)
+            if cause is not None:
+                self.open[t] = cause
+        self._tell_aside(node, law)
 
     def _tell_aside(self, node: Node, law: object) -> None:
         """Axes of size 1 step as they did in a view, and as in plain order in what is made of
@@ -166,15 +180,27 @@ class Layouts:
         return None if t in self.open and self.open[t].condition is None else self.memory.of(t)
 
     def _of(self, t: SymbolicTensor) -> Layout | _Open:
+        """What is open of the tensors that it hangs on is decided on the way to it, in order."""
         self._follow()
-        while t in self.open:
-            cause = self.open[t]
-            if cause.condition is None:
-                return cause
-            self.told[cause.condition] = self.run.decide(cause.condition)
-            self.seen = cause.position
-            self._follow()
-        return self.memory.of(t)
+        if t in self.open:
+            self._decides = True
+            try:
+                for position in self._on_the_way_to(t):
+                    self._lay(position)
+            finally:
+                self._decides = False
+        return self.open.get(t) or self.memory.of(t)
+
+    def _on_the_way_to(self, t: SymbolicTensor) -> list[int]:
+        """The nodes by which it hangs on what is open."""
+        found: set[Node] = set()
+        stack = [t]
+        while stack:
+            node = stack.pop().node
+            if node is not None and node not in found:
+                found.add(node)
+                stack += (own for own in _lies_by(node, _law(node)) if own in self.open)
+        return [i for i, node in enumerate(self.tape.nodes) if node in found]
 
     def strides(self, t: SymbolicTensor, place: str, line: str) -> tuple[Int, ...]:
         """Its strides, those of axes of size 1 among them. Raises DataDependent as `of` does, and

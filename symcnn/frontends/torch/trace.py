@@ -54,6 +54,7 @@ from symcnn.interrupts import Held
 from symcnn.lazy import uncollected
 from symcnn.network import Network
 from symcnn.sets.condition import Condition, Requirement
+from symcnn.sets.fewer import strictest_of
 from symcnn.sets.grammar import check_sizes
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.isl import NODE, Purse, allowed_nodes, shared
@@ -496,9 +497,8 @@ class _Front:
         alive = self.all if run.region.sizes is None else run.region.sizes
         passed = 0
         for i, guard in enumerate(guards):
-            for node in nodes[passed : guard.after + 1]:
-                for requirement in node.result.requires:
-                    alive = _narrowed(alive, requirement)
+            required = (r for n in nodes[passed : guard.after + 1] for r in n.result.requires)
+            alive = reduce(_narrowed, (r for r, _ in strictest_of(required)), alive)
             passed = max(passed, guard.after + 1)
             others = negation(guard.requirement)
             path = *run.region.guards, *guards[:i]
