@@ -20,10 +20,12 @@ from symcnn.algebra.size import Size, evaluate, maximum, scaled, sharp_lower
 from symcnn.cli import main
 from symcnn.frontends.torch.trace import _Front as Front
 from symcnn.lazy import cached_property
+from symcnn.ops.storage import Memory
 from symcnn.questions import cases
 from symcnn.sets import isl, presburger
 from symcnn.sets.condition import Condition
 from symcnn.sets.inputset import input_set
+from symcnn.trace.assume import where_met
 from symcnn.trace.branches import negation
 from tests.corpus.forwards import Function
 
@@ -588,3 +590,64 @@ def test_branches_hold_no_weights_that_each_computes_anew(monkeypatch: pytest.Mo
     assert len(symcnn.from_torch(Remainders(), "N 1 L").branches) == 8
     assert len(held) == 8
     assert max(held) <= 6
+
+
+class Rows(nn.Module):
+    """Even and odd rows by turns, row by row."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        even, odd = x[:, ::2].permute(1, 0, 2), x[:, 1::2].permute(1, 0, 2)
+        rows: list[torch.Tensor] = []
+        for i in range(min(even.shape[0], odd.shape[0])):
+            rows += [even[i], odd[i]]
+        return torch.stack(rows, 1)
+
+
+def test_a_loop_of_many_slices_asks_for_the_longest_of_them_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def met(sizes: Any, requirement: Any) -> Any:
+        asked.append(requirement)
+        return where_met(sizes, requirement)
+
+    for module in ("symcnn.trace.assume", "symcnn.frontends.torch.trace"):
+        monkeypatch.setattr(f"{module}.where_met", met)
+    net = symcnn.from_torch(Rows(), "N L 9", example={"L": 300})
+    assert net.shape_at(N=1, L=301) == (1, 300, 9)
+    assert len(asked) < 30
+
+
+class Gates(nn.Module):
+    """How each product lies hangs on whether sizes agree."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x.permute(0, 2, 1)
+        for _ in range(6):
+            x = x[..., ::2] * x[..., 1::2].exp()
+            x = F.pad(x, (1, 2))
+        rows = [x[:, :, i % 2 : i % 2 + 1] for i in range(40)]
+        return torch.cat(rows, 2).view(x.shape[0], -1)
+
+
+def test_how_a_tensor_lies_is_decided_on_one_way_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = []
+    run = Memory._run
+
+    def counted(self: Memory, node: Any) -> None:
+        runs.append(node)
+        run(self, node)
+
+    monkeypatch.setattr(Memory, "_run", counted)
+    net = symcnn.from_torch(Gates(), "1 L 4")
+    most = max(len(branch.network.nodes) for branch in net.branches)
+    assert len(runs) < 8 * most * max(1, len(net.branches))
+
+
+def test_squares_of_floors_are_compared_as_their_floors() -> None:
+    """Maps of attention: otherwise a peak has a moment for every layer."""
+    n, h, w = map(Size.symbol, "NHW")
+    area = n * ((h + 7) // 8) ** 2 * ((w + 7) // 8) ** 2
+    less = n * (h // 8) ** 2 * (w // 8) ** 2
+    assert maximum(area, less) == area

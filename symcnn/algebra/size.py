@@ -382,6 +382,7 @@ def maximum(*args: Int) -> Int:
 
 _FEW = 8  # arguments of a maximum that are compared without trying numbers first
 _OFFSETS = (0, 1, 30, 1000)  # how far sizes that are tried lie above the least
+_AWAY = 1_000_000  # and one of them alone
 
 
 def _tried(exprs: Sequence[Int]) -> dict[Int, list[Any]]:
@@ -393,6 +394,7 @@ def _tried(exprs: Sequence[Int]) -> dict[Int, list[Any]]:
         points.append(
             {name: low + far for (name, low), far in zip(least, cycle(turned), strict=False)}
         )
+    points += [{**points[0], name: low + _AWAY} for name, low in least]
     try:
         return {e: [evaluate(e, point) for point in points] for e in exprs}
     except (KeyError, ArithmeticError, ValueError, SymcnnError):  # of symbols that are more
@@ -488,14 +490,15 @@ def sharp_lower(expr: Int, splits: int = _SPLITS) -> Bound:
     inner = {a for atom in expr.atoms() for a in every_atom(*atom.args)}
     for mono, coeff in expr.terms.items():
         for atom, power in mono:
-            if power != 1 or isinstance(atom, Symbol):
+            if power < 1 or isinstance(atom, Symbol):
                 continue
             if isinstance(atom, (Floor, Scaled)) and atom in inner:  # what is around it goes first
                 continue
-            if any(a.low is None or a.low < 0 or p < 1 for a, p in mono if a is not atom):
+            others = [(a, p) if a is not atom else (a, p - 1) for a, p in mono]
+            if any(a.low is None or a.low < 0 or p < 1 for a, p in others if p):
                 continue
             rest = expr - Size({mono: coeff})
-            factor = polynomial({tuple(ap for ap in mono if ap[0] is not atom): coeff})
+            factor = polynomial({tuple((a, p) for a, p in others if p): coeff})
             if isinstance(atom, Max):
                 if (left := splits // len(atom.args)) < 1:
                     return corner

@@ -412,7 +412,10 @@ def _factor(condition: Condition, gap: Size, known: Facts) -> Cases | None:
             term = Size({mono: coeff})
             if coeff <= 0 or is_linear(term):
                 continue
-            found, content = factors(term)
+            try:
+                found, content = factors(term)
+            except ValueError:  # a quotient of powers
+                break
             if any(not is_linear(f) or not known.entails(Condition(f, ">=", 1)) for f in found):
                 break
             for f in found:

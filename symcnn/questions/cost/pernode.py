@@ -7,7 +7,8 @@ total, a table, a tree of modules or a share needs. `symcnn.questions.cost.cost`
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Self
 
@@ -306,6 +307,7 @@ class PerNode(Valued):
         every = dict.fromkeys(chain.from_iterable(moments))
         simple = {p: self.net.simplest(under(self._piece_bytes(p))) for p in every}
         moved = {piece: _from_least(size, self._least) for piece, size in simple.items()}
+        moments = _largest(moments, moved)
         told = zip(_totals(moments, simple.__getitem__), moments, strict=True)
         found = dict(zip(_totals(moments, moved.__getitem__), told, strict=True))
         greatest = maximum(*found) if found else 0
@@ -388,6 +390,25 @@ def paths(module: str) -> Iterator[str]:
     parts = module.split(".") if module else []
     for i in range(len(parts)):
         yield ".".join(parts[: i + 1])
+
+
+def _largest(moments: Sequence[Moment], size: Mapping[Piece, Int]) -> list[Moment]:
+    """The moments of which no other one has all that they have, by sizes, and is as large so; all
+    of them where they are many, of as many sizes.
+    """
+    each = [Counter(map(size.__getitem__, moment)) for moment in moments]
+    kept: list[int] = []
+    left = _PAIRS
+    for i in sorted(range(len(each)), key=lambda i: -each[i].total()):
+        if (left := left - len(kept)) < 0:
+            return [*moments]
+        if not any(each[i] <= each[k] for k in kept):
+            kept.append(i)
+    return [moments[i] for i in sorted(kept)]
+
+
+#: So many pairs of moments are compared.
+_PAIRS = 1 << 16
 
 
 def _totals(moments: Iterable[Moment], size: Callable[[Piece], Int]) -> Iterator[Int]:
