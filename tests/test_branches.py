@@ -73,7 +73,7 @@ def test_one_of_two_swapped_inputs_is_not_the_other() -> None:
 
 
 def test_python_code_that_needs_a_number_still_fixes_the_size() -> None:
-    net = trace(lambda x: x * len(range(x.shape[-1])), "N L", example={"L": 7})
+    net = trace(lambda x: x * len([*range(x.shape[-1])]), "N L", example={"L": 7})
     assert net.valid_inputs().words() == "L == 7"
 
 

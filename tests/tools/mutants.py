@@ -379,13 +379,13 @@ MUTANTS = (
     Mutant(
         "products: each factor is a multiple of the whole divisor",
         "symcnn/sets/products.py",
-        "splits = [*islice(_splits(n, [False] * len(found)), _MANY)]",
-        "splits = [(n,) * len(found)]",
+        "ways = [*islice(splits(n, [False] * len(found)), _MANY)]",
+        "ways = [(n,) * len(found)]",
         "tests/test_sets.py -k divisible_where",
     ),
     Mutant(
         "products: a number is written as a product in one way only",
-        "symcnn/sets/products.py",
+        "symcnn/algebra/divisors.py",
         "for d in divisors(abs(target)):",
         "for d in divisors(abs(target))[:1]:",
         "tests/test_sets.py -k 'split_over_divisors or bounded_products'",
