@@ -95,7 +95,6 @@ class Layouts:
         self.sure: int | None = None  # so many nodes lie alike in all branches; None: all
         self.open: dict[SymbolicTensor, _Open] = {}  # what is not known
         self.told: dict[Condition, bool] = {}
-        self.aside: set[SymbolicTensor] = set()  # whose axes of size 1 may step otherwise
         self._asked: Condition | None = None
         self._usual = False  # sizes are not asked
         self._decides = False  # they are, at once
@@ -103,7 +102,7 @@ class Layouts:
     def up_to(self, run: Run, nodes: int) -> Layouts:
         """The same for a run that begins with so many of these nodes."""
         other = Layouts(run)
-        other.memory, other.open, other.aside = self.memory, {**self.open}, {*self.aside}
+        other.memory, other.open = self.memory, {**self.open}
         other.seen = min(self.seen, nodes, *(() if self.sure is None else (self.sure,)))
         return other
 
@@ -144,17 +143,20 @@ class Layouts:
             self.open.pop(t, None)
             if cause is not None:
                 self.open[t] = cause
-        self._tell_aside(node, law)
 
-    def _tell_aside(self, node: Node, law: object) -> None:
-        """Axes of size 1 step as they did in a view, and as in plain order in what is made of
-        tensors in plain order; elsewhere they are left aside.
+    def _aside(self) -> set[SymbolicTensor]:
+        """The tensors whose axes of size 1 may step otherwise: they step as they did in a view, and
+        as in plain order in what is made of tensors in plain order.
         """
-        apart = not self.aside.isdisjoint(node.inputs)
-        if not (isinstance(law, View) and law is not views.expand and law is not views.reshape):
-            around = (*node.inputs, *node.outputs)
-            apart = apart or not all(self.memory.of(t).strides == in_order(t.dims) for t in around)
-        (self.aside.update if apart else self.aside.difference_update)(node.outputs)
+        found: set[SymbolicTensor] = set()
+        for node in self.tape.nodes:
+            law, apart = _law(node), not found.isdisjoint(node.inputs)
+            if not (isinstance(law, View) and law is not views.expand and law is not views.reshape):
+                around = (*node.inputs, *node.outputs)
+                lies = (self.memory.of(t).strides == in_order(t.dims) for t in around)
+                apart = apart or not all(lies)
+            (found.update if apart else found.difference_update)(node.outputs)
+        return found
 
     def of(self, t: SymbolicTensor, place: str, line: str, asks: str = "python asks") -> Layout:
         """Where a tensor lies. Raises DataDependent where sizes, or operations, leave it open."""
@@ -207,7 +209,7 @@ class Layouts:
         where such an axis may step otherwise.
         """
         strides = self.of(t, place, line).strides
-        for size in dict.fromkeys(t.dims if t in self.aside else ()):
+        for size in dict.fromkeys(t.dims if t in self._aside() else ()):
             if isinstance(size, Size) and self.run.decide(Condition(size, "==", 1)):
                 raise DataDependent(
                     f"{place}: python asks for the stride of an axis of size 1, at {line}, which"
