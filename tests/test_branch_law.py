@@ -585,3 +585,29 @@ def test_forms_whose_floors_go_together_on_a_set_are_one() -> None:
         ("H >= 1 and W % 4 >= 2", (H // 2) * (W // 2) + 8 * (H // 4) * (W // 4)),
     )
     assert said == "(H//2)*(W//2) + 8*(H//4)*(W//4)"
+
+
+def test_a_branch_at_whose_end_no_steps_are_left_is_not_followed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Model(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            rest = x.shape[3]
+            while rest % 4:
+                rest = rest // 2
+                x = x + 1
+            return x
+
+    asked = []
+
+    def refused(tape: Any) -> Any:
+        asked.append(tape)
+        if len(asked) > 2:
+            raise symcnn.Undecidable("the answer takes too many steps")
+
+    monkeypatch.setattr("symcnn.frontends.torch.trace._of_no_size", refused)
+    net = symcnn.from_torch(Model(), "N 2 H W")
+    assert not net.complete
+    assert len(net.branches) == 2
+    assert net.unfollowed[0].reason == "the answer takes too many steps"
+    assert net.shape_at(N=1, H=3, W=101) == (1, 2, 3, 101)

@@ -222,8 +222,7 @@ class _Front:
     def _runs(self) -> list[_Run]:
         """A run for each region, as far as they may be many."""
         runs: list[_Run] = []
-        branches = nodes = 0
-        limit = self.limit or _BRANCHES
+        branches, nodes, limit = 0, 0, self.limit or _BRANCHES
         while self.work:
             region = self.work.popleft()
             if region.before and self.purse.left <= 0:
@@ -309,14 +308,16 @@ class _Front:
             return run
         finally:
             self.ran.note(tracer.askers, tracer.tape.nodes)
-        tape = tracer.tape
-        run.all_guards = tape.guards
+        tape, run.all_guards = tracer.tape, tracer.tape.guards
         tape.guards = without_idle_guards(
             tape.guards, tracer.choices, lambda choices: self._rerun(run, choices), self.matters
         )
         tape.guards += self._beyond(run)
-        if tape.guards:
-            run.refusal = _of_no_size(tape)
+        try:
+            run.refusal = _of_no_size(tape) if tape.guards else run.refusal
+        except Undecidable as error:  # no steps are left
+            self._give_up(region, error)
+            return None
         return run
 
     def _refused(self, region: _Region) -> _Run | None:
