@@ -27,6 +27,7 @@ import symcnn
 from symcnn import H, N, W
 from symcnn.errors import DataDependent, SymcnnError
 from symcnn.frontends.torch.tensors import TracedTensor
+from tests.corpus import tables
 
 
 class Block(nn.Module):
@@ -994,3 +995,18 @@ def test_what_a_forward_adds_to_a_list_of_another_class_goes_with_the_run() -> N
     net = symcnn.from_torch(module, "N 3 H W")
     assert str(net.output_shape) == "(N, 3, H, W)"
     assert (module.log, module.log.label) == ([[0]], "")
+
+
+@pytest.mark.parametrize("mask", [tables.by_sizes, tables.by_text])
+def test_a_table_that_functions_of_another_file_fill_is_as_it_was(mask: Any) -> None:
+    class Masked(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * mask(*x.shape[-2:])
+
+    Masked()(torch.ones(1, 3, 4, 5))
+    before = {**tables.MASKS}, [*tables.SEEN]
+    for _ in range(2):
+        net = symcnn.from_torch(Masked(), "N 3 H W")
+        assert net.complete
+        assert before == (tables.MASKS, tables.SEEN)
+    assert net.shape_at(N=1, H=7, W=5) == (1, 3, 7, 5)

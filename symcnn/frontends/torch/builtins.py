@@ -461,6 +461,7 @@ class Replaced:
     def __init__(self, roots: Iterable[Any]) -> None:
         found = Reached(_code).follow(roots)
         self.named = [*found.named.values()]
+        self.filled = [*found.filled.values()]
         self.codes = [(function, _code(function)) for function in found.functions]
         swaps = [
             _swap(f, "__code__", c, lambda f=f, c=c: _in_traces(f, c))  # type: ignore[misc]

@@ -21,7 +21,7 @@ from symcnn.frontends.torch.copies import Copies, release
 from symcnn.frontends.torch.generators import GENERATORS
 from symcnn.frontends.torch.layers import Layers
 from symcnn.frontends.torch.lazy import is_lazy
-from symcnn.frontends.torch.reached import learned
+from symcnn.frontends.torch.reached import emptied, learned
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.tracer import Tracer
 from symcnn.frontends.torch.writes import AUTOGRAD, saving
@@ -89,7 +89,8 @@ def observed(module: torch.nn.Module, tracer: Tracer, stage: Stage) -> Iterator[
     copies, tape.tries = Copies(call, stage.shared), stage.tries
     with _process():
         try:
-            yield copies.of(module, [*tracer.weights, *tracer.buffers.values()])
+            with emptied(place for found in stage.reached for place in found.filled):
+                yield copies.of(module, [*tracer.weights, *tracer.buffers.values()])
         finally:
             copies.close()
 

@@ -7,6 +7,7 @@ functions among those that it begins from.
 
 from __future__ import annotations
 
+import dis
 import functools
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +19,10 @@ from weakref import WeakKeyDictionary, ref
 
 import torch
 
+from symcnn.frontends.torch.shape import Sizes
+from symcnn.frontends.torch.sizes import SIZES
+from symcnn.frontends.torch.tensors import TracedTensor
+from symcnn.frontends.torch.texts import Text
 from symcnn.frontends.torch.where import is_left_alone
 from symcnn.trace.graph import Node
 
@@ -37,6 +42,7 @@ class Reached:
         self.functions: dict[FunctionType, None] = {}
         self.wrapped: list[tuple[Any, str, Any]] = []  # where, name, object
         self.named: dict[tuple[int, str], tuple[dict[str, Any], str, Any]] = {}  # it was found by
+        self.filled: dict[int, Any] = {}  # tables and lists of files that functions may fill
         self._seen: set[int] = set()
         self._kept: list[Any] = []
         self._stack: list[Any] = []
@@ -98,9 +104,11 @@ class Reached:
         space, codes = value.__globals__, [code]
         modules: list[ModuleType] = []
         names: set[str] = set()
+        fills = False
         while codes:
             code = codes.pop()
             names.update(code.co_names)
+            fills = fills or _fills(code)
             codes += [c for c in code.co_consts if type(c) is CodeType]
         for name in names & space.keys():
             found = own(space[name])
@@ -108,6 +116,8 @@ class Reached:
                 continue
             self.named[id(space), name] = space, name, found
             self._wrap(space, name, found)
+            if fills and isinstance(found, _FILLED):
+                self.filled[id(found)] = found
             if isinstance(found, ModuleType):
                 modules.append(found)
             else:
@@ -123,10 +133,23 @@ class Reached:
                         self._seen.add(id(found))
                         modules.append(found)
                 elif type(found) not in PLAIN:
+                    if fills and isinstance(found, _FILLED):
+                        self.filled[id(found)] = found
                     self.named[id(space), name] = space, name, found
                     self._wrap(space, name, found)
                     self._stack.append(found)
 
+
+def _fills(code: CodeType) -> bool:
+    """Whether it may write into what a file holds: a table of masks by sizes."""
+    return _STORES in code.co_code[::2] or not _WRITERS.isdisjoint(code.co_names)
+
+
+_STORES = dis.opmap["STORE_SUBSCR"]
+_FILLED = (dict, list)
+_WRITERS = frozenset(
+    "append add update setdefault extend insert appendleft pop popitem clear".split()
+)
 
 PLAIN = frozenset((int, str, float, bool, bytes, type(None), torch.dtype, torch.device))
 MANY = 64  # of a long list, as many are looked at
@@ -149,6 +172,35 @@ def body_of(wrapper: object) -> Callable[..., object]:
 def own(value: object) -> object:
     """What was there before traces began."""
     return getattr(value, "stands_for", value) if type(value) is FunctionType else value
+
+
+@contextmanager
+def emptied(places: Iterable[object]) -> Iterator[None]:
+    """What a run puts into tables and lists of files, by sizes or of traced tensors, leaves them
+    with the run: masks that a function remembers.
+    """
+    held: list[Any] = [*places]
+    before = [*map(len, held)]
+    try:
+        yield
+    finally:
+        if [*map(len, held)] != before:
+            for place, count in zip(held, before, strict=True):
+                if isinstance(place, dict):
+                    new = [place.popitem() for _ in range(len(place) - count)]  # the last first
+                    place.update(one for one in reversed(new) if not any(map(is_ours, one)))
+                else:
+                    place[count:] = [one for one in place[count:] if not is_ours(one)]
+
+
+def is_ours(value: object) -> bool:
+    """Whether it is a size, a text of sizes or a traced tensor, or holds one."""
+    if isinstance(value, (tuple, list)):
+        return any(map(is_ours, value)) or type(value) is Sizes
+    return type(value) in _OF_TRACES
+
+
+_OF_TRACES = SIZES | {TracedTensor, Text, Sizes}
 
 
 # What nothing named leads to ------------------------------------------------------------------
