@@ -11,12 +11,14 @@ before the layer has it again. No layer reads beyond the outer one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from symcnn.algebra.axis import (
     IDENTITY,
     Adaptive,
+    Axes,
     AxisMap,
     Const,
     Flip,
@@ -43,6 +45,9 @@ from symcnn.trace.graph import Node, SymbolicTensor
 
 #: First and last index of the input.
 Ends = tuple[Int, Int]
+
+#: A node, an output, and what that reads.
+_Step = tuple[Node, SymbolicTensor, list[tuple[SymbolicTensor, Axes]]]
 
 #: A size in its simplest form on the domain.
 Simplest = Callable[[Int], Int]
@@ -76,16 +81,47 @@ class Covers:
         self, nodes: Sequence[Node], k: int, *, gates: bool, statistics: bool
     ) -> dict[SymbolicTensor, Cover]:
         """The cover of every tensor that the nodes make; k: which of its reaches is of the axis."""
-        for node in nodes:
-            for which, out in enumerate(node.outputs):
-                try:
-                    read = used(node, which, self.found, gates, statistics)
-                except UnsupportedOperation:
-                    continue
-                if read and out not in self.found:
-                    each = [self._through(t, axes, node, out) for t, axes in read]
-                    self.found[out] = self._sharper(self._united(each), self.reaches[out][k], out)
+        steps = [
+            (node, out, read)
+            for node in nodes
+            for which, out in enumerate(node.outputs)
+            if (read := _read(node, which, self.reaches, gates, statistics))
+            and out in self.reaches
+            and out not in self.found
+        ]
+        if self._mixes(steps, k):
+            for node, out, read in steps:
+                each = [self._through(t, axes, node, out) for t, axes in read]
+                self.found[out] = self._sharper(self._united(each), self.reaches[out][k], out)
         return self.found
+
+    def _mixes(self, steps: Sequence[_Step], k: int) -> bool:
+        """Whether a layer mixes all that may differ, of what has no formula: else there is nothing
+        to find.
+        """
+        moving = {t: cover.axes for t, cover in self.found.items()}
+        for _, out, read in steps:
+            reach = self.reaches[out][k]
+            if type(reach) is not Unknown:
+                moving[out] = frozenset(axes_of(reach.first, reach.last))
+                continue
+            each = [
+                self._moving(moving[t], reader(axes, t.dims, out.dims), out) for t, axes in read
+            ]
+            moving[out] = frozenset[int]().union(*each)
+            if not moving[out]:
+                return True
+        return False
+
+    def _moving(self, axes: Iterable[int], reads: Reader, out: SymbolicTensor) -> frozenset[int]:
+        """The axes of an output along which places may read differently; the batch is none."""
+        found: set[int] = set()
+        for axis in axes:
+            o, axis_map = reads.entries.get(axis, (None, Whole()))
+            found.update(*(group for source, group in reads.views.items() if axis in source))
+            if o is not None and not isinstance(axis_map, Whole):
+                found.add(o)
+        return frozenset(o for o in found if out.dims[o] not in (1, self.batch))
 
     def _sharper(self, cover: Cover, reach: ReadRange, out: SymbolicTensor) -> Cover:
         """The cover by the formula, where there is one."""
@@ -125,20 +161,21 @@ class Covers:
         cover, reads = self.found[t], reader(axes, t.dims, out.dims)
         if cover.whole:
             return cover
-        every, moving = True, set[int]()
-        for axis in cover.axes:
-            outs = [o for source, group in reads.views.items() if axis in source for o in group]
+        inner = cover.inner
+        for axis in cover.axes if inner is not None else ():
             o, axis_map = reads.entries.get(axis, (None, Whole()))
-            if outs:
-                every = every and not reads.joint
-                moving.update(outs)
-            elif not isinstance(axis_map, Whole):
-                every = every and o is not None and self._reads_all(axis_map, axis, o, reads)
-                moving.update(() if o is None else (o,))
-        moving = {o for o in moving if out.dims[o] not in (1, self.batch)}
-        inner = cover.inner if every else None
+            if any(axis in source for source in reads.views):
+                every = not reads.joint
+            else:
+                every = isinstance(axis_map, Whole) or (
+                    o is not None and self._reads_all(axis_map, axis, o, reads)
+                )
+            if not every:
+                inner = None
+                break
+        moving = self._moving(cover.axes, reads, out)
         mixed = inner is not None and inner == cover.outer and not moving
-        return Cover(inner, cover.outer, frozenset(moving), node.name if mixed else "")
+        return Cover(inner, cover.outer, moving, node.name if mixed else "")
 
     def _reads_all(self, axis_map: AxisMap, axis: int, o: int, reads: Reader) -> bool:
         """Whether the outputs of a layer read all places along an axis."""
@@ -156,6 +193,15 @@ class Covers:
     def _is_not_negative(self, size: Int) -> bool:
         low = sharp_lower(self.simplest(size))
         return low is not None and low >= 0
+
+
+def _read(
+    node: Node, which: int, reached: Container[SymbolicTensor], gates: bool, statistics: bool
+) -> list[tuple[SymbolicTensor, Axes]]:
+    """What an output reads, and how; nothing where that is not said."""
+    with suppress(UnsupportedOperation):
+        return used(node, which, reached, gates, statistics)
+    return []
 
 
 def _hull(ends: Sequence[Ends]) -> Ends:

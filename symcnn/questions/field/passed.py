@@ -33,7 +33,7 @@ from symcnn.questions.field.reader import reader
 from symcnn.questions.field.readings import used
 from symcnn.sets.condition import AnyOf, Condition
 from symcnn.shown import Shown
-from symcnn.trace.graph import Dims, Node, SymbolicTensor, public
+from symcnn.trace.graph import Dims, Node, SymbolicTensor, ancestors, public
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +121,6 @@ class Pass:
                     self._node(node, k, out)
             if stem in node.inputs:
                 stem = self._stem(node) if readers[stem] == len(node.outputs) == 1 else None
-        if not self.smallest:
-            self._cover()
         return self
 
     def _stem(self, node: Node) -> SymbolicTensor | None:
@@ -138,17 +136,16 @@ class Pass:
                     self.lengths[k] = last + 1
         return out
 
-    def _cover(self) -> None:
-        """Where there is no formula, what every place reads that reads all of them."""
+    def cover(self, output: SymbolicTensor) -> None:
+        """Where an output has no formula, what every place reads that reads all of a tensor."""
+        nodes = ancestors([output])
         for k, axis in enumerate(self.axes):
-            open_ones = [t for t, found in self.reaches.items() if _has_no_formula(found[k])]
-            if not open_ones:
+            if not _has_no_formula(self.reaches[output][k]):
                 continue
             covers = Covers(self.source, axis, self.reaches, self.simplest)
-            found = covers.follow(self.nodes, k, gates=self.gates, statistics=self.statistics)
-            for t in open_ones:
-                cover = found.get(t)
-                if cover is not None and cover.whole:
+            found = covers.follow(nodes, k, gates=self.gates, statistics=self.statistics)
+            for t, cover in found.items():
+                if cover.whole and _has_no_formula(self.reaches[t][k]):
                     reaches = [*self.reaches[t]]
                     reaches[k] = IndexRange(*cover.outer, whole=cover.whole)
                     self.reaches[t] = tuple(reaches)

@@ -662,6 +662,7 @@ def field_between(
     found: Pass = cache[key]
     if output not in found.reaches:
         raise independent(net, output, source, 'wrt="name" is another input')
+    found.cover(output)
     for reach in found.reaches[output]:
         if type(reach) is Unknown and isinstance(reach.error, UnsupportedOperation):
             raise reach.error
