@@ -45,6 +45,9 @@ class SymcnnError(Exception):
     #: What traced, when it failed.
     tracer: Any = None
 
+    #: How many operations came before the one that failed; None for all that there are.
+    position: Any = None
+
     #: The operation that failed, see `symcnn.trace.graph.Attempt`.
     attempt: Any = None
 

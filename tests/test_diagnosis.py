@@ -304,3 +304,69 @@ def test_a_layer_of_a_configuration_is_not_spelled_out() -> None:
     with pytest.raises(symcnn.DataDependent) as refused:
         symcnn.from_torch(torch.nn.Sequential(Experts(Config())), "N T 8")
     assert len(str(refused.value).splitlines()) < 6
+
+
+class Residual(torch.nn.Module):
+    """Two branches that are added, behind a check of the size as segmentation libraries have it."""
+
+    def __init__(self, body: torch.nn.Module, skip: torch.nn.Module) -> None:
+        super().__init__()
+        self.body, self.skip = body, skip
+        self.note = torch.zeros(2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.shape[2] % 32 or x.shape[3] % 32:
+            raise RuntimeError("height and width must be divisible by 32")
+        return torch.relu(self.body(x) + self.skip(x))
+
+
+def conv(*numbers: int, **more: int) -> torch.nn.Conv2d:
+    return torch.nn.Conv2d(*numbers, **more)  # type: ignore[arg-type]
+
+
+def test_a_failure_behind_a_check_of_sizes_is_told_as_any_other() -> None:
+    model = Residual(conv(3, 8, 3, stride=2, padding=1), conv(3, 8, 1))
+    with pytest.raises(ShapeMismatch) as caught:
+        symcnn.from_torch(model, "N 3 H W")
+    told = str(caught.value)
+    assert "test_diagnosis.py" in told
+    assert "body (N, 8, (H + 1)//2, (W + 1)//2)" in told
+    assert [node.name for node in caught.value.partial.nodes] == ["body", "skip"]
+    assert len(symcnn.trace_until_error(model, "N 3 H W").nodes) == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "skip", "cure"),
+    [
+        (conv(3, 8, 3, 2, 1), conv(3, 8, 1, 2, 1), "skip = nn.Conv2d(3, 8, 1, stride=2)"),
+        (conv(3, 8, 4, padding=1), conv(3, 8, 1), "body = nn.Conv2d(3, 8, 3, padding=1)"),
+        (conv(3, 8, 3, padding=1), conv(3, 4, 1), "skip = nn.Conv2d(3, 8, 1)"),
+    ],
+    ids=["padding, strided", "kernel", "channels"],
+)
+def test_a_window_that_is_off_by_one_is_cured(body: Any, skip: Any, cure: str) -> None:
+    model = Residual(body, skip)
+    with pytest.raises(ShapeMismatch) as caught:
+        symcnn.from_torch(model, "N 3 H W")
+    complete = [str(one) for one in caught.value.cures if one.complete]
+    assert f"model.{cure}" in complete
+    for one in complete:
+        changed = Residual(body, skip)
+        exec(one, {"model": changed, "nn": torch.nn})
+        shape = symcnn.from_torch(changed, "N 3 H W").shape_at(N=1, H=64, W=96)
+        assert changed(torch.zeros(1, 3, 64, 96)).shape == shape
+
+
+class Buffered(torch.nn.Conv2d):
+    """A convolution whose argument is a tensor, and None by default."""
+
+    def __init__(self, a: int, b: int, kernel_size: int, start: torch.Tensor | None = None) -> None:
+        super().__init__(a, b, kernel_size)
+        self.a, self.b, self.start = a, b, start
+
+
+def test_the_cure_of_a_layer_of_ones_own_has_its_own_name() -> None:
+    model = torch.nn.Sequential(conv(3, 8, 3), Buffered(4, 8, 3, torch.zeros(2)))
+    with pytest.raises(ShapeMismatch) as caught:
+        symcnn.from_torch(model, "N 3 H W")
+    assert "model[1] = Buffered(8, 8, 3)" in map(str, caught.value.cures)

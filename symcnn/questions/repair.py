@@ -20,6 +20,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from math import gcd
 from types import CodeType, FunctionType, MethodType
 from typing import Any
@@ -279,8 +280,8 @@ def _of_layer(
             for number in (arguments, _divided(arguments, other)):
                 with suppress(Exception):  # the layer refuses these numbers
                     fresh = type(layer)(**number, **weightless)
-                    text = " = ".join([*map(_layer_path, paths), f"nn.{_written(layer, number)}"])
-                    yield _Change(text, _replacing(paths, fresh))
+                    text = " = ".join([*map(_layer_path, paths), _made(layer, number)])
+                    yield _Change(text, _replacing(paths, fresh), unlikely=name == "kernel_size")
                     break
 
 
@@ -288,30 +289,53 @@ def _others(
     name: str, value: Any, made: dict[str, Any], pairs: Sequence[tuple[Int, Int]]
 ) -> Iterator[Any]:
     """Other values for a hyperparameter: a number, or one of a tuple's."""
-    if name in ("padding", "output_padding"):
-        yield from _paddings(name, value, made, pairs)
+    if name in ("padding", "output_padding", "kernel_size"):
+        yield from _windows(name, value, made, pairs)
     elif type(value) is int:
         yield from _numbers(value, pairs)
-    elif isinstance(value, tuple) and name not in ("kernel_size", "stride", "dilation"):
+    elif isinstance(value, tuple) and name not in ("stride", "dilation"):
         for i, entry in enumerate(value):
             if type(entry) is int:
                 for number in _numbers(entry, pairs):
                     yield (*value[:i], number, *value[i + 1 :])
 
 
-def _paddings(
+def _windows(
     name: str, value: Any, made: dict[str, Any], pairs: Sequence[tuple[Int, Int]]
 ) -> Iterator[Any]:
-    """Paddings that make up for a difference of sizes."""
+    """Windows that make up for a difference of sizes.
+
+    One place more of the output is a stride of padding, and so much less of a dilated kernel; of a
+    transposed convolution, one of `output_padding`.
+    """
+    entries = value if isinstance(value, tuple) else (value,)
+    if not all(type(entry) is int for entry in entries):
+        return
+    strides, dilations = (_entries(made.get(n, 1), entries) for n in ("stride", "dilation"))
+    seen: dict[tuple[int, ...], None] = {}
     for have, want in pairs:
         gap = want - have
-        share = 1 if name == "output_padding" else 2
-        if isinstance(gap, int) and gap % share == 0 and gap:
-            entries = value if isinstance(value, tuple) else (value,)
-            if all(type(entry) is int for entry in entries):
-                moved = tuple(entry + gap // share for entry in entries)
-                if min(moved) >= 0:
-                    yield moved if isinstance(value, tuple) else moved[0]
+        channels = name == "kernel_size" and isinstance(have, int) and isinstance(want, int)
+        if isinstance(gap, int) and gap and not channels:
+            for s in (1,) * len(entries), strides:
+                each = {
+                    "padding": [Fraction(gap * n, 2) for n in s],
+                    "kernel_size": [
+                        Fraction(-gap * n, d) for n, d in zip(s, dilations, strict=True)
+                    ],
+                }.get(name, [Fraction(gap)] * len(s))
+                moved = [entry + more for entry, more in zip(entries, each, strict=True)]
+                if all(m.denominator == 1 and m >= (name == "kernel_size") for m in moved):
+                    seen[tuple(map(int, moved))] = None
+    for one in seen:
+        if one != entries:
+            yield one if isinstance(value, tuple) else one[0]
+
+
+def _entries(value: Any, like: Sequence[int]) -> list[int]:
+    """A hyperparameter per axis."""
+    several = list(value) if isinstance(value, tuple) else [value] * len(like)
+    return [entry if type(entry) is int and entry > 0 else 1 for entry in several]
 
 
 def _divided(arguments: dict[str, Any], number: Any) -> dict[str, Any]:
@@ -342,7 +366,7 @@ def _hyperparameters(layer: Any) -> dict[str, Any] | None:
         value = getattr(layer, name, inspect.Parameter.empty)
         if name == "bias" and not isinstance(value, bool):
             value = value is not None
-        if value is inspect.Parameter.empty:
+        if value is inspect.Parameter.empty or hasattr(value, "numel"):  # a tensor it keeps there
             if default is inspect.Parameter.empty:
                 return None
             continue
@@ -354,6 +378,12 @@ def constructor(layer: object) -> str:
     """The call that makes a layer, ``Conv2d(3, 8, 3, padding=1)``; empty if it cannot be told."""
     made = _hyperparameters(layer)
     return "" if made is None else _written(layer, made)
+
+
+def _made(layer: object, made: dict[str, Any]) -> str:
+    """The same as python; what is not of torch.nn stands under its own name."""
+    known = type(layer).__module__.startswith(("torch.nn.", "symcnn.nn."))
+    return f"{'nn.' if known else ''}{_written(layer, made)}"
 
 
 def _written(layer: Any, made: dict[str, Any]) -> str:

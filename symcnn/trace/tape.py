@@ -329,6 +329,23 @@ class Attempt:
         return cls(op, tuple(inputs), path, here(base))
 
 
+def of_no_size(tape: Tape) -> SymcnnError | None:
+    """What a layer of a branch refuses, where it takes none of the branch's sizes."""
+    if tape.assumed.domain:
+        return None
+    left = Assumptions()
+    left.add(guard.requirement for guard in tape.guards)
+    for i, node in enumerate(tape.nodes):
+        for requirement in node.result.requires:
+            left.add([requirement])
+            if not left.domain:
+                path = node.scope.path
+                error = failure(f"{path} ({node.op})" if path else node.op, requirement)
+                error.attempt, error.position = Attempt(node.op, node.inputs, path, node.where), i
+                return error
+    return None
+
+
 def entails(requirement: Requirement) -> bool | None:
     """Whether the sizes allowed so far decide `requirement`; None if they leave it open."""
     verdict = decide_syntactically(requirement)

@@ -17,6 +17,7 @@ import linecache
 from collections import deque
 from collections.abc import Coroutine, Generator, Mapping, Sequence
 from contextlib import suppress
+from copy import copy as copied
 from dataclasses import dataclass, replace
 from functools import reduce
 from os.path import dirname
@@ -59,10 +60,10 @@ from symcnn.sets.grammar import check_sizes
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.isl import NODE, Purse, allowed_nodes, shared
 from symcnn.shown import assignment
-from symcnn.trace.assume import Assumptions, sizes_of, where_met
+from symcnn.trace.assume import sizes_of, where_met
 from symcnn.trace.branches import Refusal, Unfollowed, negation, said, with_rest
 from symcnn.trace.graph import SymbolicTensor, tensor, tensors_in, tree_map
-from symcnn.trace.tape import Endless, Guard, Tape, failure
+from symcnn.trace.tape import Endless, Guard, Tape, of_no_size
 from symcnn.trace.where import raised_at
 
 #: A size that python needs as a number is followed through as many values.
@@ -141,7 +142,8 @@ def trace(
                 if error.tracer is not None:
                     from symcnn.questions.blame import blamed
 
-                    blamed(error, front.until(error.tracer), module, front.again)
+                    partial = front.until(error.tracer, error.position)
+                    blamed(error, partial, module, front.again)
                 raise
         if not front.ran.something_new():
             break
@@ -246,11 +248,12 @@ class _Front:
                 self._open(run)
         return runs
 
-    def until(self, tracer: Tracer) -> Network:
-        """The network up to where a run failed."""
-        nodes = tracer.tape.nodes
+    def until(self, tracer: Tracer, most: int | None = None) -> Network:
+        """The network up to where a run failed, after so many nodes."""
+        nodes = tracer.tape.nodes[:most]
         outputs = nodes[-1].made if nodes else self.inputs
-        return Network(self.inputs, outputs, tape=tracer.tape, parameters=tracer.parameters)
+        (tape := copied(tracer.tape)).nodes = nodes
+        return Network(self.inputs, outputs, tape=tape, parameters=tracer.parameters)
 
     def again(self, module: torch.nn.Module) -> tuple[SymcnnError | None, int]:
         """How far a run of another module comes, and why no further."""
@@ -260,6 +263,9 @@ class _Front:
                 _call(module, *self.given, tracer, stage)
         except SymcnnError as error:
             return error, len(tracer.tape.nodes)
+        with suppress(Undecidable):
+            if tracer.tape.guards and (failed := of_no_size(tracer.tape)):
+                return failed, failed.position
         return None, len(tracer.tape.nodes)
 
     def _network(self, run: _Run) -> Network:
@@ -314,10 +320,12 @@ class _Front:
         )
         tape.guards += self._beyond(run)
         try:
-            run.refusal = _of_no_size(tape) if tape.guards else run.refusal
+            run.refusal = of_no_size(tape) if tape.guards else run.refusal
         except Undecidable as error:  # no steps are left
             self._give_up(region, error)
             return None
+        if run.refusal is not None:
+            run.refusal.tracer = tracer
         return run
 
     def _refused(self, region: _Region) -> _Run | None:
@@ -560,21 +568,6 @@ def _nothing(module: torch.nn.Module, returned: object) -> BadSpec:
         f"the forward of {type(module).__name__} returns {said}",
         cure="return the tensors whose shapes you ask for",
     )
-
-
-def _of_no_size(tape: Tape) -> SymcnnError | None:
-    """What a layer of a branch refuses, where it takes none of the branch's sizes."""
-    if tape.assumed.domain:
-        return None
-    left = Assumptions()
-    left.add(guard.requirement for guard in tape.guards)
-    for node in tape.nodes:
-        for requirement in node.result.requires:
-            left.add([requirement])
-            if not left.domain:
-                place = f"{node.scope.path} ({node.op})" if node.scope.path else node.op
-                return failure(place, requirement)
-    return None
 
 
 def _tell_refusal(run: _Run) -> None:
