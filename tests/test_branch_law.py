@@ -605,7 +605,7 @@ def test_a_branch_at_whose_end_no_steps_are_left_is_not_followed(
         if len(asked) > 2:
             raise symcnn.Undecidable("the answer takes too many steps")
 
-    monkeypatch.setattr("symcnn.frontends.torch.trace._of_no_size", refused)
+    monkeypatch.setattr("symcnn.frontends.torch.trace.of_no_size", refused)
     net = symcnn.from_torch(Model(), "N 2 H W")
     assert not net.complete
     assert len(net.branches) == 2
