@@ -396,15 +396,19 @@ def _largest(moments: Sequence[Moment], size: Mapping[Piece, Int]) -> list[Momen
     """The moments of which no other one has all that they have, by sizes, and is as large so; all
     of them where they are many, of as many sizes.
     """
-    each = [Counter(map(size.__getitem__, moment)) for moment in moments]
-    kept: list[int] = []
+    known: dict[Int, int] = {}
+    number = {piece: known.setdefault(whole, len(known)) for piece, whole in size.items()}
+    kept: list[tuple[int, frozenset[int]]] = []
     left = _PAIRS
-    for i in sorted(range(len(each)), key=lambda i: -each[i].total()):
+    for i in sorted(range(len(moments)), key=lambda i: -len(moments[i])):
         if (left := left - len(kept)) < 0:
             return [*moments]
-        if not any(each[i] <= each[k] for k in kept):
-            kept.append(i)
-    return [moments[i] for i in sorted(kept)]
+        own: set[int] = set()  # where several are as large, each by itself
+        for n, copies in Counter(map(number.__getitem__, moments[i])).items():
+            own.update(range(n, n + copies * len(known), len(known)))
+        if not any(own <= other for _, other in kept):
+            kept.append((i, frozenset(own)))
+    return [moments[i] for i, _ in sorted(kept, key=lambda one: one[0])]
 
 
 #: So many pairs of moments are compared.

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
+from itertools import chain
 from math import gcd
 from typing import Any
 
-from symcnn.algebra.axis import IDENTITY, Axes
+from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Whole, Window
 from symcnn.algebra.expr import Expr
 from symcnn.algebra.size import Int, Size, exact_div, symbols_of
 from symcnn.errors import Undecidable, UnsupportedOperation
@@ -114,7 +115,7 @@ class Pass:
         self.reaches[self.source] = tuple(AffineRange(a, 1, 0, 0, 0) for a in self.axes)
         self.lengths = [self.source.dims[axis] for axis in self.axes]
         stem: SymbolicTensor | None = self.source  # all that is read of the source is read of this
-        readers = Counter(t for node in self.nodes for t in dict.fromkeys(node.inputs))
+        readers = Counter(chain.from_iterable(node.inputs for node in self.nodes))
         for node in self.nodes:
             for k, out in enumerate(node.outputs):
                 if out is not self.source:
@@ -128,6 +129,8 @@ class Pass:
         (out,) = node.outputs
         if sum(t in self.reaches for t in node.inputs) != 1 or out not in self.reaches:
             return None
+        if not any(map(_may_leave_rows, node.result.axes or ())):
+            return out
         for k, (length, reach) in enumerate(zip(self.lengths, self.reaches[out], strict=True)):
             if type(reach) is AffineRange:
                 last = reach.stride * (out.dims[reach.axis] - 1) + reach.reach
@@ -243,3 +246,14 @@ def axis_name(t: SymbolicTensor, axis: int) -> str:
 
 def _has_no_formula(reach: ReadRange) -> bool:
     return type(reach) is Unknown and isinstance(reach.error, Undecidable)
+
+
+def _may_leave_rows(entry: tuple[Any, AxisMap]) -> bool:
+    """Whether a layer may read less of an axis than there is: it strides, crops or resizes."""
+    axis_map = entry[1]
+    slides = isinstance(axis_map, Window) and axis_map.stride == 1 and _pads(axis_map)
+    return not (slides or isinstance(axis_map, Whole))
+
+
+def _pads(window: Window) -> bool:
+    return all(isinstance(side, int) and side >= 0 for side in (window.left, window.right))
