@@ -240,3 +240,8 @@ def test_an_operation_that_is_written_in_others_keeps_what_these_keep() -> None:
         assert figures() == seen
     finally:
         TARGETS.pop(Gate)
+
+
+def test_what_is_kept_is_said_in_one_way() -> None:
+    with pytest.raises(symcnn.BadSpec, match="saves= or by steps="):
+        symcnn.rule(Gate, saves="", steps=gated)

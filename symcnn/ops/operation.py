@@ -364,7 +364,7 @@ def rule(
         A decorator of the rule, which makes it an operation on symbolic tensors.
 
     Raises:
-        BadSpec: for a parameter that the rule does not have.
+        BadSpec: for a parameter that the rule does not have, or both `saves` and `steps`.
 
     >>> from symcnn.algebra.axis import IDENTITY, Window
     >>> from symcnn.trace.graph import tensor
@@ -376,6 +376,8 @@ def rule(
     >>> my_pool(tensor("N 3 H W")).shape
     (N, 3, H//2, W//2)
     """
+    if steps is not None and saves is not None:
+        raise BadSpec("what is kept is said by saves= or by steps=", cure="give one of them")
     name = targets[0] if isinstance(targets[0], str) else targets[0].__name__
 
     def register(function: Rule) -> Operation:

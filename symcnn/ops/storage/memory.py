@@ -240,9 +240,8 @@ class Memory:
         """What an operation of steps makes and keeps is what its steps do, and what stands in
         memory at once is what does at one of them.
         """
-        with Tape(dtype=self.own, autocast=("cpu", node.mode.cast)).running() as tape:
-            if not node.mode.cast:
-                tape.autocast = None
+        cast = ("cpu", node.mode.cast) if node.mode.cast else None
+        with Tape(dtype=self.own, autocast=cast).running() as tape:
             outputs, held = steps(node)
         if node.mode.grad:
             flow(tape.nodes, self.gradients.needed)
@@ -270,24 +269,20 @@ class Memory:
         if self._weights and not node.mode.autocast:
             self._weights = {}
         before = self._cast(node) if node.mode.cast and steps is None else {}
-        if steps is not None:
-            try:
+        saves = None if operation is None else operation.saves
+        try:
+            if steps is not None:
                 self._take(node, steps)
-            except UnknownError as error:
-                self.unknown.append((node, str(error)))
-                self.unplaced.append((node, str(error)))
-        elif operation is not None and operation.saves is not None:
-            try:
-                if isinstance(operation.saves, str):
-                    self.keep(node, operation.saves)
-                else:
-                    operation.saves(self, node)
-            except KeptUnknownError as error:
-                self.unknown.append((node, str(error)))
-            except UnknownError as error:
-                self._leave_open(node, str(error))
-        else:
-            self._leave_open(node, "")
+            elif saves is None:
+                self._leave_open(node, "")
+            elif isinstance(saves, str):
+                self.keep(node, saves)
+            else:
+                saves(self, node)
+        except KeptUnknownError as error:
+            self.unknown.append((node, str(error)))
+        except UnknownError as error:
+            self._leave_open(node, str(error))
         self.layouts.update(before)
         self._cached |= dict.fromkeys((copy.storage for copy in self._weights.values()), node)
         for i, t in enumerate(node.outputs):

@@ -34,10 +34,9 @@ from symcnn.questions.field.reach import (
     ReadRange,
     Unknown,
     axes_of,
-    digit_symbols,
     least,
     most,
-    over,
+    over_all,
 )
 from symcnn.questions.field.reader import Reader, reader
 from symcnn.questions.field.readings import used
@@ -125,15 +124,11 @@ class Covers:
 
     def _sharper(self, cover: Cover, reach: ReadRange, out: SymbolicTensor) -> Cover:
         """The cover by the formula, where there is one."""
-        if type(reach) is Unknown or cover.whole:
+        if isinstance(reach, Unknown) or cover.whole:
             return cover
-        first, last = reach.first, reach.last
-        digits = {d.axis: d for d in (reach.digits if type(reach) is IndexRange else ())}
-        axes = frozenset(axes_of(first, last))
+        axes = frozenset(axes_of(reach.first, reach.last))
         try:
-            for axis in axes:
-                for symbol, size in digit_symbols(axis, digits.get(axis), out.dims[axis]):
-                    first, last = over(first, last, symbol, [0, size - 1], size == 2)
+            first, last = over_all(reach, out.dims)
         except Undecidable:
             return cover._replace(axes=axes)
         end = self.length - 1

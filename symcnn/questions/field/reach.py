@@ -295,6 +295,20 @@ def over(
     return low, -_lowest(-last, symbol, places, every, lengths)
 
 
+def over_all(
+    reach: AffineRange | IndexRange, dims: Sequence[Int], along: Collection[int] | None = None
+) -> tuple[Int, Int]:
+    """Both ends as indices run over all places of a tensor of the sizes `dims`, along some axes or
+    along all: see `_lowest`.
+    """
+    first, last = reach.first, reach.last
+    digits = {d.axis: d for d in (reach.digits if type(reach) is IndexRange else ())}
+    for axis in axes_of(first, last) if along is None else along:
+        for symbol, size in digit_symbols(axis, digits.get(axis), dims[axis]):
+            first, last = over(first, last, symbol, [0, size - 1], size == 2)
+    return first, last
+
+
 def combined(first: Int, last: Int, digits: Digits) -> tuple[Int, Int]:
     """An axis written in digits, by its index again."""
     place: Int = index_symbol(digits.axis).size() - digits.shift
@@ -495,11 +509,7 @@ def _one_window(lines: Sequence[AffineRange]) -> AffineRange:
 
 def _within(span: IndexRange, fixed: IndexRange, length: Int, dims: tuple[Int, ...]) -> bool:
     """Whether no index along `dims` sees more than what is `fixed`."""
-    first, last = span.first, span.last
-    digits = {d.axis: d for d in span.digits}
-    for axis in axes_of(first, last):
-        for symbol, size in digit_symbols(axis, digits.get(axis), dims[axis]):
-            first, last = over(first, last, symbol, [0, size - 1], size == 2)
+    first, last = over_all(span, dims)
     first, last = most(first, 0), least(last, length - 1)
     low, high = sharp_lower(first - fixed.first), sharp_lower(fixed.last - last)
     return low is not None and low >= 0 and high is not None and high >= 0

@@ -31,10 +31,9 @@ from symcnn.questions.field.reach import (
     IndexRange,
     Unknown,
     axes_of,
-    digit_symbols,
     index_symbol,
     most,
-    over,
+    over_all,
     over_channels,
     plain_ends,
     slope_of,
@@ -558,11 +557,8 @@ def _of_place(reach: Any, output: SymbolicTensor) -> Any:
         output.dims, axes_of(reach.first, reach.last)
     ):
         return reach
-    first, last = reach.first, reach.last
-    own = next((d for d in reach.digits if d.axis == 1), None)
     try:
-        for symbol, size in digit_symbols(1, own, output.dims[1]):
-            first, last = over(first, last, symbol, [0, size - 1], size == 2)
+        first, last = over_all(reach, output.dims, along=(1,))
     except Undecidable as error:
         return Unknown(error)
     return IndexRange(first, last, tuple(d for d in reach.digits if d.axis != 1), reach.whole)

@@ -211,8 +211,8 @@ class Course:
     def _hangs(self, axis_map: AxisMap) -> str:
         """What a layer does by the size of the whole, its far end left aside; "" if nothing."""
         for link in axis_map.maps if isinstance(axis_map, Chain) else (axis_map,):
-            for names, how in _HYPERPARAMETERS.items():
-                if self.name in symbols_of(*(getattr(link, name, 0) for name in names.split())):
+            for name, how in _HYPERPARAMETERS.items():
+                if self.name in symbols_of(getattr(link, name, 0)):
                     return how
         return ""
 
@@ -442,7 +442,13 @@ class Course:
 
 
 #: Of windows, what a layer does by them.
-_HYPERPARAMETERS = {"left padding": "pads", "extent dilation": "reads", "stride": "moves"}
+_HYPERPARAMETERS = {
+    "left": "pads",
+    "padding": "pads",
+    "extent": "reads",
+    "dilation": "reads",
+    "stride": "moves",
+}
 
 #: Maps whose scale is a ratio of sizes.
 _SIZED = (Const, Adaptive, Resample)
