@@ -251,8 +251,9 @@ def _has_no_formula(reach: ReadRange) -> bool:
 def _may_leave_rows(entry: tuple[Any, AxisMap]) -> bool:
     """Whether a layer may read less of an axis than there is: it strides, crops or resizes."""
     axis_map = entry[1]
-    slides = isinstance(axis_map, Window) and axis_map.stride == 1 and _pads(axis_map)
-    return not (slides or isinstance(axis_map, Whole))
+    if axis_map is IDENTITY or isinstance(axis_map, Whole):
+        return False
+    return not (isinstance(axis_map, Window) and axis_map.stride == 1 and _pads(axis_map))
 
 
 def _pads(window: Window) -> bool:

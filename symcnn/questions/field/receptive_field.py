@@ -20,7 +20,7 @@ from symcnn.algebra.axis import Folded, Roll, Scatter
 from symcnn.algebra.expr import Expr, from_sympy
 from symcnn.algebra.size import Int, Symbol, evaluate, exact_div, maximum, minimum, symbols_of
 from symcnn.errors import BadSpec, InvalidInput, Undecidable, UnsupportedOperation
-from symcnn.lazy import cached_property, sympy
+from symcnn.lazy import cached_property, sympy, uncollected
 from symcnn.questions.field.alignment import Alignment, aligned
 from symcnn.questions.field.field_at import FieldAt
 from symcnn.questions.field.passed import Branches, Pass, axis_name, half
@@ -654,7 +654,8 @@ def field_between(
     if key not in cache:
         axes = spatial_axes(net, source)
         made = Pass(net.nodes, source, axes, gates, statistics, simplest=net.simplest)
-        cache[key] = made.run()
+        with uncollected():
+            cache[key] = made.run()
     found: Pass = cache[key]
     if output not in found.reaches:
         raise independent(net, output, source, 'wrt="name" is another input')
