@@ -200,15 +200,16 @@ def record(
     holds: bool = False,
     inside: int = 2,
 ) -> Node:
-    """A node for one operation; what it requires for all sizes is checked, unless it `holds`.
+    """A node for one operation; what it requires for all sizes is checked.
 
+    holds: this was done of an equal node, whose inputs have elements.
     inside: see `here`.
 
     Raises ShapeMismatch or InvalidInput if a requirement fails whatever the sizes.
     """
     tape = _tape.get()
     scope = _NO_SCOPE if tape is None else tape.scopes[-1]
-    empty = [t for t in inputs if t.may_be_empty and t.empties]
+    empty = [] if holds else [t for t in inputs if t.may_be_empty and t.empties]
     if empty:
         result = of_empty(empty, result, call is not None and call.operation.empty)
     if result.requires and not holds:
