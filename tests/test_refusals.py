@@ -390,3 +390,24 @@ def test_the_message_of_an_error_is_no_key_of_a_dictionary_nearby() -> None:
     net = symcnn.from_torch(Numbered(), "N 3 H W", branches=4)
     assert net.complete
     assert str(net.valid_inputs()) == "H % 4 == 0 and H >= 4 and W % 4 == 0 and W >= 4"
+
+
+NO_TENSORS: dict[str, Any] = {
+    "a pool's two outputs": nn.Sequential(nn.MaxPool2d(2, return_indices=True), nn.ReLU()),
+    "relu of a pair": Function(lambda x: F.relu((x, x))),  # type: ignore[arg-type]
+    "softmax of a list": Function(lambda x: F.softmax([x], 1)),  # type: ignore[arg-type]
+    "a resize of a pair": Function(lambda x: F.interpolate((x, x), 8)),  # type: ignore[arg-type]
+    "a pair added": Function(lambda x: x + (x,)),
+    "a pair in front": Function(lambda x: (x,) + x),
+    "a product with a dict": Function(lambda x: x * {"a": 1}),
+    "a text added": Function(lambda x: x + "a"),
+    "a list behind @": Function(lambda x: x @ [1, 2]),
+}
+
+
+@pytest.mark.parametrize("name", NO_TENSORS)
+def test_what_is_no_tensor_is_refused_as_torch_refuses_it(name: str) -> None:
+    with pytest.raises((TypeError, AttributeError)):
+        NO_TENSORS[name](torch.zeros(1, 4, 9, 9))
+    with pytest.raises(SymcnnError, match="TypeError"):
+        symcnn.from_torch(NO_TENSORS[name], "N 4 H W")

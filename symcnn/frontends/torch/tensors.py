@@ -551,6 +551,13 @@ MADE: dict[object, Callable[..., object]] = {
 }
 
 
+#: What python's messages call such a tensor.
+TracedTensor.__name__ = "Tensor"
+
+#: Numbers that torch calculates with.
+_NUMBERS = (int, float, complex, torch.SymInt, torch.SymFloat, torch.SymBool)
+
+
 def operators() -> Iterator[tuple[str, list[str]]]:
     """The rules that serve python's operators, by name, and which these are: "add radd iadd"."""
     for name, operation in OPS.items():
@@ -559,21 +566,27 @@ def operators() -> Iterator[tuple[str, list[str]]]:
 
 
 def _is_operand(value: object) -> bool:
-    """Whether torch compares a tensor with it: a tensor, a number, an array of numpy."""
-    return isinstance(value, (torch.Tensor, int, float, complex)) or hasattr(value, "dtype")
+    """Whether torch calculates with it: a tensor, a number, an array of numpy, what speaks for
+    itself.
+    """
+    own = hasattr(value, "dtype") or hasattr(value, "__torch_function__")
+    return own or isinstance(value, _NUMBERS)
 
 
 def _operator(name: str, word: str) -> Callable[..., Any]:
     calculates = not word.endswith("item")  # else an array is an index
 
     def call(self: TracedTensor, *args: object) -> object:
-        if word in ("eq", "ne") and not _is_operand(args[0]):
-            return NotImplemented  # to python it is another object, as None is
-        if args and calculates and hasattr(type(args[0]), "__array_function__"):
-            return self._tracer.beside(word, self, args[0])
+        if args and calculates:
+            if not _is_operand(args[0]):
+                return NotImplemented  # to python it is another object, as None is
+            if hasattr(type(args[0]), "__array_function__"):
+                return self._tracer.beside(word, self, args[0])
         return self._tracer.method(name, self, *args, inplace=writes(f"__{word}__"))
 
     def reflected(self: TracedTensor, other: object) -> object:
+        if not _is_operand(other):
+            return NotImplemented
         if hasattr(type(other), "__array_function__"):
             return self._tracer.beside(word, self, other)
         return self._tracer.method(name, other, self)

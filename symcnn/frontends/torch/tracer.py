@@ -65,7 +65,7 @@ from symcnn.frontends.torch.sizes import SIZES, Dim, formula_of, hold_sizes
 from symcnn.frontends.torch.tensors import MADE, State, TracedTensor, as_subclass, assignment
 from symcnn.frontends.torch.values import Values
 from symcnn.frontends.torch.weights import Weights
-from symcnn.frontends.torch.where import caller, custom_function, without_rule
+from symcnn.frontends.torch.where import caller, custom_function, misfit, without_rule
 from symcnn.frontends.torch.writes import TENSORS, Writes, saving
 from symcnn.lazy import cached_property
 from symcnn.ops.dtypes import WHOLES, result_type
@@ -550,12 +550,10 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         except SymcnnError as error:
             error.attempt = error.attempt or Attempt.of(name, ())
             raise self._placed(error, name) from None
-        except TypeError as error:
-            if "argument" not in str(error):
-                raise
-            raise UnsupportedOperation(
-                f"{self.place()}: {name} called in a way that its rule does not cover: {error}"
-            ) from error
+        except (AttributeError, TypeError) as error:
+            if said := misfit(error, self.place(), name, (*ours, *named.values())):
+                raise said from error
+            raise
         self.ran(node, inplace, alone)
         number = None
         if record is not None and record.value is not None:

@@ -145,6 +145,23 @@ def without_rule(place: str, op: str, function: object) -> UnsupportedOperation:
     return UnsupportedOperation(f"{place}: {said} has no rule, at {caller()}", cure=cure)
 
 
+def misfit(
+    error: AttributeError | TypeError, place: str, op: str, arguments: Iterable[object]
+) -> Exception | None:
+    """What a rule that raised says of its arguments: one is no tensor, or they are not those that
+    the rule has; None if the error is of something else.
+    """
+    if isinstance(error, TypeError):
+        if "argument" not in str(error):
+            return None
+        return UnsupportedOperation(
+            f"{place}: {op} called in a way that its rule does not cover: {error}"
+        )
+    if not any(error.obj is value for value in arguments):
+        return None
+    return TypeError(f"{op}() takes a tensor, not {type(error.obj).__name__}")
+
+
 def transformed(place: str, transform: str, at: str) -> UnsupportedOperation:
     """The refusal of one."""
     return UnsupportedOperation(
