@@ -337,3 +337,41 @@ def test_places_of_rows_that_are_written_between_each_other_are_those_of_a_run()
             made[..., place] = module(x[..., read])[..., core]
     assert torch.allclose(made, whole)
     assert net.stream(axis="L").lookback == net.stream(axis="L").lookahead == 3
+
+
+class Shortcut(nn.Module):
+    """A long path, and a short one beside it that pads as torch does, or as TensorFlow."""
+
+    def __init__(self, same: bool) -> None:
+        super().__init__()
+        self.long, self.same = nn.Conv1d(1, 1, 7, 2, 3, bias=False), same
+        self.short = nn.Conv1d(1, 1, 3, 2, 0 if same else 1, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        odd = x.shape[-1] % 2
+        y = torch.nn.functional.pad(x, (odd, 1)) if self.same else x
+        return self.long(x) + self.short(y)
+
+
+def test_a_shorter_path_is_compared_though_a_longer_one_reads_more() -> None:
+    one, other = Shortcut(False), Shortcut(True)
+    other.load_state_dict(one.state_dict())
+    found = symcnn.agree(*(symcnn.from_torch(m, "N 1 L") for m in (one, other)))
+    for length in range(8, 20):
+        x = torch.randn(1, 1, length)
+        equal = torch.allclose(one(x), other(x), atol=1e-6)
+        assert equal == (length in found.reads) and length in found.sizes
+
+
+def test_in_which_order_paths_are_joined_makes_no_difference() -> None:
+    class Three(nn.Module):
+        def __init__(self, turned: bool) -> None:
+            super().__init__()
+            self.turned = turned
+            self.paths = nn.ModuleList(nn.Conv1d(1, 1, k, padding=k // 2) for k in (3, 5, 7))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            a, b, c = (path(x) for path in self.paths)
+            return c + (b + a) if self.turned else torch.relu(c + a) + b
+
+    assert symcnn.agree(*(symcnn.from_torch(Three(turned), "N 1 L") for turned in (False, True)))

@@ -5,8 +5,8 @@ agree where every output reads from the same first to the same last place in bot
 counted: no index i of an output may have ends that differ, so the sizes at which one does are
 projected out. Two conventions for one layer, such as TensorFlow's and torch's padding, differ so:
 their shapes agree everywhere, and their reads at every other size. A global pool, a gate or the
-statistics of a norm hide what is in front of them, since all is read there; so what they hide is
-compared too (see `symcnn.questions.place.paths`).
+statistics of a norm hide what is in front of them, since all is read there, and a path hides a
+shorter one beside it; so what they hide is compared too (see `symcnn.questions.place.paths`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from symcnn.questions.field.reach import (
     substituted,
 )
 from symcnn.questions.field.receptive_field import ReceptiveField, field_between
-from symcnn.questions.place.paths import Paths, way, whole_reads
+from symcnn.questions.place.paths import Paths, hidden_reads, way
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.member import by_name
@@ -46,9 +46,9 @@ class Agreement(Shown):
 
     Attributes:
         sizes: the inputs that both take and of which they make outputs of the same shapes.
-        reads: those of them at which every output reads the same places, and so does what layers
-            mix of a whole axis (global and adaptive pools, attention, gates, statistics). Where
-            dilation leaves holes, a size may be left out at which only holes differ.
+        reads: those of them at which every output reads the same places, and so does each path
+            to it, and what layers mix of a whole axis (global and adaptive pools, attention,
+            gates, statistics). Where dilation leaves holes, a size may be left out at which only holes differ.
         shift: per axis, how much further right the first network starts to read than the second,
             as a formula in the sizes (and i, where it hangs on the output's index).
         axes: the names of these axes.
@@ -213,7 +213,9 @@ def _reads(
     for n in range(len(a.input_tensors)):
         alike: list[tuple[SymbolicTensor, SymbolicTensor]] = []
         for (one, other), same in zip(outputs, equal, strict=True):
-            ours, theirs = _field(a, one, n), _field(b, other, n)
+            ours, theirs = (
+                _field(net, t, net.input_tensors[n]) for net, t in ((a, one), (b, other))
+            )
             if ours is None or theirs is None:
                 if ours is not theirs:
                     found = found - found
@@ -279,35 +281,60 @@ def _read_alike(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet) -
 
 
 def _behind_alike(a: Trace, b: Trace, n: int, sizes: InputSet) -> InputSet:
-    """Of sizes, those at which also what gates, statistics and global layers hide is read alike."""
+    """Of sizes, those at which also what gates, statistics and longer paths hide is read alike:
+    of the input, or of outputs that read alike and through which all goes.
+    """
+    stages: dict[tuple[SymbolicTensor, SymbolicTensor], list[_Pair]] = {}
+    before = [(a.input_tensors[n], b.input_tensors[n])]
+    for one, other in zip(a.output_tensors, b.output_tensors, strict=True):
+        start = next(s for s in reversed(before) if s == before[0] or _cut(a, b, s, (one, other)))
+        stages.setdefault(start, []).append((one, other))
+        before.append((one, other))
+    for start, outputs in stages.items():
+        sizes = _hidden_alike(a, b, start, outputs, sizes) if sizes else sizes
+    return sizes
+
+
+_Pair = tuple[SymbolicTensor, SymbolicTensor]
+
+
+def _cut(a: Trace, b: Trace, through: _Pair, outputs: _Pair) -> bool:
+    return all(_cuts(net, t, out) for net, t, out in zip((a, b), through, outputs, strict=True))
+
+
+def _hidden_alike(
+    a: Trace, b: Trace, start: _Pair, outputs: Sequence[_Pair], sizes: InputSet
+) -> InputSet:
+    """Of sizes, those at which what outputs hide is read alike, as far as `start`."""
     fields = [
-        [_field(net, t, n, hidden=False) for t in net.output_tensors] for net in (a, b)
-    ]  # fmt: skip
+        [_field(net, pair[k], start[k], hidden=False) for pair in outputs]
+        for k, net in enumerate((a, b))
+    ]
     for ours, theirs in zip(*fields, strict=True):
         if ours is not None and theirs is not None and _apart_still(ours) and _apart_still(theirs):
             sizes = _read_alike(ours, theirs, sizes)
     passes = [
-        (next(f._pass for f in each if f is not None), net.output_tensors)
-        for each, net in zip(fields, (a, b), strict=True)
+        (next(f._pass for f in each if f is not None), [pair[k] for pair in outputs])
+        for k, each in enumerate(fields)
         if any(each)
     ]
     if len(passes) < 2 or not sizes:
         return sizes
     first, second = (
-        {way(found, t): t for t in whole_reads(found, outputs)} for found, outputs in passes
+        {way(found, t): t for t in hidden_reads(found, made)} for found, made in passes
     )
     ours_left = [t for key, t in first.items() if key not in second]
     theirs_left = [t for key, t in second.items() if key not in first]
     if len(ours_left) != len(theirs_left):
         raise Undecidable(
-            f"the first network mixes whole axes of {len(first)} tensors, the second of"
-            f" {len(second)}, which are no pairs",
+            f"{len(first)} tensors of the first network read what others hide, {len(second)} of"
+            " the second, which are no pairs",
             cure='compare parts: a.at("..."), b.at("...")',
         )
     for one, other in zip(ours_left, theirs_left, strict=True):
         ours, theirs = (
-            field_between(net, t, net.input_tensors[n], gates=False, statistics=False)
-            for net, t in ((a, one), (b, other))
+            field_between(net, t, source, gates=False, statistics=False)
+            for net, t, source in ((a, one, start[0]), (b, other, start[1]))
         )
         sizes = _read_alike(ours, theirs, _as_many(ours, theirs, sizes))
         if not sizes:
@@ -340,11 +367,11 @@ def _shown(expr: Int) -> Int:
 
 
 def _field(
-    net: Trace, output: SymbolicTensor, n: int, *, hidden: bool = True
+    net: Trace, output: SymbolicTensor, source: SymbolicTensor, *, hidden: bool = True
 ) -> ReceptiveField | None:
-    """What an output reads of an input; not `hidden`: past gates and statistics."""
+    """What an output reads of a tensor; not `hidden`: past gates and statistics."""
     try:
-        return field_between(net, output, net.input_tensors[n], gates=hidden, statistics=hidden)
+        return field_between(net, output, source, gates=hidden, statistics=hidden)
     except BadSpec:
         return None
 
