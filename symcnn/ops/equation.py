@@ -88,7 +88,13 @@ def labels_of(
     rank = max(dots)
     terms = [_spelled(s, rank - n, rank) for s, n in zip(texts, dots, strict=True)]
     if arrow:
-        return terms, _spelled(right, 0, rank)
+        output = _spelled(right, 0, rank)
+        there = {label for term in terms for label in term}
+        if missing := [label for label in output if label not in there]:
+            raise ShapeMismatch(f"einsum({equation!r}): {missing[0]!r} stands only in the output")
+        if len(set(output)) != len(output):
+            raise ShapeMismatch(f"einsum({equation!r}): a label stands twice in the output")
+        return terms, output
     single = "".join(texts).replace("...", "")
     once = sorted(c for c in single if single.count(c) == 1)
     return terms, [*map(str, range(rank if "..." in left else 0)), *once]

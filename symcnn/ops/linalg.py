@@ -20,7 +20,7 @@ from symcnn.ops.autograd import pair
 from symcnn.ops.operation import Product, unsaid
 from symcnn.ops.operation import torch_rule as rule
 from symcnn.ops.pointwise import broadcast, broadcast_dims
-from symcnn.ops.reduce import products_of_norm, reduced
+from symcnn.ops.reduce import OF_MATRICES, products_of_norm, reduced, require_order
 from symcnn.ops.registry import (
     OneOrMore,
     at_least,
@@ -202,6 +202,7 @@ def matrix_norm(
     _matrices(A, "matrix_norm")
     if not isinstance(dim, (tuple, list)) or len(dim) != 2:
         raise ShapeMismatch(f"matrix_norm: dim={dim!r}", cure="give two axes")
+    require_order("matrix_norm", ord, OF_MATRICES)
     return reduced(A, dim, keepdim, "matrix_norm")
 
 

@@ -471,11 +471,6 @@ def _einsum(equation: str | SymbolicTensor, *operands: Factor | Sequence[Factor]
                 )
             if before == 1:
                 sizes[label] = size
-    missing = [label for label in output if label not in sizes]
-    if missing:
-        raise ShapeMismatch(f"einsum({equation!r}): {missing[0]!r} stands only in the output")
-    if len(set(output)) != len(output):
-        raise ShapeMismatch(f"einsum({equation!r}): a label stands twice in the output")
     axes, *others = (
         (
             t,

@@ -211,6 +211,20 @@ def products_of_norm(*, matrices: bool = False) -> Products:
 _norms = partial(_single, dtype=dtypes.part, takes=_FLOATS)
 
 
+#: The orders of a norm of a matrix.
+OF_MATRICES = ("fro", "nuc", 1, -1, 2, -2, inf, -inf)
+
+
+def require_order(op: str, order: object, orders: Sequence[object]) -> None:
+    """Raises ShapeMismatch for an order that is none of some: of words, and any number where no
+    number is among them.
+    """
+    any_number = all(isinstance(one, str) for one in orders)
+    if order not in orders and not (any_number and not isinstance(order, str)):
+        said = ", ".join(map(str, (*orders, *(["a number"] if any_number else []))))
+        raise ShapeMismatch(f"{op}: no order is {order!r}", cure=f"one of these: {said}")
+
+
 @_norms("norm", products=products_of_norm(), saves=maps.norm)
 def norm(
     input: SymbolicTensor,
@@ -220,7 +234,15 @@ def norm(
     **kwargs: object,
 ) -> Result:
     """The norm over all, or some, axes."""
+    axes = _axes_of(input, dim)
+    words = [*(["fro"] if dim is None or axes < 3 else []), *(["nuc"] if axes == 2 else [])]
+    require_order("norm", p, words)
     return reduced(input, dim, keepdim, "norm", has_none=_is_of_extremes(p))
+
+
+def _axes_of(x: SymbolicTensor, dim: OneOrMore[int] | None) -> int:
+    """How many axes a norm is over."""
+    return x.ndim if dim is None else len(dim) if isinstance(dim, (tuple, list)) else 1
 
 
 def _is_of_extremes(order: object) -> bool:
@@ -228,6 +250,7 @@ def _is_of_extremes(order: object) -> bool:
     return isinstance(order, (int, float)) and (order < 0 or order == inf)
 
 
+@_norms("linalg_norm", products=products_of_norm(matrices=True), saves=maps.vector_norm)
 def linalg_norm(
     x: SymbolicTensor,
     ord: object = None,
@@ -236,12 +259,25 @@ def linalg_norm(
     **kwargs: object,
 ) -> Result:
     """The norm over all, or some, axes."""
+    axes = _axes_of(x, dim)
+    if axes not in (1, 2) and not (ord is None and dim is None):
+        raise ShapeMismatch(f"linalg_norm: ord={ord!r} over {axes} axes", cure="give one or two")
+    if ord is not None:
+        require_order("linalg_norm", ord, OF_MATRICES if axes == 2 else ())
     return reduced(x, dim, keepdim, "norm", has_none=_is_of_extremes(ord))
 
 
-for _name in ("linalg_norm", "linalg_vector_norm"):
-    _products = products_of_norm(matrices=_name == "linalg_norm")
-    _norms(_name, products=_products, saves=maps.vector_norm)(linalg_norm)
+@_norms("linalg_vector_norm", products=products_of_norm(), saves=maps.vector_norm)
+def vector_norm(
+    x: SymbolicTensor,
+    ord: object = 2,
+    dim: OneOrMore[int] | None = None,
+    keepdim: bool = False,
+    **kwargs: object,
+) -> Result:
+    """The norm over all, or some, axes, as of one vector."""
+    require_order("linalg_vector_norm", ord, ())
+    return reduced(x, dim, keepdim, "norm", has_none=_is_of_extremes(ord))
 
 
 @rule(

@@ -11,9 +11,11 @@ shorter one beside it; so what they hide is compared too (see `symcnn.questions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from math import lcm
+from operator import or_
 from typing import Any
 
 from symcnn.algebra.axis import Window
@@ -31,7 +33,7 @@ from symcnn.questions.field.reach import (
     substituted,
 )
 from symcnn.questions.field.receptive_field import ReceptiveField, field_between
-from symcnn.questions.place.paths import Paths, hidden_reads, way
+from symcnn.questions.place.paths import Line, Paths, Way, way, ways_of, whole_reads
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.member import by_name
@@ -46,9 +48,10 @@ class Agreement(Shown):
 
     Attributes:
         sizes: the inputs that both take and of which they make outputs of the same shapes.
-        reads: those of them at which every output reads the same places, and so does each path
-            to it, and what layers mix of a whole axis (global and adaptive pools, attention,
-            gates, statistics). Where dilation leaves holes, a size may be left out at which only holes differ.
+        reads: those of them at which every output reads the same places, along each path to it,
+            and so does what layers mix of a whole axis (global and adaptive pools, attention,
+            gates, statistics). Where dilation leaves holes, a size may be left out at which only
+            holes differ.
         shift: per axis, how much further right the first network starts to read than the second,
             as a formula in the sizes (and i, where it hangs on the output's index).
         axes: the names of these axes.
@@ -320,15 +323,13 @@ def _hidden_alike(
     ]
     if len(passes) < 2 or not sizes:
         return sizes
-    first, second = (
-        {way(found, t): t for t in hidden_reads(found, made)} for found, made in passes
-    )
+    first, second = ({way(found, t): t for t in whole_reads(found, made)} for found, made in passes)
     ours_left = [t for key, t in first.items() if key not in second]
     theirs_left = [t for key, t in second.items() if key not in first]
     if len(ours_left) != len(theirs_left):
         raise Undecidable(
-            f"{len(first)} tensors of the first network read what others hide, {len(second)} of"
-            " the second, which are no pairs",
+            f"the first network mixes whole axes of {len(first)} tensors, the second of"
+            f" {len(second)}, which are no pairs",
             cure='compare parts: a.at("..."), b.at("...")',
         )
     for one, other in zip(ours_left, theirs_left, strict=True):
@@ -336,9 +337,50 @@ def _hidden_alike(
             field_between(net, t, source, gates=False, statistics=False)
             for net, t, source in ((a, one, start[0]), (b, other, start[1]))
         )
-        sizes = _read_alike(ours, theirs, _as_many(ours, theirs, sizes))
-        if not sizes:
-            break
+        sizes = _read_alike(ours, theirs, _as_many(ours, theirs, sizes)) if sizes else sizes
+    if sizes:
+        found = passes[0][0]
+        lengths = [found.source.dims[axis] for axis in found.axes]
+        for each, others in zip(*(ways_of(*each) for each in passes), strict=True):
+            sizes = _each_among(each, others, lengths, sizes)
+            sizes = _each_among(others, each, lengths, sizes)
+    return sizes
+
+
+def _each_among(
+    ways: Collection[Way], others: Collection[Way], lengths: Sequence[Int], sizes: InputSet
+) -> InputSet:
+    """Of sizes, those at which each of some ways reads as one of others."""
+    for one in ways:
+        if one not in others and sizes:
+            equal = (_equal_at(one, other, lengths, sizes) for other in others)
+            sizes = reduce(or_, equal, sizes - sizes)
+    return sizes
+
+
+def _equal_at(one: Way, other: Way, lengths: Sequence[Int], sizes: InputSet) -> InputSet:
+    """Of sizes, those at which two ways read from and to the same places."""
+    pairs: list[tuple[Int, Int, Line]] = []
+    for x, y, length in zip(one, other, lengths, strict=True):
+        ends = [(line.first, line.last) for line in (x, y)]
+        if not (x.window and y.window):
+            ends = [(most(first, 0), least(last, length - 1)) for first, last in ends]
+        elif any(is_index(n) for n in symbols_of(ends[0][0] - ends[1][0])):
+            return sizes - sizes  # of another stride
+        pairs += [(a, b, x) for a, b in zip(*ends, strict=True)]
+    if any(isinstance(a - b, int) and a != b for a, b, _ in pairs):
+        return sizes - sizes
+    for a, b, line in pairs:
+        gap = a - b
+        if isinstance(gap, int):
+            continue
+        indices = sorted(filter(is_index, symbols_of(gap)))
+        limits = dict(line.most)
+        inside: list[Requirement] = [
+            Condition(limits[n], ">=", Symbol(n, low=0).size()) for n in indices if n in limits
+        ]
+        for sign in (1, -1):
+            sizes = sizes - _projected(sizes, indices, [*inside, Condition(gap * sign, ">=", 1)])
     return sizes
 
 

@@ -9,16 +9,18 @@ Three laws let whole networks be compared:
   everything. Whether two networks make the same numbers of it is told by what goes in: as many
   places, that read the same;
 * where paths join, the hull of what they read hides the paths that read less. Two networks make
-  the same numbers where each of these reads the same, too (`hidden_reads`).
+  the same numbers where each path of one reads as a path of the other (`ways_of`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from symcnn.algebra.axis import Adaptive
-from symcnn.algebra.size import Int
+from symcnn.algebra.size import Int, symbols_of
+from symcnn.errors import Undecidable
 from symcnn.ops.registry import same_axes
 from symcnn.questions.field.passed import Pass
 from symcnn.questions.field.reach import (
@@ -26,11 +28,13 @@ from symcnn.questions.field.reach import (
     IndexRange,
     ReadRange,
     axes_of,
+    digit_symbols,
     index_symbol,
+    is_index,
     substituted,
 )
 from symcnn.questions.field.readings import used
-from symcnn.trace.graph import Dims, SymbolicTensor, ancestors
+from symcnn.trace.graph import SymbolicTensor, ancestors
 from symcnn.trace.trace import Trace
 
 
@@ -60,41 +64,28 @@ class Paths:
         return frozenset([self.numbers.setdefault(way, len(self.numbers))])
 
 
-def hidden_reads(found: Pass, outputs: Sequence[SymbolicTensor]) -> list[SymbolicTensor]:
-    """Tensors whose reads an output hides: of which a layer mixes a whole axis, or pools it by its
-    size, the first on a path to outputs; and those that join one that reads more.
+def whole_reads(found: Pass, outputs: Sequence[SymbolicTensor]) -> list[SymbolicTensor]:
+    """Tensors of which a layer mixes a whole axis, or pools it by its size, the first on a path to
+    outputs.
     """
     result: dict[SymbolicTensor, None] = {}
     pooled: set[SymbolicTensor] = set()
-    joined: set[SymbolicTensor] = set()  # they read what no single one of their inputs reads
     nodes = ancestors(outputs)
     asked = {*outputs}.union(*(node.inputs for node in nodes))
-    aside = replace(found, assumed=[])
     for node in nodes:
         for k, out in enumerate(node.outputs):
             if out is found.source or out not in asked or out not in found.reaches:
                 continue
-            hull = found.reaches[out]
-            read = used(node, k, found.reaches, found.gates, found.statistics)
-            for t, axes in read:
+            for t, axes in used(node, k, found.reaches, found.gates, found.statistics):
                 if t in pooled:
                     pooled.add(out)
                     continue
                 pools = any(isinstance(m, Adaptive) for _, m in axes)
-                ends = zip(found.reaches[t], hull, strict=True)
+                ends = zip(found.reaches[t], found.reaches[out], strict=True)
                 if pools or any(_whole(new) and not _whole(old) for old, new in ends):
                     result[t] = None
                 if pools:
                     pooled.add(out)
-            if len(read) == 1:
-                (t, axes), *_ = read
-                if t in joined and axes == same_axes(t.ndim):
-                    joined.add(out)
-                continue
-            carried = [(t, aside.through(node, t, axes, out)) for t, axes in read]
-            result |= dict.fromkeys(t for t, each in carried if each != hull and t not in joined)
-            if all(each != hull for _, each in carried):
-                joined.add(out)
     return list(result)
 
 
@@ -102,37 +93,79 @@ def _whole(reach: ReadRange) -> bool:
     return type(reach) is IndexRange and bool(reach.whole)
 
 
-def way(found: Pass, t: SymbolicTensor) -> Hashable:
-    """How many places of a tensor read the source, and which: equal in two, equal places. In which
-    order its axes stand is no part of that.
+# A tensor as the set of its ways -----------------------------------------------------------------
+
+
+class Line(NamedTuple):
+    """What a way reads along an axis of the source; indices are counted as they come, so that in
+    which order the axes of a tensor stand is no part of that.
     """
-    reaches = found.reaches[t]
-    places = {a: k for k, a in enumerate(dict.fromkeys(a for r in reaches for a in _axes(r)))}
-    most = max(
-        (len(d.sizes) for r in reaches if type(r) is IndexRange for d in r.digits), default=0
-    )
-    named = {
-        index_symbol(a, digit).name: index_symbol(k, digit).size()
-        for a, k in places.items()
-        for digit in (None, *range(most))
+
+    first: Int
+    last: Int
+    most: tuple[tuple[str, Int], ...]  # the largest value of each index
+    window: bool  # it is one, whose padding counts
+
+
+#: Per axis of the source; equal in two tensors, equal places.
+Way = tuple[Line, ...]
+
+#: Tensors of more ways are not compared.
+_MANY = 1024
+
+
+def way(found: Pass, t: SymbolicTensor) -> Way:
+    """How a tensor reads the source, all its ways in one."""
+    return _way(found.reaches[t], t)
+
+
+def ways_of(found: Pass, outputs: Sequence[SymbolicTensor]) -> list[dict[Way, None]]:
+    """The ways in which outputs read the source of a pass, and those of tensors that are mixed.
+
+    Raises Undecidable where they are many, or one has no formula.
+    """
+    apart = replace(found, assumed=[], reaches={})
+    every: dict[SymbolicTensor, dict[tuple[ReadRange, ...], None]] = {
+        found.source: {found.reaches[found.source]: None}
     }
-    return tuple(sorted(map(str, t.dims))), tuple(_way(r, t.dims, named) for r in reaches)
+    for node in ancestors(outputs):
+        for k, out in enumerate(node.outputs):
+            if out in every or out not in found.reaches:
+                continue
+            carried: dict[tuple[ReadRange, ...], None] = {}
+            for t, axes in used(node, k, found.reaches, found.gates, found.statistics):
+                for one in every[t]:
+                    apart.reaches[t] = one
+                    carried[apart.through(node, t, axes, out)] = None
+            if len(carried) > _MANY:
+                raise Undecidable(
+                    f"more than {_MANY:,} paths read different places",
+                    cure='compare parts: a.at("..."), b.at("...")',
+                )
+            every[out] = carried
+    several = [[out] for out in outputs if out in every] + [whole_reads(found, outputs)]
+    return [{_way(one, t): None for t in these for one in every[t]} for these in several]
+
+
+def _way(reaches: Sequence[ReadRange], t: SymbolicTensor) -> Way:
+    along = dict.fromkeys(a for reach in reaches for a in _axes(reach))
+    digits = {d.axis: d for r in reaches if type(r) is IndexRange for d in r.digits}
+    named: dict[str, Int] = {}
+    most: dict[str, Int] = {}
+    for k, a in enumerate(along):
+        for symbol, size in digit_symbols(a, digits.get(a), t.dims[a]):
+            _, dot, digit = symbol.name.partition(".")
+            other = index_symbol(k, int(digit) if dot else None)
+            named[symbol.name], most[other.name] = other.size(), size - 1
+
+    def line(reach: ReadRange) -> Line:
+        first, last = substituted(reach.first, named), substituted(reach.last, named)
+        own = sorted(filter(is_index, symbols_of(first, last)))
+        return Line(first, last, tuple((n, most[n]) for n in own), type(reach) is AffineRange)
+
+    return tuple(map(line, reaches))
 
 
 def _axes(reach: ReadRange) -> list[int]:
     """The axes of a tensor on whose index it hangs what is read."""
-    if type(reach) is AffineRange:
-        return [reach.axis]
-    if type(reach) is IndexRange:
-        return sorted(axes_of(reach.first, reach.last) | {d.axis for d in reach.digits})
-    return []
-
-
-def _way(reach: ReadRange, dims: Dims, named: Mapping[str, Int]) -> Hashable:
-    if type(reach) is AffineRange:
-        return dims[reach.axis], reach.stride, reach.left, reach.reach
-    if type(reach) is not IndexRange:
-        return reach
-    ends = (substituted(end, named) for end in (reach.first, reach.last))
-    digits = tuple((d.sizes, d.shift) for d in reach.digits)
-    return *ends, digits, tuple(dims[a] for a in _axes(reach)), bool(reach.whole)
+    return sorted(axes_of(reach.first, reach.last))
