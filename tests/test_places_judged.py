@@ -360,7 +360,8 @@ def test_a_shorter_path_is_compared_though_a_longer_one_reads_more() -> None:
     for length in range(8, 20):
         x = torch.randn(1, 1, length)
         equal = torch.allclose(one(x), other(x), atol=1e-6)
-        assert equal == (length in found.reads) and length in found.sizes
+        assert length in found.sizes
+        assert equal == (length in found.reads)
 
 
 def test_in_which_order_paths_are_joined_makes_no_difference() -> None:

@@ -397,8 +397,8 @@ NO_TENSORS: dict[str, Any] = {
     "relu of a pair": Function(lambda x: F.relu((x, x))),  # type: ignore[arg-type]
     "softmax of a list": Function(lambda x: F.softmax([x], 1)),  # type: ignore[arg-type]
     "a resize of a pair": Function(lambda x: F.interpolate((x, x), 8)),  # type: ignore[arg-type]
-    "a pair added": Function(lambda x: x + (x,)),
-    "a pair in front": Function(lambda x: (x,) + x),
+    "a pair added": Function(lambda x: x + (x,)),  # noqa: RUF005
+    "a pair in front": Function(lambda x: (x,) + x),  # noqa: RUF005
     "a product with a dict": Function(lambda x: x * {"a": 1}),
     "a text added": Function(lambda x: x + "a"),
     "a list behind @": Function(lambda x: x @ [1, 2]),
@@ -411,3 +411,22 @@ def test_what_is_no_tensor_is_refused_as_torch_refuses_it(name: str) -> None:
         NO_TENSORS[name](torch.zeros(1, 4, 9, 9))
     with pytest.raises(SymcnnError, match="TypeError"):
         symcnn.from_torch(NO_TENSORS[name], "N 4 H W")
+
+
+ARGUMENTS: dict[str, Any] = {
+    "a norm of no such name": lambda x: x.norm(p="fr"),
+    "the nuclear norm of a vector": lambda x: torch.norm(x, "nuc", dim=1),
+    "the third norm of matrices": lambda x: torch.linalg.matrix_norm(x, 3),
+    "a norm by three axes": lambda x: torch.linalg.norm(x, 2, dim=(1, 2, 3)),
+    "a word for a vector": lambda x: torch.linalg.vector_norm(x, "fro"),
+    "a label in the output alone": lambda x: torch.einsum("nchw->ncq", x),
+    "a label in the output twice": lambda x: torch.einsum("nchw->nn", x),
+}
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_an_argument_that_torch_refuses_is_refused(name: str) -> None:
+    with pytest.raises((RuntimeError, TypeError)):
+        ARGUMENTS[name](torch.zeros(1, 4, 9, 9))
+    with pytest.raises(SymcnnError):
+        symcnn.from_torch(Function(ARGUMENTS[name]), "N 4 H W")

@@ -54,6 +54,12 @@ def to(x: Any, *size: Any) -> Any:
     return F.interpolate(x, size=size)
 
 
+def in_a_table(x: torch.Tensor) -> torch.Tensor:
+    print(f"{x.shape!s:>30}|{x.shape[2]!s:>5}", "{:>20}".format(str(x.shape)))  # noqa: UP032
+    print("%10s|%-5s" % (str(x.shape[2]), x.shape[3]), format(str(x.shape[3]), ">5"))  # noqa: UP031
+    return x
+
+
 SIZE_STAYS = {
     "int": lambda x: F.pad(x, (0, int(x.shape[2]) % 2, 0, int(x.size(3)) % 4)),
     "int of a quotient": lambda x: to(x, int(x.shape[2] / 2) + 1, int(x.shape[3] / 3) + 1),
@@ -90,6 +96,8 @@ SIZE_STAYS = {
     "floats of roots": lambda x: x.mul(1 / (1 + math.sqrt(x.shape[2] * x.shape[3]) / 2)),
     "a root that nobody reads": lambda x: (f"{x.shape[2] ** 0.5:.2f}", x)[1],
     "a size in a format that nobody reads": lambda x: (format(x.shape[2], ".2f"), x)[1],
+    "a table of shapes": in_a_table,
+    "a tensor that is printed": lambda x: (f"{x} {x.mean():.3f} {type(x).__name__}", x)[1],
     "abs": lambda x: F.pad(x, (0, abs(x.shape[2] - x.shape[3]))),
     "the last bit": lambda x: F.pad(x, (0, x.shape[2] & 1, 0, 1 & x.shape[3])),
     "a shift": lambda x: to(x, (x.shape[2] >> 1) + 1, (x.shape[3] << 1)),

@@ -608,6 +608,9 @@ for _kind, _names in ((Dim, ("bit_count", "to_bytes")), (Real, ("hex", "as_integ
         setattr(_kind, _name, of_the_number(_name))
 as_methods(Dim, Real, Irrational)
 
+# What python's messages call them.
+Dim.__name__, Real.__name__, Irrational.__name__ = "int", "float", "float"
+
 #: What python computes from sizes.
 SIZES = frozenset({Dim, Real, Irrational})
 

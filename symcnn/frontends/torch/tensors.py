@@ -451,6 +451,11 @@ class TracedTensor(State, torch.Tensor):
     def __repr__(self) -> str:
         return f"TracedTensor({', '.join(map(str, self._value.dims))})"
 
+    def __format__(self, spec: str) -> str:
+        if spec and self._value.dims:
+            raise TypeError("unsupported format string passed to Tensor.__format__")
+        return repr(self)
+
 
 def _seen(size: Int, tracer: Any) -> Any:
     """A size as user code sees it: a number where the run has one."""

@@ -43,7 +43,8 @@ _OURS = dirname(dirname(dirname(__file__)))
 
 _NUMERIC = frozenset("-0123456789")
 
-#: What a text is made of: letters, and sizes with the way in which they are formatted.
+#: What a text is made of: letters, and sizes, or texts of them, with the way in which they are
+#: formatted.
 _Part = str | tuple[Any, str]
 
 
@@ -149,8 +150,12 @@ class Text(str):
             return first.startswith(args[0])
         return self.number().startswith(*args)
 
+    def formula(self) -> str:
+        """The text of the formulas."""
+        return str.__str__(self)
+
     def __format__(self, spec: str) -> str:
-        return format(self.number(), spec) if spec else written(sys._getframe(1), self)
+        return written(sys._getframe(1), Text([(self, spec)]) if spec else self)
 
 
 def _spelt(number: object, how: str) -> str:
@@ -244,10 +249,10 @@ def filled(text: str, values: object) -> str:
     left, parts = iter(given), [*_letters(letters[0])]
     for (name, how, kind), after in zip(places, letters[4::4], strict=True):
         value = "%" if kind == "%" else next(left) if name is None else named[name]
-        plain = kind in "sr%" or (kind in "di" and type(value).__name__ == "Dim")
+        plain = kind in "sr%" or (kind in "di" and issubclass(type(value), torch.SymInt))
         if plain and not how:
             parts += _parts(value, ord(kind), "")
-        elif issubclass(type(value), _SIZES):
+        elif issubclass(type(value), _SIZES) or (type(value) is Text and kind == "s"):
             parts.append((value, f"%{how}{kind}"))
         else:
             parts.append(f"%{how}{kind}" % _number(value))
@@ -306,7 +311,7 @@ def _parts(value: Any, conversion: int, spec: str) -> Sequence[_Part]:
         return [(value, spec)]
     if spec or not holds_sizes(value) or (kind is Text and conversion == 114):
         made = _CONVERTED[conversion](value) if conversion in _CONVERTED else value
-        return [format(made.number() if type(made) is Text else made, spec)]
+        return [(made, spec) if spec and type(made) is Text else format(_number(made), spec)]
     if kind is Text:
         return _letters(value)
     opened, closed = ("[", "]") if kind is list else ("(", ")")

@@ -326,25 +326,27 @@ def _hidden_alike(
     first, second = ({way(found, t): t for t in whole_reads(found, made)} for found, made in passes)
     ours_left = [t for key, t in first.items() if key not in second]
     theirs_left = [t for key, t in second.items() if key not in first]
-    if len(ours_left) != len(theirs_left):
-        raise Undecidable(
-            f"the first network mixes whole axes of {len(first)} tensors, the second of"
-            f" {len(second)}, which are no pairs",
-            cure='compare parts: a.at("..."), b.at("...")',
-        )
-    for one, other in zip(ours_left, theirs_left, strict=True):
+    paired = len(ours_left) == len(theirs_left)
+    for one, other in zip(ours_left, theirs_left, strict=True) if paired else ():
         ours, theirs = (
             field_between(net, t, source, gates=False, statistics=False)
             for net, t, source in ((a, one, start[0]), (b, other, start[1]))
         )
         sizes = _read_alike(ours, theirs, _as_many(ours, theirs, sizes)) if sizes else sizes
+    alike = sizes
     if sizes:
         found = passes[0][0]
         lengths = [found.source.dims[axis] for axis in found.axes]
         for each, others in zip(*(ways_of(*each) for each in passes), strict=True):
-            sizes = _each_among(each, others, lengths, sizes)
-            sizes = _each_among(others, each, lengths, sizes)
-    return sizes
+            alike = _each_among(each, others, lengths, alike)
+            alike = _each_among(others, each, lengths, alike)
+    if not (paired or sizes <= alike):
+        raise Undecidable(
+            f"the first network mixes whole axes of {len(first)} tensors, the second of"
+            f" {len(second)}, which are no pairs",
+            cure='compare parts: a.at("..."), b.at("...")',
+        )
+    return alike
 
 
 def _each_among(
