@@ -188,3 +188,111 @@ def test_memory_that_a_forward_fills_is_let_go_with_its_tensor() -> None:
     for n in (2, 5):
         theirs = torch_peak(Fills(), Fills(), [torch.rand(n, 3, 8, 8)])[0]
         assert net.cost().at(N=n).peak == theirs
+
+
+#: Writes to views of what a layer makes, by what of it torch refuses or takes.
+VIEWS_WRITTEN: dict[str, Call] = {
+    "a part": lambda y: y.split(2, 1)[0].add_(1),
+    "the only part": lambda y: y.chunk(1, 1)[0].mul_(2),
+    "parts of given sizes": lambda y: F.relu(y.split([1, 3], 1)[1], inplace=True),
+    "a place": lambda y: y.unbind(1)[0].zero_(),
+    "a row of a loop": lambda y: next(iter(y)).add_(1),
+    "a slice of a part": lambda y: y.chunk(2, 1)[0][:, :1].add_(1),
+    "axes of a part": lambda y: y.chunk(2, 1)[0].unsqueeze_(0),
+    "a part that others own too": lambda y: y.unsafe_chunk(2, 1)[0].add_(1),
+    "a near-equal part": lambda y: y.tensor_split(3, 1)[0].add_(1),
+    "a part that is let go": lambda y: y.chunk(2, 1)[0].detach().add_(1),
+    "a copy of a part": lambda y: (y.chunk(2, 1)[0] + 1).add_(1),
+    "a part of bools": lambda y: (y > 0).chunk(2, 1)[0].logical_not_(),
+    "dropout at rest": lambda y: F.dropout(y.chunk(2, 1)[0], 0.5, False, True),
+    "dropout at work": lambda y: F.dropout(y.chunk(2, 1)[0], 0.5, True, True),
+    "a part of what is written": lambda y: (y.chunk(2, 1)[0], y.add_(1))[0] * 2,
+    "a part of what is written, let go": lambda y: (y.chunk(2, 1)[0], y.add_(1))[0].detach(),
+    "the target of out=": lambda y: torch.add(y, 1, out=torch.empty_like(y)),
+}
+
+
+def refuses(function: Call, *, grad: bool) -> tuple[bool, bool]:
+    """Whether torch refuses a function of what a layer makes, and whether the trace does."""
+    layer = nn.Conv2d(3, 4, 1)
+
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        return function(layer(x))
+
+    found = []
+    with torch.set_grad_enabled(grad):
+        for run in (
+            lambda: forward(torch.zeros(2, 3, 4, 5)),
+            lambda: symcnn.from_torch(Module(layer, forward), "N 3 H W"),
+        ):
+            try:
+                run()
+                found.append(False)
+            except (RuntimeError, symcnn.ShapeMismatch):
+                found.append(True)
+    return found[0], found[1]
+
+
+class Module(nn.Module):
+    """A layer, and a forward that uses it."""
+
+    def __init__(self, layer: nn.Module, function: Call) -> None:
+        super().__init__()
+        self.layer, self.function = layer, function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.function(x)
+
+
+@pytest.mark.parametrize("function", VIEWS_WRITTEN.values(), ids=VIEWS_WRITTEN)
+def test_views_that_are_made_at_once_are_written_to_where_torch_does(function: Call) -> None:
+    torchs, ours = refuses(function, grad=True)
+    assert ours == torchs
+
+
+@pytest.mark.parametrize("function", VIEWS_WRITTEN.values(), ids=VIEWS_WRITTEN)
+def test_without_gradients_every_view_is_written_to(function: Call) -> None:
+    assert refuses(function, grad=False) == (False, False)
+
+
+def test_a_view_made_without_gradients_is_not_written_to_with_them() -> None:
+    def function(y: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            part = y[:, :2]
+        return part.add_(1)
+
+    assert refuses(function, grad=True) == (True, True)
+
+
+def test_a_weight_is_not_written_to_while_it_is_learned() -> None:
+    class Overwrites(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.scale[0] = x.mean()
+            return x
+
+    with pytest.raises(RuntimeError, match="leaf"):
+        Overwrites()(torch.zeros(1, 3, 4, 4))
+    with pytest.raises(symcnn.ShapeMismatch, match="scale requires a gradient"):
+        symcnn.from_torch(Overwrites(), "N 3 H W")
+    with torch.no_grad():
+        assert symcnn.from_torch(Overwrites(), "N 3 H W").output_shape[1] == 3
+
+
+def test_what_is_written_to_without_gradients_keeps_its_gradient() -> None:
+    class Clamps(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.a(x)
+            with torch.no_grad():
+                y.clamp_(max=1)
+            return torch.sigmoid(y)
+
+    net = symcnn.from_torch(Clamps(), "1 3 10 10")
+    assert net.cost().saved == (3 * 10 * 10 + 4 * 8 * 8) * 4

@@ -54,6 +54,11 @@ def _differentiable(node: Node) -> bool:
     return node.mode.grad and (operation is None or operation.gradient)
 
 
+def _unseen(node: Node) -> Sequence[SymbolicTensor]:
+    """What is written to without gradients: its gradient is what it was."""
+    return node.inputs[:1] if node.mode.inplace and not node.mode.grad else ()
+
+
 class Gradients:
     """Which tensors of a network lead to something trained, and to the outputs."""
 
@@ -88,7 +93,8 @@ def flow(nodes: Iterable[Node], needed: set[SymbolicTensor]) -> None:
     for node in nodes:
         # torch sends zeros back through x.zero_()
         written = node.inputs[:1] if node.mode.inplace else ()
-        if _differentiable(node) and any(t in needed for t in (*node.sources, *written)):
+        asks = (*node.sources, *written) if _differentiable(node) else _unseen(node)
+        if any(t in needed for t in asks):
             needed.update(
                 t for t in node.outputs if node.mode.custom is not None or holds_floats(t.dtype)
             )
@@ -110,6 +116,8 @@ def gradients(
     run: set[Node] = set()
     for node in reversed(nodes):
         if any(t in reached for t in node.outputs):
-            run.add(node)
-            reached.update(t for t in node.sources if t in needed)
+            through = _unseen(node)
+            if not through:
+                run.add(node)
+            reached.update(t for t in through or node.sources if t in needed)
     return Gradients(needed, run)

@@ -405,7 +405,7 @@ def _axis_to_split(x: SymbolicTensor, dim: int, op: str) -> int:
 _FEW = 8
 
 
-@rule("chunk", "unsafe_chunk", saves=views.pieces)
+@rule("chunk", saves=views.parts)
 def chunk(input: SymbolicTensor, chunks: int, dim: int = 0) -> Result:
     """At most `chunks` parts of equal size ``ceil(size/chunks)``, the last one smaller."""
     at_least("chunks", (chunks,), 1)
@@ -416,11 +416,16 @@ def chunk(input: SymbolicTensor, chunks: int, dim: int = 0) -> Result:
     return _split(input, ceildiv(size, chunks), axis, f"chunk({chunks})", chunks)
 
 
-@rule("split", "unsafe_split", "split_with_sizes", saves=views.pieces)
+@rule("split", "split_with_sizes", saves=views.parts)
 def split(input: SymbolicTensor, split_size_or_sections: OneOrMore[Int], dim: int = 0) -> Result:
     """Parts of a given size, or of given sizes."""
     axis = _axis_to_split(input, dim, "split")
     return _split(input, split_size_or_sections, axis, f"split({split_size_or_sections})")
+
+
+# so called because nobody looks whether one of them is written to
+rule("unsafe_chunk", saves=views.pieces)(chunk.rule)
+rule("unsafe_split", "unsafe_split_with_sizes", saves=views.pieces)(split.rule)
 
 
 def _split(input: SymbolicTensor, sections: Any, axis: int, text: str, of: int = 0) -> Result:
@@ -536,7 +541,7 @@ for _name, _axis, _least in (("hsplit", 1, 1), ("vsplit", 0, 2), ("dsplit", 2, 3
     rule(_name, saves=views.pieces)(_split_along(_name, _axis, _least))
 
 
-@rule("unbind", saves=views.without, value=values.unbound)
+@rule("unbind", saves=views.places, value=values.unbound)
 def unbind(input: SymbolicTensor, dim: int = 0) -> Result:
     """Every place of an axis, as a tensor of its own."""
     axis = _axis_to_split(input, dim, "unbind")

@@ -10,21 +10,22 @@ lies otherwise for square images than for rows. What an operation leaves open is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache, partial
 from inspect import signature
 from typing import NamedTuple, Protocol
 
 from symcnn.algebra.size import Int, Size, exact_div
-from symcnn.errors import DataDependent
+from symcnn.errors import DataDependent, ShapeMismatch
 from symcnn.frontends.torch.branches import Step
 from symcnn.frontends.torch.where import caller
-from symcnn.ops.autograd import Gradients
+from symcnn.ops.autograd import Gradients, flow
 from symcnn.ops.operation import Operation, operation_of, record_of
 from symcnn.ops.storage import Layout, Memory, views
 from symcnn.ops.storage.layouts import BY_SIZES, UnknownError, in_order
 from symcnn.ops.storage.memory import written
+from symcnn.ops.storage.pointwise import leaves_alone
 from symcnn.ops.storage.products import columns, solution
 from symcnn.ops.storage.recurrent import recurrent
 from symcnn.ops.storage.views import View, contiguous
@@ -95,6 +96,9 @@ class Layouts:
         self.sure: int | None = None  # so many nodes lie alike in all branches; None: all
         self.open: dict[SymbolicTensor, _Open] = {}  # what is not known
         self.told: dict[Condition, bool] = {}
+        self.torn: set[SymbolicTensor] = set()  # views of what was written to since, read anew
+        self._flown = 0  # so many nodes
+        self._needed: set[SymbolicTensor] = set()  # what requires a gradient, of what they make
         self._asked: Condition | None = None
         self._usual = False  # sizes are not asked
         self._decides = False  # they are, at once
@@ -143,6 +147,14 @@ class Layouts:
             self.open.pop(t, None)
             if cause is not None:
                 self.open[t] = cause
+
+    def needs(self, t: SymbolicTensor) -> bool:
+        """Whether it requires a gradient, or is a view of what does."""
+        nodes = self.tape.nodes[self._flown :]
+        self._flown += len(nodes)
+        self._needed.update(own for node in nodes for own in node.inputs if own.trainable)
+        flow(nodes, self._needed)
+        return not self._needed.isdisjoint(viewed(t))
 
     def _aside(self) -> set[SymbolicTensor]:
         """The tensors whose axes of size 1 may step otherwise: they step as they did in a view, and
@@ -277,15 +289,89 @@ def asks(operation: Operation, name: str) -> tuple[str, type[Lying]] | None:
     return ("strides", Lying) if name in _NO_COPY else None
 
 
+def viewed(t: SymbolicTensor) -> Iterator[SymbolicTensor]:
+    """It, and what it is a view of or may be, one after the other."""
+    yield t
+    while (node := t.node) is not None and node.inputs and _views(node):
+        t = node.inputs[0]
+        yield t
+
+
+def _views(node: Node) -> bool:
+    maker = operation_of(node)
+    return maker is not None and maker.gradient and isinstance(maker.saves, View)
+
+
 def is_stretched(t: SymbolicTensor) -> bool:
     """Whether it is, or is a view of, what was expanded."""
-    view: SymbolicTensor | None = t
-    while view is not None and (node := view.node) is not None and node.inputs:
-        maker = operation_of(node)
-        law = None if maker is None else maker.saves
-        if law is views.expand:
-            return True
-        view = node.inputs[0] if isinstance(law, View) or law is views.reshape else None
+    made = (view.node for view in viewed(t))
+    return any(node is not None and _law(node) in _STRETCHES for node in made)
+
+
+#: Laws by which several places are one in memory.
+_STRETCHES = (views.expand, views.meshgrid)
+
+
+def torn_from(t: SymbolicTensor) -> SymbolicTensor | None:
+    """What nobody writes to while gradients flow, if it is that or a part of that: one of several
+    views that were made at once, a view that was made without gradients, a weight.
+    """
+    for view in viewed(t):
+        node = view.node
+        if node is None:
+            return view if view.trainable else None
+        if _views(node) and (not node.mode.grad or getattr(_law(node), "together", False)):
+            return view
+    return None
+
+
+class Traced(Protocol):
+    """A run, as far as it is asked what was written to."""
+
+    wrote: bool  # whether the forward wrote to a tensor
+
+    @property
+    def layouts(self) -> Layouts:
+        """Where the tensors of the run lie."""
+
+    def place(self) -> str:
+        """The path of the module that is running."""
+
+
+def require_whole(run: Traced, node: Node, writes: bool, out: object) -> None:
+    """Raises ShapeMismatch where autograd cannot say what was written to: `out`, a weight, one of
+    several views that were made at once, or what these are views of, before.
+    """
+    cure = "make a new tensor in place of writing, or trace under torch.no_grad() if that is how"
+    cure += " the forward runs"
+    if out is not None and run.layouts.needs(node.outputs[0]):
+        raise ShapeMismatch(f"{node.op}: no gradient flows to what is written with out=", cure=cure)
+    target = node.inputs[0] if writes and node.inputs and not leaves_alone(node) else None
+    before = [t for t in node.inputs if t in run.layouts.torn] if run.wrote else []
+    for t in before if target is None else [target, *before]:
+        view = torn_from(t)
+        if view is None or not _shares(run, t, view):
+            continue
+        if not (run.layouts.needs(node.outputs[0]) or (t is target and run.layouts.needs(t))):
+            continue
+        maker = view.node
+        if maker is None:
+            what = f"{view.name or 'a tensor'} requires a gradient, and"
+        elif maker.mode.grad:
+            what = f"{maker.op} made several views at once, and one of them or what they look at"
+        else:
+            what = f"{maker.op} made a view without gradients, and that or what it looks at"
+        raise ShapeMismatch(
+            f"{node.op}: {what} is written to in place, which torch refuses where gradients flow",
+            cure=cure,
+        )
+
+
+def _shares(run: Traced, t: SymbolicTensor, view: SymbolicTensor) -> bool:
+    """Whether a tensor lies in the memory of a view, as far as that is known."""
+    with suppress(DataDependent):
+        own, whole = (run.layouts.of(x, run.place(), caller()).storage for x in (t, view))
+        return any(whole is storage for storage, _ in own.parts())
     return False
 
 

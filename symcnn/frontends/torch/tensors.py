@@ -230,7 +230,9 @@ class TracedTensor(State, torch.Tensor):
         return int(self.shape[0])
 
     def __iter__(self) -> Iterator[Any]:
-        return (self._tracer.method("getitem", self, i) for i in range(len(self)))
+        if not self._value.dims:
+            raise TypeError("iteration over a 0-d tensor")
+        return iter(self._tracer.method("unbind", self))
 
     @property
     def dtype(self) -> torch.dtype:

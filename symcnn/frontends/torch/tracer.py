@@ -48,7 +48,7 @@ from symcnn.frontends.torch.arrays import Array, tensor_of
 from symcnn.frontends.torch.branches import Choice, Comparison, Refused
 from symcnn.frontends.torch.complaint import Complaint
 from symcnn.frontends.torch.forms import NUMPY, Kind, numbers, placed, require_floats
-from symcnn.frontends.torch.layout import Layouts, asks, repeats
+from symcnn.frontends.torch.layout import Layouts, asks, repeats, require_whole, torn_from
 from symcnn.frontends.torch.lazy import call_lazy, lazy_parameters
 from symcnn.frontends.torch.operations import (
     RESIZES,
@@ -65,7 +65,7 @@ from symcnn.frontends.torch.sizes import SIZES, Dim, formula_of, hold_sizes
 from symcnn.frontends.torch.tensors import MADE, State, TracedTensor, as_subclass, assignment
 from symcnn.frontends.torch.values import Values
 from symcnn.frontends.torch.weights import Weights
-from symcnn.frontends.torch.where import caller, custom_function, misfit, without_rule
+from symcnn.frontends.torch.where import at_place, caller, custom_function, misfit, without_rule
 from symcnn.frontends.torch.writes import TENSORS, Writes, saving
 from symcnn.lazy import cached_property
 from symcnn.ops.dtypes import WHOLES, result_type
@@ -345,6 +345,8 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         else:
             view._value = part_written(view._value, base._value)
         view._since = view._memory._writes
+        if torn_from(made) is not None:
+            self.layouts.torn.add(view._value)
 
     def _part(self, view: State) -> None:
         """What turns out to be a copy is a view of nothing; all of all of a tensor is all of it."""
@@ -549,12 +551,15 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
                 node = result[0].node
         except SymcnnError as error:
             error.attempt = error.attempt or Attempt.of(name, ())
-            raise self._placed(error, name) from None
+            raise at_place(error, self.place(), name) from None
         except (AttributeError, TypeError) as error:
             if said := misfit(error, self.place(), name, (*ours, *named.values())):
                 raise said from error
             raise
         self.ran(node, inplace, alone)
+        out, writes = kwargs.get("out"), inplace or kwargs.get("inplace") is True
+        if (writes or self.wrote or out is not None) and torch.is_grad_enabled():
+            require_whole(self, node, writes, out)
         number = None
         if record is not None and record.value is not None:
             several = None if single else self._each_number(record, args, kwargs, result)
@@ -599,13 +604,6 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
     def _autocast(self) -> tuple[str, str]:
         kind = "script" if self.tape.scripted else self.kind
         return kind, NAMES[torch.get_autocast_dtype(self.kind)]
-
-    def _placed(self, error: SymcnnError, op: str) -> SymcnnError:
-        """The error with the module path in front, if it does not stand there yet."""
-        place = self.place()
-        if place and not error.cause.startswith(place):
-            error.cause = f"{place}: {'' if op in error.cause else op + ': '}{error.cause}"
-        return error
 
     def unwrap(self, value: Any) -> Any:
         """Torch's view of an argument as the kernel's."""

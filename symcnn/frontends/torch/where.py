@@ -15,7 +15,7 @@ import torch
 import torch.utils.checkpoint
 from torch.autograd.function import FunctionCtx
 
-from symcnn.errors import UnsupportedOperation
+from symcnn.errors import SymcnnError, UnsupportedOperation
 from symcnn.trace.where import homes
 
 #: Where files of ours, torch's and numpy's are.
@@ -160,6 +160,13 @@ def misfit(
     if not any(error.obj is value for value in arguments):
         return None
     return TypeError(f"{op}() takes a tensor, not {type(error.obj).__name__}")
+
+
+def at_place(error: SymcnnError, place: str, op: str) -> SymcnnError:
+    """The error with the module path in front, if it does not stand there yet."""
+    if place and not error.cause.startswith(place):
+        error.cause = f"{place}: {'' if op in error.cause else op + ': '}{error.cause}"
+    return error
 
 
 def transformed(place: str, transform: str, at: str) -> UnsupportedOperation:

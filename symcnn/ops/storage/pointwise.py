@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from symcnn.algebra.size import prod
-from symcnn.ops.operation import record_of
+from symcnn.ops.operation import operation_of, record_of
 from symcnn.ops.registry import normal_dim
 from symcnn.ops.storage.layouts import Layout, UnknownError, copied_strides
 from symcnn.ops.storage.memory import (
@@ -303,14 +303,10 @@ def gumbel_softmax(m: Memory, node: Node) -> None:
 
 def dropout(m: Memory, node: Node) -> None:
     """In training mode the noise is kept, one number per element (per channel for maps)."""
-    training = extra_kwarg(node, "train")
-    if training is None:
-        training = node.arguments["training"]
-    p = node.arguments["p"]
-    if not training or p == 0:
+    if leaves_alone(node):
         m.place(m.of(first_of(node)))
         return
-    if p == 1:
+    if node.arguments["p"] == 1:
         raise UnknownError("in training mode")
     noise = first_of(node).dims
     if node.op not in ("dropout", "alpha_dropout"):  # whole channels
@@ -319,6 +315,16 @@ def dropout(m: Memory, node: Node) -> None:
     m.extra(prod(noise))
     m.fresh((prod(noise) * (2 if "alpha" in node.op else 1),))  # and what is added to the product
     out(m, node)
+
+
+def leaves_alone(node: Node) -> bool:
+    """Whether it is dropout that drops nothing, and does not write in place either."""
+    operation = operation_of(node)
+    if operation is None or operation.saves is not dropout:
+        return False
+    training = extra_kwarg(node, "train")
+    drops = node.arguments["training"] if training is None else training
+    return not drops or node.arguments["p"] == 0
 
 
 def cast(m: Memory, node: Node) -> None:

@@ -30,10 +30,12 @@ class View:
     """The law of a view: how outputs lie in the memory of the first tensor, and where they begin.
 
     begins: None where that is left open.
+    together: whether several are made at once, of which nobody writes to one while gradients flow.
     """
 
     lies: Rule
     begins: Begins | None = None
+    together: bool = False
 
     def __call__(self, m: Memory, node: Node) -> None:
         self.lies(m, node)
@@ -172,8 +174,11 @@ def _without(m: Memory, node: Node) -> None:
         m.view(base, t.dims, [*base.strides[:axis], *base.strides[axis + 1 :]], i)
 
 
-#: Parts of an axis; places of one.
+#: Parts of an axis; a place of one.
 pieces, without = View(_pieces, _first), View(_without, _first)
+
+#: All parts of an axis; all places of one.
+parts, places = View(_pieces, _first, together=True), View(_without, _first, together=True)
 
 
 @View
