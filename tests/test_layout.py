@@ -241,6 +241,12 @@ def test_fewer_columns_than_a_slice_asks_for_may_be_one() -> None:
         lambda x: x.flatten(2).to(torch.float64, memory_format=torch.channels_last),
         lambda x: x.clone(memory_format=torch.channels_last_3d),
         lambda x: torch.empty_like(x[0], memory_format=torch.channels_last),
+        lambda x: torch.randn_like(x[0], memory_format=torch.channels_last),
+        lambda x: torch.full_like(x[0], 1.0, memory_format=torch.channels_last),
+        lambda x: x[0].cpu(memory_format=torch.channels_last),
+        lambda x: x[0].cfloat(memory_format=torch.channels_last),
+        lambda x: torch.empty(x.shape[2:], memory_format=torch.channels_last),
+        lambda x: torch.empty(x.shape, memory_format=torch.channels_last_3d),
     ],
 )
 def test_a_memory_format_is_of_tensors_of_its_rank(laid: Callable[..., Any]) -> None:
@@ -252,6 +258,17 @@ def test_a_memory_format_is_of_tensors_of_its_rank(laid: Callable[..., Any]) -> 
         Model()(torch.zeros(1, 2, 3, 4))
     with pytest.raises(symcnn.ShapeMismatch, match=r"torch\.channels_last.* is an order of"):
         symcnn.from_torch(Model(), "N 2 H W")
+
+
+def test_an_empty_tensor_lies_in_the_order_of_its_memory_format() -> None:
+    class Model(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = torch.empty(x.shape, memory_format=torch.channels_last)
+            return y if y.is_contiguous() else y[..., None]
+
+    net = symcnn.from_torch(Model(), "N 2 H W")
+    for n, h, w in itertools.product((1, 2), (1, 2), (1, 3)):
+        assert net.shape_at(N=n, H=h, W=w) == tuple(Model()(torch.zeros(n, 2, h, w)).shape)
 
 
 def test_what_an_operation_leaves_open_is_refused_with_its_line() -> None:

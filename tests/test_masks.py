@@ -370,3 +370,27 @@ def test_whole_numbers_picked_by_a_mask_are_written_where_the_same_mask_picks() 
         return other
 
     assert str(net(forward).output_shape) == "(N, H, W)"
+
+
+@pytest.mark.parametrize("axes", [0, 1, 2])
+@pytest.mark.parametrize("dropout", [0.0, 0.5], ids=["plain", "dropout"])
+@pytest.mark.parametrize("rank", [3, 4])
+def test_attention_takes_a_mask_of_as_many_axes_as_torch_does(
+    axes: int, dropout: float, rank: int
+) -> None:
+    """The fused kernel, which takes four axes and no dropout, asks two axes of a mask."""
+
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        q = x if rank == 4 else x[0]
+        mask = torch.zeros(q.shape[-2:-1] * axes)
+        return F.scaled_dot_product_attention(q, q, q, mask, dropout_p=dropout)
+
+    def taken(run: Callable[[], object]) -> bool:
+        try:
+            run()
+        except (IndexError, symcnn.ShapeMismatch):
+            return False
+        return True
+
+    torchs = taken(lambda: forward(torch.zeros(2, 3, 5, 4)))
+    assert taken(lambda: symcnn.from_torch(Function(forward), "N 3 L 4")) == torchs

@@ -57,9 +57,19 @@ def test_a_unet_is_exported_in_multiples(unet: Any) -> None:
     spec = unet.spec("torch.export")
     assert '_h = Dim("_h", min=2)' in spec.text
     assert spec.text.endswith("dynamic_shapes = ({0: N, 2: 4*_h, 3: 4*_w},)")
-    assert spec.loses == ()
     with torch.device("meta"):
         exported(UNet().eval(), spec, 32)
+
+
+def test_the_sizes_of_other_programs_are_lost(unet: Any) -> None:
+    (line,) = unet.spec("torch.export").loses
+    left, _, why = line.partition(": ")
+    assert why == "a size of 0 or 1 is another program to torch.export"
+    lost = symcnn.solve(left)
+    assert (4, 8) in lost
+    assert (8, 4) in lost
+    assert (8, 8) not in lost
+    assert unet.spec("torch.export", H=(8, 64), W=(8, 64)).loses == ()
 
 
 def test_no_map_on_the_way_has_a_size_of_one() -> None:

@@ -19,6 +19,7 @@ from symcnn.ops.operation import torch_rules as any_rules
 from symcnn.ops.pointwise import broadcast
 from symcnn.ops.registry import OneOrMore, Operand, at_least, of_everything, same_axes, unpacked
 from symcnn.ops.storage import pointwise as points
+from symcnn.ops.storage import views
 from symcnn.ops.takes import require_number
 from symcnn.ops.work import moves as rule
 from symcnn.trace.graph import Result, SymbolicTensor
@@ -39,7 +40,18 @@ def _of_size(*sizes: OneOrMore[Int], size: Sequence[Int] = (), **kwargs: object)
 _sized = partial(rules, saves="", dtype=dtypes.created, uniform=True, sizes=True)
 _sized("zeros", value=values.filled(0))(_of_size)
 _sized("ones", value=values.filled(1))(_of_size)
-_sized("empty")(_of_size)
+
+
+def _empty(*sizes: OneOrMore[Int], size: Sequence[Int] = (), **kwargs: object) -> Result:
+    """A shape, of a memory format; there is none to keep."""
+    result = _of_size(*sizes, size=size)
+    views.require_format(len(result.shapes[0]), (), kwargs)
+    if str(kwargs.get("memory_format")) == "torch.preserve_format":
+        raise ShapeMismatch("empty: torch.preserve_format of no tensor", cure="leave it out")
+    return result
+
+
+rules("empty", saves=points.formatted, dtype=dtypes.created, uniform=True, sizes=True)(_empty)
 rules("rand randn", saves="", dtype=dtypes.created)(_of_size)
 
 

@@ -390,6 +390,13 @@ def scaled_dot_product_attention(
     ]
     requires += require_equal(seen, count, "there must be one value per key")
     if attn_mask is not None:
+        fused = [t.ndim for t in tensors] == [4] * 3 and leads[0] == leads[1] == leads[2]
+        if fused and attn_mask.ndim < 2 and not dropout_p and not attn_mask.trainable:
+            raise ShapeMismatch(
+                f"scaled_dot_product_attention: a mask of {attn_mask.ndim} axes, of which the fused"
+                " kernel of the CPU asks the last two",
+                cure="give the mask the axes that it broadcasts over, such as mask[None]",
+            )
         why = "the attention mask must broadcast to the scores"
         requires += fits(attn_mask.dims, (*batch, length, seen), why)
     dims = (*batch, length, out)

@@ -108,17 +108,18 @@ rules(
 _moves = partial(rules, other=work.nothing)
 _moves("identity", saves=views.same, shows="every")(_unary)
 _moves("requires_grad_ conj resolve_conj resolve_neg requires_grad", saves=views.same)(_unary)
-_moves("cpu", saves=views.same, value=values.same)(_unary)
-_moves("cuda pin_memory alias_copy")(_unary)
+_moves("pin_memory alias_copy")(_unary)
 _moves("imag real", saves=views.half, dtype=dtypes.part)(_unary)
 
 
 def _laid(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
     """As it is, of a memory format."""
-    views.require_format(input, args, kwargs)
+    views.require_format(input.ndim, args, kwargs)
     return elementwise(input)
 
 
+_moves("cpu", saves=views.same, value=values.same)(_laid)
+_moves("cuda")(_laid)
 _moves("clone", saves=points.clone, value=values.same)(_laid)
 _moves(
     "contiguous",
@@ -141,8 +142,8 @@ for _names, _to, _value in (
     ("short", "int16", None),
 ):
     _moves(_names, saves=points.cast, dtype=_to, value=_value)(_laid)
-_moves("cfloat", scrambles=True, dtype="complex64")(_unary)
-_moves("cdouble", scrambles=True, dtype="complex128")(_unary)
+_moves("cfloat", scrambles=True, dtype="complex64")(_laid)
+_moves("cdouble", scrambles=True, dtype="complex128")(_laid)
 
 
 @rule("round", saves=points.keeps_nothing, takes="int float", value=values.rounded)
@@ -155,7 +156,7 @@ def rounded(input: SymbolicTensor, *, decimals: int | None = None) -> Result:
 
 def _recast(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
     """As it is; of another tensor the dtype or the device is taken, and no value."""
-    views.require_format(input, args, kwargs)
+    views.require_format(input.ndim, args, kwargs)
     like = tensors_in(*args, *kwargs.values())
     return elementwise(input, others=tuple((t, None) for t in like))
 
@@ -167,22 +168,22 @@ _moves("type", saves=points.cast, dtype=dtypes.cast)(_recast)
 _new = partial(_moves, pointwise=False)
 
 
-def _like(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
+def like(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
     """A tensor of that shape, of a memory format."""
-    views.require_format(input, args, kwargs)
+    views.require_format(input.ndim, args, kwargs)
     return unread(input)
 
 
-_new("zeros_like", saves=points.clone, uniform=True, value=values.filled(0))(_like)
-_new("ones_like", saves=points.clone, uniform=True, value=values.filled(1))(_like)
-_new("empty_like", saves=points.clone, uniform=True)(_like)
+_new("zeros_like", saves=points.clone, uniform=True, value=values.filled(0))(like)
+_new("ones_like", saves=points.clone, uniform=True, value=values.filled(1))(like)
+_new("empty_like", saves=points.clone, uniform=True)(like)
 _new("zero", saves=points.keeps_nothing, uniform=True, fills=True)(unread)
 
 
 def _full_like(input: SymbolicTensor, fill_value: object, **kwargs: object) -> Result:
     """A tensor of that shape, of one number."""
     require_number("full_like", fill_value, dtypes.said((), kwargs) or input.dtype)
-    return unread(input)
+    return like(input, **kwargs)
 
 
 def _fill(input: SymbolicTensor, value: object) -> Result:

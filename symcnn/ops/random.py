@@ -14,8 +14,8 @@ from symcnn.errors import ShapeMismatch
 from symcnn.ops import work
 from symcnn.ops.operation import torch_rule as any_rule
 from symcnn.ops.operation import torch_rules as any_rules
-from symcnn.ops.pointwise import broadcast
-from symcnn.ops.registry import at_least, elementwise, leading_axes, over, require_rank, unread
+from symcnn.ops.pointwise import broadcast, like
+from symcnn.ops.registry import at_least, elementwise, leading_axes, over, require_rank
 from symcnn.ops.storage import pointwise as points
 from symcnn.ops.takes import meant, not_taken
 from symcnn.sets.condition import Condition
@@ -36,8 +36,8 @@ def _drawn(input: SymbolicTensor, *args: object, **kwargs: object) -> Result:
 
 
 rules("random", other=work.nothing, saves=points.keeps_nothing)(_drawn)
-rules("rand_like randn_like", other=work.nothing, saves=points.clone, takes="float complex")(unread)
-rules("randint_like", other=work.nothing, saves=points.clone, takes="int float")(unread)
+rules("rand_like randn_like", other=work.nothing, saves=points.clone, takes="float complex")(like)
+rules("randint_like", other=work.nothing, saves=points.clone, takes="int float")(like)
 
 
 @rule("bernoulli", other=work.nothing, gradient=False, saves=points.keeps_nothing)

@@ -384,6 +384,11 @@ def clone(m: Memory, node: Node) -> None:
     m.place(_copied(m, node, memory_format(node)))
 
 
+def formatted(m: Memory, node: Node) -> None:
+    """A new tensor, in the order of a memory format."""
+    m.place(m.fresh(node.outputs[0].dims, None, memory_format(node)))
+
+
 def _copied(m: Memory, node: Node, order: list[int] | None) -> Layout:
     dims = node.outputs[0].dims
     if order is not None:

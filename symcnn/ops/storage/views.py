@@ -234,12 +234,12 @@ alias = View(same, _start)
 _IMAGES = {"torch.channels_last": 4, "torch.channels_last_3d": 5}
 
 
-def require_format(x: SymbolicTensor, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
+def require_format(axes: int, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
     """Raises ShapeMismatch for a memory format of tensors of another rank."""
     wanted = _format((*args, *kwargs.values())) if args or kwargs else ""
-    if x.ndim != (rank := _IMAGES.get(wanted, x.ndim)):
+    if axes != (rank := _IMAGES.get(wanted, axes)):
         raise ShapeMismatch(
-            f"{wanted} is an order of {rank} axes, the tensor has {x.ndim}",
+            f"{wanted} is an order of {rank} axes, the tensor has {axes}",
             cure="leave the memory format out, or give the tensor the axes that it orders",
         )
 

@@ -112,9 +112,12 @@ def boxes(net: Trace, told: Mapping[str, Wish], *, as_program: bool = False) -> 
             if name in domain.names:
                 domain = domain.where(*wish.conditions(name))
         if as_program:
-            found, left = _programs(branch.network, _grown(branch.network, domain))
+            grown = _grown(branch.network, domain)
+            found, left = _programs(branch.network, grown)
             pieces += found
             loses += left
+            if found and not domain <= grown:
+                loses += (f"{(domain - grown).words()}: {_PROGRAM}",)
         elif pieces:
             pieces = [pieces[0] | domain]
         else:
