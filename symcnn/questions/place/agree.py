@@ -12,6 +12,7 @@ shorter one beside it; so what they hide is compared too (see `symcnn.questions.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import reduce
 from math import lcm
@@ -215,6 +216,9 @@ def _reads(
     equal = [ways.get(one) == other_ways.get(other) for one, other in outputs]
     for n in range(len(a.input_tensors)):
         alike: list[tuple[SymbolicTensor, SymbolicTensor]] = []
+        told = all(equal)
+        with suppress(Undecidable):  # first, since sets of windows are short
+            found, told = (found if told else _behind_alike(a, b, n, found)), True
         for (one, other), same in zip(outputs, equal, strict=True):
             ours, theirs = (
                 _field(net, t, net.input_tensors[n]) for net, t in ((a, one), (b, other))
@@ -230,7 +234,7 @@ def _reads(
             if not same:
                 found = _read_alike_after(alike, ours, theirs, found)
             alike.append((one, other))
-        if found and not all(equal):
+        if found and not told:
             found = _behind_alike(a, b, n, found)
     return found, shift, axes
 
@@ -313,39 +317,40 @@ def _hidden_alike(
         [_field(net, pair[k], start[k], hidden=False) for pair in outputs]
         for k, net in enumerate((a, b))
     ]
-    for ours, theirs in zip(*fields, strict=True):
-        if ours is not None and theirs is not None and _apart_still(ours) and _apart_still(theirs):
-            sizes = _read_alike(ours, theirs, sizes)
     passes = [
         (next(f._pass for f in each if f is not None), [pair[k] for pair in outputs])
         for k, each in enumerate(fields)
         if any(each)
     ]
-    if len(passes) < 2 or not sizes:
-        return sizes
-    first, second = ({way(found, t): t for t in whole_reads(found, made)} for found, made in passes)
-    ours_left = [t for key, t in first.items() if key not in second]
-    theirs_left = [t for key, t in second.items() if key not in first]
-    paired = len(ours_left) == len(theirs_left)
-    for one, other in zip(ours_left, theirs_left, strict=True) if paired else ():
-        ours, theirs = (
-            field_between(net, t, source, gates=False, statistics=False)
-            for net, t, source in ((a, one, start[0]), (b, other, start[1]))
-        )
-        sizes = _read_alike(ours, theirs, _as_many(ours, theirs, sizes)) if sizes else sizes
     alike = sizes
-    if sizes:
+    if len(passes) == 2:
         found = passes[0][0]
         lengths = [found.source.dims[axis] for axis in found.axes]
         for each, others in zip(*(ways_of(*each) for each in passes), strict=True):
             alike = _each_among(each, others, lengths, alike)
             alike = _each_among(others, each, lengths, alike)
-    if not (paired or sizes <= alike):
+    for ours, theirs in zip(*fields, strict=True):
+        if ours is not None and theirs is not None and _apart_still(ours) and _apart_still(theirs):
+            alike = _read_alike(ours, theirs, alike)
+    if len(passes) < 2 or not alike:
+        return alike
+    first, second = ({way(found, t): t for t in whole_reads(found, made)} for found, made in passes)
+    ours_left = [t for key, t in first.items() if key not in second]
+    theirs_left = [t for key, t in second.items() if key not in first]
+    if len(ours_left) != len(theirs_left):
+        if sizes <= alike:
+            return sizes
         raise Undecidable(
             f"the first network mixes whole axes of {len(first)} tensors, the second of"
             f" {len(second)}, which are no pairs",
             cure='compare parts: a.at("..."), b.at("...")',
         )
+    for one, other in zip(ours_left, theirs_left, strict=True):
+        ours, theirs = (
+            field_between(net, t, source, gates=False, statistics=False)
+            for net, t, source in ((a, one, start[0]), (b, other, start[1]))
+        )
+        alike = _read_alike(ours, theirs, _as_many(ours, theirs, alike)) if alike else alike
     return alike
 
 
