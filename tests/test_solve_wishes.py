@@ -8,6 +8,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn as tnn
+from torch.nn import functional as F
 
 import symcnn
 from symcnn import BadSpec, FloorDiv, H, NoSolution, Undecidable, W, nn, symbols
@@ -641,3 +643,39 @@ def test_a_cost_of_whole_parts_of_the_input_has_a_bound() -> None:
         str(net.solve(macs=range(9_000, 20_000), N=1).axis("L"))
         == "L % 25 == 0 and 225 <= L <= 475"
     )
+
+
+class ChannelsLast(tnn.Module):
+    """Stages on maps with channels last, and a classifier."""
+
+    def __init__(self, *, head: bool) -> None:
+        super().__init__()
+        self.stem, self.mix = tnn.Conv2d(3, 8, 4, 4), tnn.Linear(32, 16)
+        self.head = tnn.Linear(16, 10) if head else None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x).permute(0, 2, 3, 1)
+        x = F.pad(x, (0, 0, 0, x.shape[2] % 2, 0, x.shape[1] % 2))
+        parts = [x[:, i::2, j::2] for i in (0, 1) for j in (0, 1)]
+        x = self.mix(torch.cat(parts, -1))
+        return x if self.head is None else self.head(x.mean((1, 2)))
+
+
+@pytest.mark.parametrize("head", [False, True])
+def test_a_map_with_channels_last_is_a_map(head: bool) -> None:
+    net = symcnn.from_torch(ChannelsLast(head=head), "N 3 H W")
+    found = net.solve(output=(7, 7))
+    sizes = [h for h in range(4, 80) if (h, h) in found]
+    body = ChannelsLast(head=False)
+    assert sizes == [h for h in range(4, 80) if body(torch.zeros(1, 3, h, h)).shape[1:3] == (7, 7)]
+    if not head:
+        assert net.solve(output=(7, 7, 16)) == found
+        assert net.solve(output=(7, 16)) == net.solve(output=(None, 7, 16))
+
+
+def test_how_the_size_of_a_map_with_channels_last_comes_about_is_explained() -> None:
+    net = symcnn.from_torch(ChannelsLast(head=True), "N 3 H W")
+    for axis, name in ((2, "H"), (3, "W")):
+        text = str(net.explain("size", axis=axis))
+        assert f"{name}//4" in text
+        assert {"H": "W", "W": "H"}[name] + "//4" not in text

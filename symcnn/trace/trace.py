@@ -40,6 +40,7 @@ from symcnn.trace.graph import (
     to_pickle,
     tree_map,
 )
+from symcnn.trace.maps import map_axes
 from symcnn.trace.rerun import (
     AnotherBranch,
     Atoms,
@@ -520,7 +521,8 @@ class Trace(Coverage):
         """The part up to the last map; the network itself where its own output is one.
 
         Args:
-            n: how many last axes are to vary with the input, each with sizes of its own if any do.
+            n: how many axes beside images and channels are to vary with the input, each with sizes
+                of its own if any do.
 
         Returns:
             The part.
@@ -538,9 +540,10 @@ class Trace(Coverage):
         coupled = ""
         for node in reversed(self.nodes):
             dims = node.outputs[0].dims
-            varies = [symbols_of(d) & spatial for d in dims[-n:]]
-            if len(dims) != n + 2 or not all(varies):
+            axes = map_axes(dims, n, spatial)
+            if axes is None:
                 continue
+            varies = [symbols_of(dims[axis]) & spatial for axis in axes]
             if len(spatial) < n or sum(map(len, varies)) == len(frozenset().union(*varies)):
                 return self.at(self._widest_name(node))
             coupled = coupled or self._widest_name(node)  # scores of all places by all places

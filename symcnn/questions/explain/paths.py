@@ -11,6 +11,7 @@ from symcnn.errors import BadSpec
 from symcnn.questions.field.reach import Unknown, axes_of
 from symcnn.questions.field.receptive_field import Pass
 from symcnn.trace.graph import Node, SymbolicTensor
+from symcnn.trace.maps import map_axes
 from symcnn.trace.trace import Trace
 
 
@@ -59,7 +60,8 @@ def path_of(net: Trace, axis: int) -> list[Link]:
             "the output is one number: it has no size",
             cure='net.at("name") is the network up to a map',
         )
-    place = min(axis, tensor.ndim - 1)
+    space = map_axes(tensor.dims, max(1, start.ndim - 2), {*net.symbols} - net.batch)
+    place = min(axis, tensor.ndim - 1) if space is None or axis < 2 else space[axis - 2]
     links: list[Link] = []
     while tensor is not start:
         node, length = tensor.node, tensor.dims[place]

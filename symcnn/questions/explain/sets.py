@@ -12,7 +12,7 @@ from symcnn.errors import BadSpec, Undecidable
 from symcnn.questions.explain.derivation import Derivation, Step, distinct, same_sizes
 from symcnn.questions.explain.lines import Line, sole_floor
 from symcnn.questions.inputs.domain import Reason, reasons
-from symcnn.questions.inputs.solve import parsed_target, solve
+from symcnn.questions.inputs.solve import parsed_target, solve, target_axes
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.grammar import Between, Target
 from symcnn.sets.inputset import InputSet, input_set
@@ -128,7 +128,7 @@ def derive_solution(net: Trace, output: Target) -> Derivation:
     found = solve(net, output=output)
     part = net.at(found.at) if found.at else net
     wanted = parsed_target(output)
-    dims = part.output_dims[len(part.output_dims) - len(wanted) :]
+    dims = [part.output_dims[axis] for axis in target_axes(part, wanted)]
     steps = []
     for dim, target in zip(dims, wanted, strict=True):
         if target is None or isinstance(dim, int):

@@ -36,6 +36,7 @@ from symcnn.sets.member import by_name, lone
 from symcnn.sets.relation import Relation
 from symcnn.shown import assignment, by_x
 from symcnn.trace.coverage import all_followed
+from symcnn.trace.maps import map_axes
 from symcnn.trace.trace import Trace
 
 
@@ -255,7 +256,9 @@ def _outputs(net: Trace, output: Any, at: str | None, ranges: Mapping[str, Any])
         dims = part.output_dims
         if len(items) > len(dims):
             raise BadSpec(f"output={target!r} has more axes than {part.describe_output()}")
-        pairs = list(zip(dims[len(dims) - len(items) :], items, strict=True))
+        pairs = [
+            (dims[axis], item) for axis, item in zip(target_axes(part, items), items, strict=True)
+        ]
         words = "x".join("*" if item is None else str(item) for item in items)
         yield Wish(
             f"output={words}" + (f" at {part.name}" if part.name else ""),
@@ -263,6 +266,15 @@ def _outputs(net: Trace, output: Any, at: str | None, ranges: Mapping[str, Any])
             part,
             tuple((d, t) for d, t in pairs if isinstance(t, int)),
         )
+
+
+def target_axes(part: Trace, items: Sequence[int | Between | Size | None]) -> range:
+    """The axes of an output that a target is about: space, where it has one item for each of these
+    and does not name the channels behind them; else the last ones.
+    """
+    dims, n = part.output_dims, len(items)
+    space = map_axes(dims, n, {*part.symbols} - part.batch)
+    return range(len(dims) - n, len(dims)) if space is None or items[-1] == dims[-1] else space
 
 
 def _target_part(net: Trace, items: Sequence[int | Between | Size | None]) -> Trace:
