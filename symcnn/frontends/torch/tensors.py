@@ -561,8 +561,8 @@ MADE: dict[object, Callable[..., object]] = {
 #: What python's messages call such a tensor.
 TracedTensor.__name__ = "Tensor"
 
-#: Numbers that torch calculates with.
-_NUMBERS = (int, float, complex, torch.SymInt, torch.SymFloat, torch.SymBool)
+#: Tensors and numbers.
+_OPERANDS = (torch.Tensor, int, float, complex, torch.SymInt, torch.SymFloat, torch.SymBool)
 
 
 def operators() -> Iterator[tuple[str, list[str]]]:
@@ -576,8 +576,9 @@ def _is_operand(value: object) -> bool:
     """Whether torch calculates with it: a tensor, a number, an array of numpy, what speaks for
     itself.
     """
-    own = hasattr(value, "dtype") or hasattr(value, "__torch_function__")
-    return own or isinstance(value, _NUMBERS)
+    if isinstance(value, _OPERANDS):
+        return True
+    return hasattr(value, "dtype") or hasattr(value, "__torch_function__")
 
 
 def _operator(name: str, word: str) -> Callable[..., Any]:
