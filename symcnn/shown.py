@@ -146,12 +146,12 @@ class Text(Shown, str):
 
 
 class _Below(Shown):
-    """Answers one below the other where they are shown."""
+    """Answers one below the other where they are shown; ``none`` where there are none."""
 
     __slots__ = ()
 
     def __str__(self: Any) -> str:
-        return "\n".join(map(str, self))
+        return "\n".join(map(str, self)) or "none"
 
     def _repr_html_(self: Any) -> str:
         return block(_several(self))
