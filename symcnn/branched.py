@@ -37,7 +37,7 @@ from symcnn.questions.place.tiles import Tiling, filled
 from symcnn.questions.proof.prove import Claim, Proof, not_followed
 from symcnn.questions.summary import summary
 from symcnn.sets.condition import Requirement, subexpressions
-from symcnn.sets.grammar import Target
+from symcnn.sets.grammar import Target, check_sizes
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.pieces import either, in_fewer_parts
 from symcnn.sets.relation import Relation
@@ -107,12 +107,17 @@ class Branched(Network):
     def branch_at(self, **sizes: int) -> Network:  # type: ignore[override]
         """The network of the branch that these sizes take.
 
-        Raises InvalidInput where the model raises, or no branch was followed.
+        Raises InvalidInput where the model raises, or no branch was followed; BadSpec where a
+        branch hangs on a size that is not given.
         """
-        values = {str(name): int(size) for name, size in sizes.items()}
-        for net in self.nets:
-            if all(g.requirement.holds(values) for g in net.guards):
-                return net
+        names = frozenset(map(str, sizes))
+        values = check_sizes(sizes, names, from_zero=names)
+        try:
+            for net in self.nets:
+                if all(g.requirement.holds(values) for g in net.guards):
+                    return net
+        except KeyError as error:
+            raise BadSpec(f"no value for {error.args[0]}", cure="give every size") from None
         refusal = next((r for r in self.refusals if r.takes(values)), None)
         if refusal is None and self._at is not None:
             branch: Network = self._at(values)

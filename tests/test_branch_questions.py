@@ -18,6 +18,7 @@ from symcnn import H, N, W
 from symcnn.cli import main
 from symcnn.errors import DataDependent, InvalidInput, NoSolution, Undecidable
 from symcnn.network import Network
+from tests.corpus.forwards import Function
 
 
 class Halved(nn.Module):
@@ -614,3 +615,14 @@ def test_members_of_a_union_of_budgets_are_those_of_each(net: Any) -> None:
     assert found.count() == len(members)
     assert {*found} == {*members}
     assert (found.smallest(), found.largest(), found.nearest(64, 9)) == ((1, 1), (10, 10), (65, 7))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [({}, "no value for H"), ({"H": "a"}, "whole number"), ({"H": 2.5}, "whole number")],
+)
+def test_a_branch_is_told_by_whole_numbers_for_the_sizes_it_hangs_on(sizes: Any, said: str) -> None:
+    net = symcnn.from_torch(Function(lambda x: x[:, :1] if x.shape[2] > 10 else x), "N 3 H W")
+    assert net.branch_at(H=11).output_shape[1] == 1
+    with pytest.raises(symcnn.BadSpec, match=said):
+        net.branch_at(**sizes)
