@@ -17,7 +17,7 @@ from typing import Any
 
 from symcnn.algebra.expr import Expr, Number, from_sympy
 from symcnn.algebra.mathml import math
-from symcnn.algebra.size import Floor, Int, every_atom
+from symcnn.algebra.size import Floor, Int, every_atom, whole_number
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, ShapeMismatch, SymcnnError, Undecidable
 from symcnn.lazy import cached_property, sympy
 from symcnn.network import Network
@@ -37,7 +37,7 @@ from symcnn.questions.place.tiles import Tiling, filled
 from symcnn.questions.proof.prove import Claim, Proof, not_followed
 from symcnn.questions.summary import summary
 from symcnn.sets.condition import Requirement, subexpressions
-from symcnn.sets.grammar import Target, check_sizes
+from symcnn.sets.grammar import Target
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.pieces import either, in_fewer_parts
 from symcnn.sets.relation import Relation
@@ -110,8 +110,7 @@ class Branched(Network):
         Raises InvalidInput where the model raises, or no branch was followed; BadSpec where a
         branch hangs on a size that is not given.
         """
-        names = frozenset(map(str, sizes))
-        values = check_sizes(sizes, names, from_zero=names)
+        values = {str(name): whole_number(name, size) for name, size in sizes.items()}
         try:
             for net in self.nets:
                 if all(g.requirement.holds(values) for g in net.guards):

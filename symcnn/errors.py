@@ -155,7 +155,7 @@ class BadArgument(BadSpec, TypeError):
 def suggested(name: str, names: Iterable[str]) -> str:
     """What may be meant by a name that is none of these, in words."""
     listed = [*dict.fromkeys(names)]
-    near = get_close_matches(name, listed, n=3)
+    near = get_close_matches(str(name), listed, n=3)
     return f"{'did you mean' if near else 'there is'} {', '.join(near or listed[:8])}"
 
 

@@ -326,3 +326,29 @@ def test_a_budget_holds_for_every_batch_that_is_a_member(build: Any, limit: int)
     inside = [at for at in members if at in found]
     assert {"N": 4 if build is Clips else 1, "H": 10, "W": 10} in inside
     assert all(sure(net.given(**at).macs) <= limit for at in inside)
+
+
+_QUESTIONS: dict[str, Any] = {
+    "a branch": lambda net, h: net.branch_at(H=h),
+    "a slice of the domain": lambda net, h: net.valid_inputs().given(H=h),
+    "layers in vain": lambda net, h: net.receptive_field().unproductive(H=h, W=64),
+    "buckets": lambda net, h: symcnn.buckets(net, {64: 1}, k=1, H=h),
+    "a cost": lambda net, h: net.cost().at(N=1, H=h, W=64),
+    "a figure": lambda net, h: net.plot("sizes", output=h),
+    "an axis": lambda net, h: net.explain("size", axis=h),
+}
+
+
+@pytest.mark.parametrize("name", _QUESTIONS)
+def test_a_size_that_is_no_whole_number_is_refused(name: str) -> None:
+    net: Any = symcnn.nn.Conv2d(3, 4, 3).trace("N 3 H W")
+    for wrong in (2.5, True, [4.5]):
+        with pytest.raises(symcnn.BadSpec):
+            _QUESTIONS[name](net, wrong)
+
+
+def test_a_name_that_is_no_text_is_refused() -> None:
+    net: Any = symcnn.nn.Conv2d(3, 4, 3).trace("N 3 H W")
+    for ask in (net.at, net.receptive_field, net.located):
+        with pytest.raises(symcnn.BadSpec, match="no module or node"):
+            ask(3)

@@ -62,7 +62,7 @@ from symcnn.algebra.polynomial import (
     upper,
     with_values,
 )
-from symcnn.errors import SymcnnError
+from symcnn.errors import BadSpec, SymcnnError
 
 __all__ = [
     "Atom",
@@ -560,6 +560,20 @@ def _least_at_corner(expr: Size) -> Bound:
     if any(coeff < 0 for mono, coeff in moved.terms.items() if mono):
         return None
     return -(-moved.const // 1)
+
+
+def whole_number(name: object, value: object) -> int:
+    """A size that a caller gives. Raises BadSpec for what is no whole number.
+
+    >>> whole_number("H", 224)
+    224
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise BadSpec(f"{name}={value!r} is not a whole number")
+    try:
+        return int(value.__index__())
+    except TypeError:  # an array of several
+        raise BadSpec(f"{name}={value!r} is not a whole number") from None
 
 
 def is_whole(expr: Int) -> bool:

@@ -19,7 +19,7 @@ from zlib import crc32
 
 from symcnn.algebra import size as sz
 from symcnn.algebra.mathml import math
-from symcnn.algebra.size import Size
+from symcnn.algebra.size import Size, whole_number
 from symcnn.errors import BadSpec, NoSolution, SymcnnError, Undecidable
 from symcnn.lazy import cached_property
 from symcnn.sets import order
@@ -310,7 +310,7 @@ class InputSet:
         """
         for name in sizes:
             self._index(name)
-        fixed = [Condition(Size.symbol(n), "==", int(v)) for n, v in sizes.items()]
+        fixed = [Condition(Size.symbol(n), "==", whole_number(n, v)) for n, v in sizes.items()]
         return self.where(*fixed).axis(*(n for n in self.names if n not in sizes))
 
     def square(self) -> InputSet:

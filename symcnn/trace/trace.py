@@ -507,7 +507,7 @@ class Trace(Coverage):
         calls = [c for c in self._calls if c.path == name]
         if calls:
             return calls[-1].output
-        path, _, which = name.rpartition(":")
+        path, _, which = str(name).rpartition(":")
         calls = [c for c in self._calls if c.path == path]
         if len(which) < 19 and which.isdecimal() and 1 <= int(which) <= len(calls):
             return calls[int(which) - 1].output

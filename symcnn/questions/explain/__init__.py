@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import singledispatch
 
-from symcnn.algebra.size import symbols_of
+from symcnn.algebra.size import symbols_of, whole_number
 from symcnn.errors import BadSpec, SymcnnError
 from symcnn.questions.explain.costs import derive_macs, derive_memory, derive_params, derive_peak
 from symcnn.questions.explain.derivation import Derivation, Step
@@ -71,7 +71,7 @@ def explain(
     if what not in _WHAT:
         what = quantity_of(what) or what
     if what not in _WHAT:
-        raise BadSpec(f"what={short(what)!r}", cure=f"one of {', '.join(_WHAT)}")
+        raise BadSpec(f"what={short(str(what))!r}", cure=f"one of {', '.join(_WHAT)}")
     if what != "tiles" and (sizes or tile is not None):
         raise BadSpec(f"{what} is derived for all sizes", cure='sizes are for explain("tiles")')
     if what in _WHOLE:
@@ -110,6 +110,7 @@ def _axis(net: Trace, axis: str | int | None) -> int:
                 return number
         raise BadSpec(f"no axis is called {axis}", cure=f"the input is {Shape.of(dims)}")
     number = spatial_axes(net, net.input_tensors[0])[0] if axis is None else axis
+    number = whole_number("axis", number)
     if not 0 <= number < len(dims):
         raise BadSpec(f"axis={axis} of {len(dims)}")
     return number

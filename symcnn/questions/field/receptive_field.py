@@ -18,7 +18,15 @@ from typing import Any, Union
 
 from symcnn.algebra.axis import Folded, Roll, Scatter
 from symcnn.algebra.expr import Expr, from_sympy
-from symcnn.algebra.size import Int, Symbol, evaluate, exact_div, maximum, minimum, symbols_of
+from symcnn.algebra.size import (
+    Int,
+    Symbol,
+    evaluate,
+    exact_div,
+    maximum,
+    minimum,
+    symbols_of,
+)
 from symcnn.errors import BadSpec, InvalidInput, Undecidable, UnsupportedOperation
 from symcnn.lazy import cached_property, sympy, uncollected
 from symcnn.questions.field.alignment import Alignment, aligned
@@ -496,7 +504,7 @@ class ReceptiveField(Valued, Pictured, Shown):
         """Layers with weights in front of which even the shortest path sees more than the image,
         along every axis: the criterion of receptive field analysis (Richter et al., 2021).
         """
-        values = {n: int(v) for n, v in sizes.items()}
+        values = self._net.complete_sizes(dict.fromkeys(self._net.batch, 1) | sizes)
         shortest, found = self._pass.shortest, []
         for node in self.nodes():
             source = next((t for t in node.inputs if t in shortest.reaches), None)

@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Union
 
 from symcnn.algebra.expr import Number, from_sympy
-from symcnn.algebra.size import Int, Size
+from symcnn.algebra.size import Int, Size, whole_number
 from symcnn.errors import BadSpec, InvalidInput
 from symcnn.sets.grammar.text import DEPTH, Word, bare, bounded, cut, fail, number, short
 
@@ -229,9 +229,7 @@ def check_sizes(
         if name not in names:
             known = ", ".join(sorted(names)) or "none"
             raise BadSpec(f"no size is called {name}", cure=f"the sizes are: {known}")
-        if isinstance(value, bool) or not hasattr(value, "__index__"):
-            raise BadSpec(f"{name}={value!r} is not a whole number")
-        checked[name] = int(value.__index__())
+        checked[name] = whole_number(name, value)
         if checked[name] < (0 if name in from_zero else 1):
             raise InvalidInput(f"{name}={checked[name]}: a size is at least 1")
     return checked

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MultipleLocator
 
-from symcnn.algebra.size import Int, evaluate, symbols_of
+from symcnn.algebra.size import Int, evaluate, symbols_of, whole_number
 from symcnn.errors import BadSpec, SymcnnError
 from symcnn.lazy import sympy
 from symcnn.notation.course import Course, Sizes, accepted, course, holds, image, taken, usual
@@ -113,8 +113,8 @@ def _sizes(net: Trace, asked: FigureOptions) -> Figure:
 
 
 def _targets(output: int | Sequence[int] | None) -> list[int]:
-    values = (output,) if output is None or isinstance(output, SupportsIndex) else tuple(output)
-    found = [int(value) for value in values if value is not None]
+    values = output if isinstance(output, Sequence) else (output,)
+    found = [whole_number("output", value) for value in values if value is not None]
     if any(value < 1 for value in found):
         raise BadSpec(f"output={output!r} is no size", cure="output=7, or (7, 14)")
     return list(dict.fromkeys(found))
