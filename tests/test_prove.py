@@ -14,7 +14,9 @@ import symcnn
 from symcnn import nn, symbols
 from symcnn.algebra.size import Size
 from symcnn.cli import main
+from symcnn.errors import Undecidable
 from symcnn.questions.proof.prove import _Proving
+from symcnn.sets.inputset import InputSet
 from symcnn.testing.networks import networks
 
 from .conftest import ROOT
@@ -268,6 +270,23 @@ def test_a_view_that_loses_elements_is_wrong() -> None:
     verdict, how = proving._keeps_elements(node)
     assert verdict == "wrong"
     assert "H=32, W=32" in how
+
+
+def test_sizes_at_which_a_claim_is_tested_lie_apart_where_the_domain_begins_far_out() -> None:
+    net = nn.Conv2d(3, 8, 2000, stride=7).trace("N 3 H W")
+    tried = {sizes["H"] for sizes in _Proving(net).samples if sizes["H"] < 2100}
+    assert min(tried) >= 2000
+    assert len(tried) > 4  # before, 2000 and no other
+
+
+def test_a_domain_too_hard_to_search_leaves_sizes_to_test_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def too_hard(*_: object) -> None:
+        raise Undecidable("too many steps")
+
+    monkeypatch.setattr(InputSet, "nearest", too_hard)
+    assert _Proving(nn.Conv2d(3, 8, 3).trace("N 3 H W")).samples  # before, the proof was refused
 
 
 class Stretched(torch.nn.Module):

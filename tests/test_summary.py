@@ -3,6 +3,7 @@
 import inspect
 import json
 import pkgutil
+import time
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -17,6 +18,7 @@ import symcnn
 from symcnn import nn
 from symcnn.cli import main
 from symcnn.errors import BadSpec, InvalidInput
+from symcnn.notation.text import table
 from symcnn.notation.tree import parts
 
 from .conftest import ROOT, sure
@@ -247,3 +249,32 @@ def test_a_library_beside_torch_is_no_part_of_torch() -> None:
     net = symcnn.from_torch(space["Net"](), "N 3 H W")
     assert net.complete
     assert {str(node.source) for node in net.nodes} == {"models.py:3"}
+
+
+def test_names_stand_in_a_table_as_they_are() -> None:
+    assert table(("name",), [("branch[bold].0",), (":star:",)]) == "name\nbranch[bold].0\n:star:"
+
+
+def test_a_table_too_wide_for_a_line_is_wrapped_where_it_is_widest() -> None:
+    lines = table(
+        ("name", "output", "MACs"),
+        [("stem", "(N, 64, H//2, W//2)", "7"), ("a_name_without_end", "(N,)", "12")],
+        numbers=("MACs",),
+        width=30,
+    ).splitlines()
+    assert lines == [
+        "name          output      MACs",
+        "stem          (N, 64,        7",
+        "              H//2,",
+        "              W//2)",
+        "a_name_witho  (N,)          12",
+        "ut_end",
+    ]
+
+
+def test_what_a_table_costs_grows_with_its_cells_alone() -> None:
+    rows = [(f"layers.{i}", f"(N, {i}, H//2, W//2)", str(i)) for i in range(10_000)]
+    begun = time.process_time()
+    lines = table(("name", "output", "params"), rows).splitlines()
+    assert len(lines) == 10_001
+    assert time.process_time() - begun < 2  # by rich 4 and more

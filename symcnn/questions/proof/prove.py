@@ -37,6 +37,7 @@ from symcnn.questions.proof.layer import WAYS, Fresh, is_symbol, seen
 from symcnn.questions.proof.smt import STEPS, Statement, ask
 from symcnn.sets.condition import Condition, Requirement, decide_syntactically, substituted
 from symcnn.sets.inputset import InputSet, input_set
+from symcnn.sets.isl import steps as steps_of_isl
 from symcnn.sets.member import by_name
 from symcnn.shown import Shown, assignment
 from symcnn.trace.assume import Assumptions
@@ -45,6 +46,7 @@ from symcnn.trace.tape import Tape
 from symcnn.trace.trace import Trace
 
 _SAMPLES = 24  # sizes at which a claim is tested that cannot be proved
+_NEAR = 300_000  # steps in which a valid size near to others is found
 _MOST = (4, 12, 96, 1000)  # the largest size drawn, in turn
 
 
@@ -437,15 +439,26 @@ class _Proving:
 
     @cached_property
     def samples(self) -> list[dict[str, int]]:
-        """Valid sizes, small and large; for symbols that are declared odd or so, such numbers."""
+        """Valid sizes, small and large; for symbols that are declared odd or so, such numbers.
+
+        Half of them are members near to sizes counted from the least: where that is far from 1,
+        the nearest of small sizes would be one and the same.
+        """
         draw, found = random.Random(0), dict[tuple[int, ...], dict[str, int]]()
         names = [*self.net.symbols, *sorted(self.net.free_symbols - set(self.net.symbols))]
+        shown = self.domain.shown if self.decidable and self.domain else ()
+        least: dict[str, int] = {}
         for number in range(60 * _SAMPLES):
             most = _MOST[number % len(_MOST)]
             sizes = {name: draw.randint(1, most) for name in names}
-            if self.decidable and self.domain and self.domain.shown and number // 4 % 2:
-                shown = self.domain.shown
-                sizes |= by_name(shown, self.domain.nearest(*(sizes[n] for n in shown)))
+            if shown and number // 4 % 2:
+                try:
+                    with steps_of_isl(_NEAR):
+                        least = least or by_name(shown, self.domain.smallest())
+                        far = (sizes[n] + least[n] - 1 for n in shown)
+                        sizes |= by_name(shown, self.domain.nearest(*far))
+                except Undecidable:
+                    shown = ()
             with suppress(SymcnnError, ValueError, ZeroDivisionError):
                 if first_failure(self.net, sizes) is None:
                     found.setdefault(tuple(sizes.values()), sizes)
