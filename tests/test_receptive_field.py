@@ -581,3 +581,13 @@ def test_what_a_classifier_reads_through_an_adaptive_pool_is_a_formula(pool: Any
     for size in (15, 16, 31, 32, 63, 224, 225):
         ends = field.at(H=size, W=40).interval(0)
         assert (first, last.subs(dict.fromkeys(last.free_symbols, size))) == ends
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_batch_norm_without_running_statistics_reads_the_whole_image(training: bool) -> None:
+    norm = tnn.BatchNorm2d(4, track_running_stats=False)
+    net = symcnn.from_torch(tnn.Sequential(tnn.Conv2d(3, 4, 3), norm).train(training), "N 3 H W")
+    assert net.receptive_field().size == (H, W)
+    assert net.receptive_field(statistics=False).size == (3, 3)
+    own = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False))
+    assert own.trace("N 3 H W").receptive_field().size == (H, W)

@@ -734,3 +734,24 @@ def test_a_module_with_a_method_of_its_own_for_devices_is_judged() -> None:
     module = Placed(1, 2, 3)
     net = symcnn.from_torch(module, "N 1 H W")
     assert net.validate(module, device="meta", samples=2, dtype="float16")
+
+
+@pytest.mark.parametrize(
+    "mix", [lambda x: x.squeeze(), lambda x: torch.lerp(x, x[:1], 0.3), lambda x: x + x.mean(0)]
+)
+@pytest.mark.parametrize("spec", ["2 4 H W", "N 4 H W"])
+def test_what_images_of_a_batch_see_of_each_other_is_no_receptive_field(
+    mix: Any, spec: str
+) -> None:
+    class Mixes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(4, 4, 3, padding=1)
+
+        def forward(self, x: torch.Tensor) -> Any:
+            return mix(self.conv(x))
+
+    module = Mixes().eval()
+    net = symcnn.from_torch(module, spec)
+    report = net.validate(module, device="cpu", samples=3, checks=["receptive field"])
+    assert report, str(report)

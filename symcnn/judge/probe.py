@@ -65,23 +65,37 @@ def support(
 ) -> np.ndarray:
     """Whether output index i reads input index j along a spatial axis: a table, i by j.
 
-    shape: of one input, batch 1 and channels in front. The module has positive weights.
+    shape: of one input, channels behind the batch. The module has positive weights.
     turned: the axis of the output that it becomes, where that is another one.
     """
     out = 2 + axis if turned is None else turned
     length = shape[2 + axis]
     generator = torch.Generator().manual_seed(0)
     image = 1 + torch.rand(*shape, dtype=torch.float64, generator=generator)
-    before = image.repeat(length, *[1] * (len(shape) - 1))
-    after = before.clone()
-    for j in range(length):
-        after[j].select(1 + axis, j).add_(_HUGE)
-    with torch.no_grad(), NearestAsInSingle():
-        # each on a module that has not run: cells of spiking networks keep what they saw
-        changed = copy.deepcopy(module)(before) != copy.deepcopy(module)(after)
-    other = [k for k in range(1, changed.ndim) if k != out]
-    found: np.ndarray = (changed.any(other) if other else changed).T.numpy()
-    return found
+
+    def changes(before: torch.Tensor, places: Sequence[int], batch: bool) -> torch.Tensor:
+        """Which outputs are other ones, where `places` are: each in an image of its own, or all in
+        the one that is there.
+        """
+        after = before.clone()
+        for i, j in enumerate(places):
+            (after[i].select(1 + axis, j) if batch else after.select(2 + axis, j)).add_(_HUGE)
+        with torch.no_grad(), NearestAsInSingle():
+            # each on a module that has not run: cells of spiking networks keep what they saw
+            changed = copy.deepcopy(module)(before) != copy.deepcopy(module)(after)
+        kept = (0, out) if batch else (out,)
+        other = [k for k in range(changed.ndim) if k not in kept]
+        return changed.any(other) if other else changed
+
+    middle = length // 2
+    alone = changes(image, [middle], batch=False)
+    if shape[0] == 1:
+        every = changes(image.repeat(length, *[1] * (len(shape) - 1)), range(length), batch=True)
+        if every.shape[1:] == alone.shape and bool((every[middle] == alone).all()):
+            return np.asarray(every.T.numpy())
+    # images of one batch are no experiments of their own
+    rows = [changes(image, [j], batch=False) for j in range(length)]
+    return np.asarray(torch.stack(rows).T.numpy())
 
 
 def gradient_support(

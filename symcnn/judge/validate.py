@@ -450,7 +450,9 @@ class _Judging:
             yield self._field_at(sizes, by_gradient=True)
 
     def _image(self, sizes: Mapping[str, int]) -> list[int]:
-        return [1, *(evaluate(d, sizes) for d in self.net.input_tensors[0].dims[1:])]
+        batch, *dims = self.net.input_tensors[0].dims
+        images = batch if isinstance(batch, int) else 1
+        return [images, *(evaluate(d, sizes) for d in dims)]
 
     def _no_field(self, field: Any) -> str:
         if any(field.whole):

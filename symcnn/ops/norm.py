@@ -63,6 +63,7 @@ _PARAMETERS = "input running_mean running_var weight bias"
 @_norm(
     "batch_norm",
     same_dtype=_PARAMETERS,
+    statistics=True,
     other=_work,
     counts=tools.NORM,
     saves=maps.batch_norm,
@@ -79,7 +80,9 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Result:
-    """Batch normalisation; in training mode torch refuses a single value per channel."""
+    """Batch normalisation; in training mode torch refuses a single value per channel. Without
+    running statistics those are the input's, always; else they count as what they are in eval mode.
+    """
     if input.dims == (0,):  # torch does not look at it
         return elementwise(input)
     require_rank(input, (2, 3, 4, 5), "batch_norm")
@@ -88,6 +91,8 @@ def batch_norm(
     requires = _channels(input, running_mean, running_var, weight, bias)
     if training:
         requires += _not_one(input, (input.dims[0], *input.dims[2:]), _TRAINING)
+    if running_mean is None:
+        return over(input, (0, *range(2, input.ndim)), requires)
     return elementwise(input, requires=tuple(requires))
 
 

@@ -14,7 +14,7 @@ from torch.nn.modules.lazy import LazyModuleMixin
 
 from symcnn.algebra.size import Int
 from symcnn.ops.conv import group_channels
-from symcnn.trace.graph import OPS, Parameter, SymbolicTensor
+from symcnn.trace.graph import OPS, Constant, Parameter, SymbolicTensor
 
 
 def is_lazy(module: torch.nn.Module) -> bool:
@@ -83,7 +83,8 @@ def call_lazy(
         own = module.training or not module.track_running_stats
         return _tensor(OPS["instance_norm"](x, None, None, weight, bias, own))
     train = module.training or not module.track_running_stats
-    return _tensor(OPS["batch_norm"](x, None, None, weight, bias, train))
+    running = Constant(x.dims[1:2], "running_mean") if module.track_running_stats else None
+    return _tensor(OPS["batch_norm"](x, running, running, weight, bias, train))
 
 
 def _tensor(value: Any) -> SymbolicTensor:
