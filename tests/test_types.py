@@ -240,6 +240,8 @@ KEYS = {
     "as part of a key": lambda x: F.pad(x, (0, {(224, 30): 2}.get((x.shape[2], x.shape[3]), 1))),
     "in a set of sizes": lambda x: F.pad(x, (0, len(set(x.shape[2:])))),
     "in a display": lambda x: F.pad(x, (0, len({x.shape[2], x.shape[3]}))),
+    "in a dict's display": lambda x: F.pad(x, (0, len({x.shape[2]: 0, x.shape[3]: 1}))),
+    "in a dict comprehension": lambda x: F.pad(x, (0, len({s: 1 for s in x.shape}))),  # noqa: C420
     "as an index": lambda x: F.pad(x, (0, [30, 64].index(x.shape[2]) if x.shape[2] == 64 else 7)),
 }
 

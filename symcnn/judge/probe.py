@@ -85,7 +85,8 @@ def support(
             changed = copy.deepcopy(module)(before) != copy.deepcopy(module)(after)
         kept = (0, out) if batch else (out,)
         other = [k for k in range(changed.ndim) if k not in kept]
-        return changed.any(other) if other else changed
+        found: torch.Tensor = changed.any(other) if other else changed
+        return found
 
     middle = length // 2
     alone = changes(image, [middle], batch=False)

@@ -3,10 +3,10 @@
 A hash decides which keys python compares: ``h in {224, 30}`` asks ``h == 224`` only if both hash
 alike. So the law: *a size hashes like the number that it equals, if it may equal one.* Which
 numbers stand in sets and dicts, the code that hashes tells: those in its constants, in its
-variables and their attributes, and in the globals that it names. Whether the size equals one of
-them is a question for the trace, as any comparison is; else it hashes as the formula that it is, so
-that a cache by sizes finds them again. In ``{h, w}`` the sizes are compared with each other, and
-with those that are keys by themselves.
+variables and their attributes, in what a comprehension runs over, and in the globals that it names.
+Whether the size equals one of them is a question for the trace, as any comparison is; else it
+hashes as the formula that it is, so that a cache by sizes finds them again. In ``{h, w}`` the sizes
+are compared with each other, and with those that are keys by themselves.
 
 A text compares like a hash: *a size is written as the number that it equals, if it may equal one in
 a text that the code compares with*, ``f"{h}x{w}" == "16x16"``; else as its formula.
@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 
 import torch
 
-_SETS = frozenset(dis.opmap[n] for n in ("BUILD_SET", "SET_ADD", "SET_UPDATE"))
+_SETS = frozenset(dis.opmap[n] for n in ("BUILD_SET", "SET_ADD", "SET_UPDATE", "MAP_ADD"))
 _DISPLAYS = frozenset(dis.opmap[n] for n in ("BUILD_MAP", "BUILD_SET", "MAP_ADD"))
 
 T = TypeVar("T")
@@ -111,6 +111,7 @@ def _near(frame: FrameType) -> Iterator[Iterable[Any]]:
     for value in frame.f_locals.values():
         yield _keys(value)
         yield from map(_keys, _attributes(value))
+    yield _run_over(frame.f_locals.get(".0"))
     for name in frame.f_code.co_names:
         yield _keys(frame.f_globals.get(name))
 
@@ -135,6 +136,16 @@ def _lies_in(inner: _Place, outer: _Place) -> bool:
     if None in inner or None in outer:
         return True
     return (start, left) <= (first, column) and (last, end) <= (stop, right)
+
+
+def _run_over(items: Any) -> Iterable[Any]:
+    """The whole numbers of the tuple or list that a comprehension runs over."""
+    whole = items.__reduce__()[1] if type(items) in _ITERATORS else ()
+    few = whole[0] if whole and len(whole[0]) <= _MANY else ()
+    return [n for n in few if type(n) is int]
+
+
+_ITERATORS = frozenset({type(iter(())), type(iter([]))})
 
 
 def _attributes(value: Any) -> Iterable[Any]:
