@@ -25,7 +25,9 @@ from typing import Any, TypeVar
 
 import torch
 
-_SETS = frozenset(dis.opmap[n] for n in ("BUILD_SET", "SET_ADD", "SET_UPDATE", "MAP_ADD"))
+_SETS = frozenset(
+    dis.opmap[n] for n in ("BUILD_SET", "SET_ADD", "SET_UPDATE", "BUILD_MAP", "MAP_ADD")
+)
 _DISPLAYS = frozenset(dis.opmap[n] for n in ("BUILD_MAP", "BUILD_SET", "MAP_ADD"))
 
 T = TypeVar("T")
