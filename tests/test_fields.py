@@ -15,6 +15,7 @@ import symcnn
 from symcnn import H, W, nn
 from symcnn.errors import InvalidInput, Undecidable
 from symcnn.judge.probe import gradient_support, make_positive, support
+from symcnn.questions.field.cover import Covers
 from tests.conftest import load_example
 
 from .fuzz.mixing import Block, Mixing, judge
@@ -597,6 +598,24 @@ def test_a_mean_of_what_has_no_formula_reads_what_all_places_read(stem: str) -> 
     for height in (28, 33, 61):
         ends = first, last.subs(dict.fromkeys(last.free_symbols, height))
         assert field.at(H=height, W=40).interval(0) == ends
+
+
+def test_what_places_read_together_is_carried_once_whichever_tensor_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    passes: list[int] = []
+    follow = Covers.follow
+
+    def counted(self: Covers, nodes: Any, k: int, **options: bool) -> Any:
+        passes.append(k)
+        return follow(self, nodes, k, **options)
+
+    monkeypatch.setattr(Covers, "follow", counted)
+    net = symcnn.from_torch(OfWindows(tnn.Conv2d(3, 4, 7, 4, 3), mean=True), "N 3 H W")
+    for node in net.nodes:
+        net.receptive_field(at=node.name)
+    assert passes == [0, 1]  # before, of each node anew
+    assert str(net.receptive_field().size) == "(H, W)"
 
 
 def test_a_place_of_what_has_no_formula_is_refused() -> None:

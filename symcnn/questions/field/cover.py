@@ -80,14 +80,15 @@ class Covers:
         self, nodes: Sequence[Node], k: int, *, gates: bool, statistics: bool
     ) -> dict[SymbolicTensor, Cover]:
         """The cover of every tensor that the nodes make; k: which of its reaches is of the axis."""
-        steps = [
-            (node, out, read)
-            for node in nodes
-            for which, out in enumerate(node.outputs)
-            if (read := _read(node, which, self.reaches, gates, statistics))
-            and out in self.reaches
-            and out not in self.found
-        ]
+        steps: list[_Step] = []
+        known = {*self.found}
+        for node in nodes:
+            for which, out in enumerate(node.outputs):
+                if out in self.reaches and out not in known:
+                    read = _read(node, which, self.reaches, gates, statistics)
+                    if read and all(t in known for t, _ in read):
+                        steps.append((node, out, read))
+                        known.add(out)
         if self._mixes(steps, k):
             for node, out, read in steps:
                 each = [self._through(t, axes, node, out) for t, axes in read]

@@ -34,7 +34,7 @@ from symcnn.questions.field.reader import reader
 from symcnn.questions.field.readings import used
 from symcnn.sets.condition import AnyOf, Condition
 from symcnn.shown import Shown
-from symcnn.trace.graph import Dims, Node, SymbolicTensor, ancestors, public
+from symcnn.trace.graph import Dims, Node, SymbolicTensor, public
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,7 @@ class Pass:
     simplest: Callable[[Int], Int] = lambda size: size
     lengths: list[Int] = field(default_factory=list)  # how many rows are read at all, per axis
     _dims: frozenset[Int] | None = None
+    _covered: set[int] = field(default_factory=set)  # axes along which all tensors have a cover
 
     @property
     def shortest(self) -> Pass:
@@ -140,13 +141,15 @@ class Pass:
         return out
 
     def cover(self, output: SymbolicTensor) -> None:
-        """Where an output has no formula, what every place reads that reads all of a tensor."""
-        nodes = ancestors([output])
+        """Where an output has no formula, what every place reads that reads all of a tensor: once
+        for all tensors, of which each may be asked for.
+        """
         for k, axis in enumerate(self.axes):
-            if not _has_no_formula(self.reaches[output][k]):
+            if k in self._covered or not _has_no_formula(self.reaches[output][k]):
                 continue
+            self._covered.add(k)
             covers = Covers(self.source, axis, self.reaches, self.simplest)
-            found = covers.follow(nodes, k, gates=self.gates, statistics=self.statistics)
+            found = covers.follow(self.nodes, k, gates=self.gates, statistics=self.statistics)
             for t, cover in found.items():
                 if cover.whole and _has_no_formula(self.reaches[t][k]):
                     reaches = [*self.reaches[t]]
