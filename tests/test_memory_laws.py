@@ -133,6 +133,17 @@ LOSSES: list[Callable[..., torch.Tensor]] = [
     lambda y, x, **options: F.binary_cross_entropy(y.sigmoid(), x, **options),
     lambda y, x, **options: F.cross_entropy(y, x.argmax(1), **options),
     lambda y, x, **options: F.nll_loss(y.flatten(2), x.flatten(2).argmax(1), **options),
+    F.poisson_nll_loss,
+    lambda y, x, **options: F.poisson_nll_loss(y, x, log_input=False, full=True, **options),
+    F.hinge_embedding_loss,
+    lambda y, x, **options: F.margin_ranking_loss(y, x, x, margin=0.1, **options),
+    lambda y, x, **options: F.triplet_margin_loss(y, x, x, **options),
+    lambda y, x, **options: F.triplet_margin_loss(y, x, x, swap=True, **options),
+    lambda y, x, **options: F.gaussian_nll_loss(y, x, 1.0, full=True, **options),
+    lambda y, x, **options: F.multilabel_soft_margin_loss(y, x, **options),
+    lambda y, x, **options: F.cosine_embedding_loss(
+        y.flatten(1), x.flatten(1), x.new_ones(x.shape[0]), **options
+    ),
 ]  # fmt: skip
 
 
@@ -143,6 +154,20 @@ def test_a_loss_keeps_its_terms(loss: int, reduction: str) -> None:
     of = LOSSES[loss]
     agree(lambda y, w, x: of(y, x.detach(), reduction=reduction).exp())
     agree(lambda y, w, x: of(y.permute(0, 2, 3, 1), x.detach().permute(0, 2, 3, 1)).exp())
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+@pytest.mark.parametrize("loss", range(len(LOSSES)))
+def test_a_loss_has_the_peak_of_what_torch_writes(loss: int, reduction: str) -> None:
+    """Of a map that stands there by itself: what is let go while the loss runs is no part of it."""
+
+    def forward(y: torch.Tensor, w: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        return LOSSES[loss](y, x, reduction=reduction)
+
+    net = symcnn.from_torch(Then(forward), "N 3 H W", example={"N": 2, "H": 3, "W": 4})
+    x = torch.rand(2, 3, 30, 40)
+    found = net.cost().at(N=2, H=30, W=40).peak
+    assert found == torch_peak(Then(forward), Then(forward), [x])[0]
 
 
 DRAWS = {

@@ -11,7 +11,7 @@ from typing import Any, TypedDict, Unpack
 
 from symcnn.algebra.size import Int, Size, maximum, prod
 from symcnn.errors import ShapeMismatch
-from symcnn.ops import dtypes, work
+from symcnn.ops import criteria, dtypes, work
 from symcnn.ops.dtypes import result_type
 from symcnn.ops.operation import torch_rule as rule
 from symcnn.ops.pointwise import broadcast, broadcast_dims
@@ -170,12 +170,14 @@ _pairs(
 _pairs(
     "poisson_nll_loss",
     "log_input full size_average eps reduce reduction",
+    steps=criteria.poisson,
     dtype=dtypes.tensor_floats,
     takes={"input": "bool int float", "": "int float"},
 )
 _pairs(
     "hinge_embedding_loss",
     f"margin {_REST}",
+    steps=criteria.hinge,
     dtype=dtypes.of_tensors,
     takes={"input": "int float"},
 )
@@ -375,9 +377,12 @@ def _gaussian_nll(
     return _reduced(both.shapes[0], options, requires)
 
 
-rule("gaussian_nll_loss", dtype=dtypes.of_tensors, takes={"": "float", "var": "float"})(
-    _positional("input target var full eps reduction", _gaussian_nll)
-)
+rule(
+    "gaussian_nll_loss",
+    steps=criteria.gaussian,
+    dtype=dtypes.of_tensors,
+    takes={"": "float", "var": "float"},
+)(_positional("input target var full eps reduction", _gaussian_nll))
 
 
 def _per_sample(op: str, input: SymbolicTensor, target: SymbolicTensor, options: Options) -> Result:
@@ -419,9 +424,12 @@ def _multilabel_soft_margin(
     return _reduced(shape[:classes] + shape[classes + 1 :], options, list(both.requires))
 
 
-rule("multilabel_soft_margin_loss", dtype=dtypes.of_tensors, takes={"input": "float"})(
-    _positional(f"input target weight {_REST}", _multilabel_soft_margin)
-)
+rule(
+    "multilabel_soft_margin_loss",
+    steps=criteria.of_labels,
+    dtype=dtypes.of_tensors,
+    takes={"input": "float"},
+)(_positional(f"input target weight {_REST}", _multilabel_soft_margin))
 
 
 def _margin_ranking(
@@ -455,12 +463,14 @@ def _cosine_embedding(
 
 rule(
     "margin_ranking_loss",
+    steps=criteria.ranking,
     dtype=dtypes.tensor_floats,
     autocast=dtypes.SINGLE,
     takes={"input1 input2": "int float"},
 )(_positional(f"input1 input2 target margin {_REST}", _margin_ranking))
 rule(
     "cosine_embedding_loss",
+    steps=criteria.cosine,
     dtype=dtypes.tensor_floats,
     autocast=dtypes.SINGLE,
     takes={"input1 input2": "bool int float"},
@@ -488,6 +498,7 @@ def _triplet(
 
 rule(
     "triplet_margin_loss",
+    steps=criteria.triplet,
     dtype=dtypes.tensor_floats,
     autocast=dtypes.SINGLE,
     takes={"anchor positive negative": "int float complex"},

@@ -117,6 +117,7 @@ def of_classes(m: Memory, node: Node) -> None:
         where = m.fresh(input.dims)
     if input.ndim not in (1, 2, 4):
         where, classes = m.in_order(where), m.in_order(classes)
-    m.save(where, classes, a.get("weight"))
-    m.beside(1)
-    m.place(m.fresh(node.outputs[0].dims))
+    total, result = m.fresh((1,)), m.fresh(node.outputs[0].dims)
+    m.save(where, classes, a.get("weight"), total)
+    m.meet(where, classes, total, result)
+    m.place(result)
