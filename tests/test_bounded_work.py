@@ -651,3 +651,30 @@ def test_squares_of_floors_are_compared_as_their_floors() -> None:
     area = n * ((h + 7) // 8) ** 2 * ((w + 7) // 8) ** 2
     less = n * (h // 8) ** 2 * (w // 8) ** 2
     assert maximum(area, less) == area
+
+
+def test_a_bound_that_is_of_no_use_is_not_looked_for() -> None:
+    """Where the value at the least sizes is less, no bound is more, whatever is put for floors."""
+    h, w = map(Size.symbol, "HW")
+    area = ((h + 3) // 4) ** 2 * ((w + 3) // 4) ** 2
+    gap = area - 2 * ((h + 7) // 8) ** 2 * ((w + 7) // 8) ** 2
+    assert sharp_lower(gap, least=0) is None  # -1 at 1 x 1
+    sharp_lower.cache_clear()
+    sharp_lower(gap, least=0)
+    assert sharp_lower.cache_info().misses == 1
+
+
+@pytest.mark.parametrize("least", [-3, 0, 5])
+def test_a_bound_of_use_is_found_as_without_the_question(least: int) -> None:
+    h, w, i = map(Size.symbol, "HWi")
+    gaps = [
+        4 * ((i + 2) // 4) - 4 * (i // 4) + least,
+        8 * ((h + 7) // 8) - h + least,
+        maximum(h, w) + least - w,
+        h * w - 2 * (h // 2) * (w // 2) + least,
+        2 * ((h + 1) // 2) * w - h * w + least - 1,
+    ]
+    for gap in gaps:
+        low, asked = sharp_lower(gap), sharp_lower(gap, least=least)
+        useful = low is not None and low >= least
+        assert asked == low if useful else asked is None or asked < least

@@ -403,7 +403,7 @@ def _tried(exprs: Sequence[Int]) -> dict[Int, list[Any]]:
 
 def _never_below(a: Int, b: Int) -> bool:
     """Whether ``a >= b`` for all sizes, at a glance."""
-    low = sharp_lower(a - b)
+    low = sharp_lower(a - b, least=0)
     if low is not None and low >= 0:
         return True
     if len(least := _sole_max(-b)) > 1:  # b is min(...)
@@ -473,11 +473,13 @@ _SPLITS = 64  # arguments of maxima within maxima that one bound may look at: ea
 
 
 @lru_cache(maxsize=4096, typed=True)
-def sharp_lower(expr: Int, splits: int = _SPLITS) -> Bound:
+def sharp_lower(expr: Int, splits: int = _SPLITS, least: Bound = None) -> Bound:
     """A tighter lower bound than `lower`: a floor, or a float scale, differs from its ratio by
     less than 1, so equal slopes cancel; so do sizes of which only a remainder is left.
 
     splits: how many arguments of maxima, one in the other, are tried before the bound is None.
+    least: a bound below that is of no use to who asks, and None may stand for it. *A bound is at
+    most the value at any sizes*: it is not looked for where the value at the least is less.
 
     >>> H = Size.symbol("H")
     >>> lower(H - 2*(H//2)), sharp_lower(H - 2*(H//2)), sharp_lower(2*(H//2) - H)
@@ -485,9 +487,11 @@ def sharp_lower(expr: Int, splits: int = _SPLITS) -> Bound:
     """
     if (low := lower(expr)) is not None or isinstance(expr, int):
         return low
+    if least is not None and _is_less_somewhere(expr, least):
+        return None
     if (corner := _least_at_corner(expr)) is not None and corner >= 0:
         return corner
-    inner = {a for atom in expr.atoms() for a in every_atom(*atom.args)}
+    inner = frozenset[Atom]().union(*map(_inside, expr.atoms()))
     for mono, coeff in expr.terms.items():
         for atom, power in mono:
             if power < 1 or isinstance(atom, Symbol):
@@ -502,7 +506,7 @@ def sharp_lower(expr: Int, splits: int = _SPLITS) -> Bound:
             if isinstance(atom, Max):
                 if (left := splits // len(atom.args)) < 1:
                     return corner
-                bounds = [sharp_lower(rest + factor * a, left) for a in atom.args]
+                bounds = [sharp_lower(rest + factor * a, left, least) for a in atom.args]
                 known = [b for b in bounds if b is not None]
                 if coeff > 0:
                     return max(known, default=corner)
@@ -515,15 +519,42 @@ def sharp_lower(expr: Int, splits: int = _SPLITS) -> Bound:
                 ratio = atom.arg * (Fraction(atom.scale) * (1 + off)) - (coeff > 0)
             elif isinstance(atom, Floor) and type(times := exact_div(factor, atom.den)) is int:
                 slack = atom.den - 1 if times > 0 else 0  # the numerator but for a remainder
-                bounds = [sharp_lower(rest + times * (atom.num - slack), splits)]
+                bounds = [sharp_lower(rest + times * (atom.num - slack), splits, least)]
                 if coeff < 0 and atom.high is not None:
-                    bounds.append(sharp_lower(rest + factor * atom.high, splits))
+                    bounds.append(sharp_lower(rest + factor * atom.high, splits, least))
                 return max((b for b in bounds if b is not None), default=corner)
             else:
                 continue
-            found = sharp_lower(rest + factor * ratio, splits)
+            wanted = None if least is None else _next_value(expr, least) - _step(expr) + 1
+            found = sharp_lower(rest + factor * ratio, splits, wanted)
             return corner if found is None else _next_value(expr, found)
     return corner
+
+
+def _is_less_somewhere(expr: Size, least: int) -> bool:
+    """Whether the whole number at or above the value is less, where every symbol is least."""
+    if any(power < 1 for mono in expr.terms for _, power in mono):
+        return False
+    try:
+        value = sum(
+            coeff * math.prod(_at_least_sizes(atom) ** power for atom, power in mono)
+            for mono, coeff in expr.terms.items()
+        )
+    except (KeyError, ArithmeticError, ValueError, SymcnnError):  # of symbols that are more
+        return False
+    return bool(-(-value // 1) < least)
+
+
+@lru_cache(maxsize=4096)
+def _at_least_sizes(atom: Atom) -> int:
+    """The value of an atom where every symbol is least."""
+    return evaluate(atom.size(), {name: low or 0 for name, low in lows(atom.size())})
+
+
+@lru_cache(maxsize=4096)
+def _inside(atom: Atom) -> frozenset[Atom]:
+    """The atoms in the arguments of one, and in theirs."""
+    return frozenset(every_atom(*atom.args))
 
 
 def _next_value(expr: Size, low: int) -> int:
@@ -533,11 +564,15 @@ def _next_value(expr: Size, low: int) -> int:
     >>> sharp_lower(4 * ((i + 2)//4) - 4 * (i//4))
     0
     """
+    const, step = expr.const, _step(expr)
+    return low if step == 1 else int(const - (const - low) // step * step)
+
+
+def _step(expr: Size) -> int:
+    """What divides all differences of its values, as far as coefficients say; 1 for fractions."""
     if not all(type(c) is int and is_integer(m) for m, c in expr.terms.items()):
-        return low
-    step = gcd(*(int(coeff) for mono, coeff in expr.terms.items() if mono))
-    const = int(expr.const)
-    return const - (const - low) // step * step
+        return 1
+    return gcd(*(int(coeff) for mono, coeff in expr.terms.items() if mono))
 
 
 def _least_at_corner(expr: Size) -> Bound:
