@@ -307,3 +307,16 @@ def test_a_pool_with_indices_answers_with_both(name: str) -> None:
     sizes = {str(symbol): 9 for symbol in net.symbols}
     found = pool(torch.rand([sizes[s] if s.isalpha() else int(s) for s in spec.split()]))
     assert list(net.shape_at(**sizes)) == [tuple(t.shape) for t in found]
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+@pytest.mark.parametrize("first", [False, True])
+def test_rows_of_several_lengths_are_padded_to_the_longest(first: bool, side: str) -> None:
+    class Pads(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            rows = [x[0], x[0, :4], x[0, ::2]]
+            return torch.nn.utils.rnn.pad_sequence(rows, first, 1.0, side)
+
+    net = symcnn.from_torch(Pads(), "1 L 3")
+    for length in (1, 3, 5, 9):
+        assert net.shape_at(L=length) == tuple(Pads()(torch.zeros(1, length, 3)).shape)

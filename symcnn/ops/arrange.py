@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Const, Folded, Scatter, Whole
-from symcnn.algebra.size import Int, prod
+from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Const, Folded, Scatter, Whole, Window
+from symcnn.algebra.size import Int, maximum, prod
 from symcnn.errors import DataDependent, ShapeMismatch
 from symcnn.ops import dtypes, moves, values
 from symcnn.ops.pointwise import broadcast_dims, fits
@@ -34,7 +34,7 @@ from symcnn.ops.shape import Strides, join, permuted, reshaped
 from symcnn.ops.storage import maps, views
 from symcnn.ops.work import moves as rule
 from symcnn.sets.condition import AnyOf, Condition, Requirement
-from symcnn.trace.graph import OPS, Result, SymbolicTensor, tensors_in
+from symcnn.trace.graph import OPS, Dims, Result, SymbolicTensor, tensors_in
 from symcnn.trace.tape import empties, may_be_empty
 
 # Expanding and repeating ----------------------------------------------------------------------
@@ -272,6 +272,33 @@ def _stack_along(axis: int, rank: int) -> Any:
 for _names, _axis, _rank in ((("hstack",), 1, 1), (("vstack", "row_stack"), 0, 2)):
     rule(*_names, saves="", dtype=dtypes.of_tensors)(_stack_along(_axis, _rank))
 rule("dstack", saves="", dtype=dtypes.of_tensors)(_stack_along(2, 3))
+
+
+@rule("pad_sequence")
+def pad_sequence(
+    sequences: Sequence[SymbolicTensor],
+    batch_first: bool = False,
+    padding_value: float = 0.0,
+    padding_side: str = "right",
+) -> Result:
+    """Rows of several lengths, padded to the longest one, as a batch."""
+    if padding_side not in ("right", "left"):
+        raise ShapeMismatch(
+            f"pad_sequence: padding_side={padding_side!r}", cure='"right" or "left"'
+        )
+    if not sequences or not all(t.ndim for t in sequences):
+        raise ShapeMismatch("pad_sequence takes rows, one tensor each")
+    longest, rest = maximum(*(t.dims[0] for t in sequences)), sequences[0].dims[1:]
+    why = "pad_sequence: what is in a row must be as large in all of them"
+    needs = [need for t in sequences[1:] for need in fits(t.dims[1:], rest, why)]
+    reads: list[tuple[SymbolicTensor, Axes]] = []
+    for t in sequences:
+        sides = (0, longest - t.dims[0]) if padding_side == "right" else (longest - t.dims[0], 0)
+        rows: list[tuple[int | None, AxisMap]] = [(None, IDENTITY), (0, Window(1, 1, *sides))]
+        inner = [(i + 1 if isinstance(i, int) else None, m) for i, m in aligned(t.dims[1:], rest)]
+        reads.append((t, (*(rows if batch_first else rows[::-1]), *inner)))
+    ahead: Dims = (len(sequences), longest) if batch_first else (longest, len(sequences))
+    return Result(((*ahead, *rest),), reads[0][1], requires=tuple(needs), others=tuple(reads[1:]))
 
 
 @rule("column_stack", saves="", dtype=dtypes.of_tensors)
