@@ -219,26 +219,35 @@ class Port(nn.Module):
         return self.layer(F.pad(x, pads, value=self.value))
 
 
-def ported(module: nn.Module) -> nn.Module:
-    """The module with its last strided window that overlaps as TensorFlow pads it."""
-    other = copy.deepcopy(module)
-    strided = [
+def strided(module: nn.Module) -> list[str]:
+    """A module's strided windows that overlap, by name: the first, a middle one and the last."""
+    found = [
         name
-        for name, m in other.named_modules()
+        for name, m in module.named_modules()
         if type(m) in (nn.Conv1d, nn.Conv2d, nn.MaxPool2d) and m.stride not in (1, (1,), (1, 1))
         and m.kernel_size not in (1, (1,), (1, 1))
         and getattr(m, "padding_mode", "zeros") == "zeros"
+        and not getattr(m, "return_indices", False)
     ]  # fmt: skip
-    if not strided:
+    if not found:
         raise symcnn.NoSolution("no window in it is strided")
-    path, _, leaf = strided[-1].rpartition(".")
-    setattr(other.get_submodule(path), leaf, Port(other.get_submodule(strided[-1])))
+    return [*dict.fromkeys((found[0], found[len(found) // 2], found[-1]))]
+
+
+def ported(module: nn.Module, name: str) -> nn.Module:
+    """The module with one of its strided windows as TensorFlow pads it."""
+    other = copy.deepcopy(module)
+    path, _, leaf = name.rpartition(".")
+    setattr(other.get_submodule(path), leaf, Port(other.get_submodule(name)))
     return other
 
 
 def agree(case: Case) -> int:
-    """A port agrees in shapes, and in numbers, exactly at the sizes that are told."""
-    other = ported(case.module)
+    """Ports of one window agree in shapes, and in numbers, exactly at the sizes that are told."""
+    return sum(_agrees(case, ported(case.module, name)) for name in strided(case.module))
+
+
+def _agrees(case: Case, other: nn.Module) -> int:
     found = symcnn.agree(case.net, symcnn.from_torch(other, case.spec))
     name, compared = case.axes[0], 0
     smallest: dict[str, Any] = {n: case.net.valid_inputs().axis(n).smallest() for n in case.axes}
@@ -601,7 +610,8 @@ def others() -> list[Case]:
     found = [
         Case(f"timm {name}, level {level}", maps(name, level), _IMAGE)
         for name, level in (("resnet18", 2), ("mobilenetv2_100", 2), ("densenet121", 1),
-                            ("dla34", 2), ("convnext_atto", 1), ("repvgg_a0", 2))
+                            ("dla34", 2), ("convnext_atto", 1), ("repvgg_a0", 2),
+                            ("ghostnet_100", 2), ("mobileone_s0", 2), ("res2net50_26w_4s", 1))
     ]  # fmt: skip
     found += [
         Case("monai UNet", lambda: nets.UNet(2, 1, 2, (4, 8, 16), (2, 2), norm="batch"), _GREY,
