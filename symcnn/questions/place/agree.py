@@ -11,12 +11,10 @@ shorter one beside it; so what they hide is compared too (see `symcnn.questions.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import reduce
 from math import lcm
-from operator import or_
 from typing import Any
 
 from symcnn.algebra.axis import Window
@@ -34,9 +32,16 @@ from symcnn.questions.field.reach import (
     substituted,
 )
 from symcnn.questions.field.receptive_field import ReceptiveField, field_between
-from symcnn.questions.place.paths import Line, Paths, Way, way, ways_of, whole_reads
+from symcnn.questions.place.paths import (
+    Paths,
+    each_among,
+    projected,
+    way,
+    ways_of,
+    whole_reads,
+)
 from symcnn.sets.condition import Condition, Requirement
-from symcnn.sets.inputset import InputSet, input_set
+from symcnn.sets.inputset import InputSet
 from symcnn.sets.member import by_name
 from symcnn.shown import Shown, assignment
 from symcnn.trace.graph import SymbolicTensor, public
@@ -327,8 +332,8 @@ def _hidden_alike(
         found = passes[0][0]
         lengths = [found.source.dims[axis] for axis in found.axes]
         for each, others in zip(*(ways_of(*each) for each in passes), strict=True):
-            alike = _each_among(each, others, lengths, alike)
-            alike = _each_among(others, each, lengths, alike)
+            alike = each_among(each, others, lengths, alike)
+            alike = each_among(others, each, lengths, alike)
     for ours, theirs in zip(*fields, strict=True):
         if ours is not None and theirs is not None and _apart_still(ours) and _apart_still(theirs):
             alike = _read_alike(ours, theirs, alike)
@@ -352,43 +357,6 @@ def _hidden_alike(
         )
         alike = _read_alike(ours, theirs, _as_many(ours, theirs, alike)) if alike else alike
     return alike
-
-
-def _each_among(
-    ways: Collection[Way], others: Collection[Way], lengths: Sequence[Int], sizes: InputSet
-) -> InputSet:
-    """Of sizes, those at which each of some ways reads as one of others."""
-    for one in ways:
-        if one not in others and sizes:
-            equal = (_equal_at(one, other, lengths, sizes) for other in others)
-            sizes = reduce(or_, equal, sizes - sizes)
-    return sizes
-
-
-def _equal_at(one: Way, other: Way, lengths: Sequence[Int], sizes: InputSet) -> InputSet:
-    """Of sizes, those at which two ways read from and to the same places."""
-    pairs: list[tuple[Int, Int, Line]] = []
-    for x, y, length in zip(one, other, lengths, strict=True):
-        ends = [(line.first, line.last) for line in (x, y)]
-        if not (x.window and y.window):
-            ends = [(most(first, 0), least(last, length - 1)) for first, last in ends]
-        elif any(is_index(n) for n in symbols_of(ends[0][0] - ends[1][0])):
-            return sizes - sizes  # of another stride
-        pairs += [(a, b, x) for a, b in zip(*ends, strict=True)]
-    if any(isinstance(a - b, int) and a != b for a, b, _ in pairs):
-        return sizes - sizes
-    for a, b, line in pairs:
-        gap = a - b
-        if isinstance(gap, int):
-            continue
-        indices = sorted(filter(is_index, symbols_of(gap)))
-        limits = dict(line.most)
-        inside: list[Requirement] = [
-            Condition(limits[n], ">=", Symbol(n, low=0).size()) for n in indices if n in limits
-        ]
-        for sign in (1, -1):
-            sizes = sizes - _projected(sizes, indices, [*inside, Condition(gap * sign, ">=", 1)])
-    return sizes
 
 
 def _apart_still(field: ReceptiveField) -> bool:
@@ -442,7 +410,7 @@ def _apart(x: Any, y: Any, output: SymbolicTensor, sizes: InputSet, folded: bool
         ]
         for sign in (1, -1):
             differ = Condition(gap * sign, ">=", 1)
-            result = result | _projected(sizes, indices, [*inside, differ])
+            result = result | projected(sizes, indices, [*inside, differ])
     return result
 
 
@@ -455,19 +423,6 @@ def _compared(x: Any, y: Any, folded: bool) -> tuple[tuple[Int, Int], tuple[Int,
     (first, last), (start, stop) = x.plain, y.plain
     end = x.x - 1
     return (most(first, 0), least(last, end)), (most(start, 0), least(stop, end))
-
-
-def _projected(sizes: InputSet, indices: list[str], conditions: list[Requirement]) -> InputSet:
-    """The sizes for which some indices meet conditions. An index from 0 is one from 1, less 1."""
-    if not indices:
-        return sizes.where(*conditions)
-    from symcnn.sets.condition import substituted as put
-
-    renamed = {n: Size.symbol(f"j{k}") - 1 for k, n in enumerate(indices)}
-    moved = [put(c, renamed) for c in conditions]
-    names = [*sizes.names, *(f"j{k}" for k in range(len(indices)))]
-    found = sizes & input_set(names, moved, batch=tuple(sizes.batch))
-    return found.axis(*sizes.names)
 
 
 def _other_ends(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet) -> InputSet:
@@ -497,7 +452,7 @@ def _other_ends(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet) -
                 [Condition(other.initial, ">=", last + 1), Condition(last, ">=", one.initial)],
             ]
             for differ in more:
-                result = result | _projected(sizes, [index.name], [*reads, *differ])
+                result = result | projected(sizes, [index.name], [*reads, *differ])
     # hulls do not see an end between two taps: all that windows make must end alike
     if _holes(ours, theirs):
         mine, yours = _last_places(ours), _last_places(theirs)

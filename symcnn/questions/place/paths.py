@@ -14,12 +14,12 @@ Three laws let whole networks be compared:
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from symcnn.algebra.axis import Adaptive
-from symcnn.algebra.size import Int, symbols_of
+from symcnn.algebra.size import Int, Size, Symbol, symbols_of
 from symcnn.errors import Undecidable
 from symcnn.ops.registry import same_axes
 from symcnn.questions.field.passed import Pass
@@ -31,9 +31,14 @@ from symcnn.questions.field.reach import (
     digit_symbols,
     index_symbol,
     is_index,
+    least,
+    most,
     substituted,
 )
 from symcnn.questions.field.readings import used
+from symcnn.sets.condition import Condition, Requirement
+from symcnn.sets.condition import substituted as put
+from symcnn.sets.inputset import InputSet, input_set
 from symcnn.trace.graph import SymbolicTensor, ancestors
 from symcnn.trace.trace import Trace
 
@@ -169,3 +174,81 @@ def _way(reaches: Sequence[ReadRange], t: SymbolicTensor) -> Way:
 def _axes(reach: ReadRange) -> list[int]:
     """The axes of a tensor on whose index it hangs what is read."""
     return sorted(axes_of(reach.first, reach.last))
+
+
+# Where ways are equal ----------------------------------------------------------------------------
+
+#: By how much the ends of two ways differ, each with the largest values of the indices in it.
+_Gaps = tuple[tuple[Int, tuple[tuple[str, Int], ...]], ...]
+
+
+def each_among(
+    ways: Collection[Way], others: Collection[Way], lengths: Sequence[Int], sizes: InputSet
+) -> InputSet:
+    """Of sizes, those at which each of some ways reads as one of others."""
+    among: dict[Hashable, list[Way]] = {}
+    for other in others:
+        among.setdefault(_extents(other), []).append(other)
+    choices: dict[frozenset[_Gaps], None] = {}
+    for one in ways:
+        if one not in others:
+            extents = _extents(one)
+            near = others if extents is None else [*among.get(extents, ()), *among.get(None, ())]
+            apart = (_gaps_of(one, other, lengths) for other in near)
+            choices[frozenset(gaps for gaps in apart if gaps is not None)] = None
+    for gaps in sorted(choices, key=len):  # what has the fewest choices leaves the fewest sizes
+        found = sizes - sizes
+        for g in sorted(gaps, key=str):
+            if sizes <= (found := found | _without_gaps(g, sizes)):
+                break
+        sizes = found
+    return sizes
+
+
+def _extents(way: Way) -> tuple[Int, ...] | None:
+    """How long the windows of a way are; None where that hangs on sizes: it may equal any."""
+    extents = tuple(line.last - line.first for line in way)
+    whole = all(line.window for line in way) and all(isinstance(e, int) for e in extents)
+    return extents if whole else None
+
+
+def _gaps_of(one: Way, other: Way, lengths: Sequence[Int]) -> _Gaps | None:
+    """By how much two ways differ; None where they do at all sizes."""
+    gaps: dict[tuple[Int, tuple[tuple[str, Int], ...]], None] = {}
+    for x, y, length in zip(one, other, lengths, strict=True):
+        windows = x.window and y.window
+        for ours, theirs, low, high in (
+            (x.first, y.first, most, 0), (x.last, y.last, least, length - 1)
+        ):  # fmt: skip
+            gap = ours - theirs if windows else low(ours, high) - low(theirs, high)
+            indices = any(map(is_index, symbols_of(gap)))
+            if (isinstance(gap, int) and gap) or (windows and indices):  # of another stride
+                return None
+            if gap != 0:
+                gaps[gap, x.most if indices else ()] = None
+    return tuple(gaps)
+
+
+def _without_gaps(gaps: _Gaps, sizes: InputSet) -> InputSet:
+    """Of sizes, those at which the ends of two ways are the same."""
+    for gap, limits in gaps:
+        indices = sorted(filter(is_index, symbols_of(gap)))
+        inside: list[Requirement] = [
+            Condition(largest, ">=", Symbol(name, low=0).size())
+            for name, largest in limits
+            if name in indices
+        ]
+        for sign in (1, -1):
+            sizes = sizes - projected(sizes, indices, [*inside, Condition(gap * sign, ">=", 1)])
+    return sizes
+
+
+def projected(sizes: InputSet, indices: list[str], conditions: list[Requirement]) -> InputSet:
+    """The sizes for which some indices meet conditions. An index from 0 is one from 1, less 1."""
+    if not indices:
+        return sizes.where(*conditions)
+    renamed = {n: Size.symbol(f"j{k}") - 1 for k, n in enumerate(indices)}
+    moved = [put(c, renamed) for c in conditions]
+    names = [*sizes.names, *(f"j{k}" for k in range(len(indices)))]
+    found = sizes & input_set(names, moved, batch=tuple(sizes.batch))
+    return found.axis(*sizes.names)
