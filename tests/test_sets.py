@@ -265,6 +265,17 @@ def test_always_decides() -> None:
     assert always(Condition(h % 2, "==", 0), ["H"], [Condition(h % 4, "==", 2)])
 
 
+def test_a_box_that_was_joined_has_no_floors() -> None:
+    h, w = Size.symbol("H"), Size.symbol("W")
+    halves = [(h + 1) // 2, (h + 3) // 4, (h + 7) // 8, (h + 15) // 16]
+    steps = [Condition(a - b, ">=", 1) for a, b in itertools.pairwise(halves)]
+    same = Condition(halves[2], "==", halves[3])
+    large = input_set(["H", "W"], steps)
+    small = input_set(["H", "W"], [*steps[:2], same, Condition(16 - w, ">=", 0)])
+    found = str((small | large).as_sympy())
+    assert found == "(H >= 9) | ((H >= 5) & (H <= 8) & (W <= 16))"
+
+
 def test_as_sympy() -> None:
     found = one(Condition(h % 16, "==", 0))
     assert found.as_sympy() == sympy.And(H >= 16, sympy.Eq(sympy.Mod(H, 16), 0))

@@ -32,6 +32,10 @@ def constraints(names: Sequence[str], part: islpy.Set) -> list[Condition]:
         if len(names) == 1 and len(runs := runs_of(part)) == 1:
             return runs[0].conditions(Size.symbol(names[0]))
     (basic,) = part.remove_redundancies().compute_divs().get_basic_sets()
+    if len(names) > 1 and basic.dim(isl().dim_type.div):
+        with suppress(Undecidable):
+            if (sides := _box(names, part)) is not None:
+                return sides
     symbols: list[Int] = [Size.symbol(n) for n in names]
     divs: list[Int] = []
 
@@ -62,6 +66,23 @@ def constraints(names: Sequence[str], part: islpy.Set) -> list[Condition]:
     finer = [modular for c in found if (modular := as_mod(c)) is not None]
     found = [c for c in found if not any(_follows(as_mod(c), other) for other in finer)]
     return sorted(found, key=lambda c: (c.relation != "==" and not _remainder(c), str(c)))
+
+
+def _box(names: Sequence[str], part: islpy.Set) -> list[Condition] | None:
+    """The conditions of each size alone, where the set is all of their pairs: isl keeps floors of
+    sets that were joined, though what is left needs none.
+    """
+    kind = isl().dim_type.set
+    whole, found = isl().Set.universe(part.get_space()), list[Condition]()
+    for axis, name in enumerate(names):
+        others = part.project_out(kind, axis + 1, len(names) - axis - 1).project_out(kind, 0, axis)
+        runs = runs_of(others)
+        if len(runs) != 1:
+            return None
+        side = others.insert_dims(kind, 0, axis)
+        whole = whole.intersect(side.insert_dims(kind, axis + 1, len(names) - axis - 1))
+        found += runs[0].conditions(Size.symbol(name))
+    return found if whole.is_equal(part) else None
 
 
 def _follows(modular: _Modular | None, other: _Modular) -> bool:
