@@ -1,14 +1,14 @@
-"""Plain-text tables, as wide as their cells; what is too wide for a line is wrapped."""
+"""Plain-text tables, by rich."""
 
 from __future__ import annotations
 
-import re
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
-from itertools import zip_longest
 from typing import Protocol
 
-from rich.cells import cell_len, chop_cells
+from rich.console import Console
+from rich.table import Table
 
 from symcnn.algebra.expr import Expr
 from symcnn.algebra.factor import text
@@ -73,65 +73,18 @@ def table(
     fc       512
     layer1     7
     """
-    right, every = {*numbers}, [tuple(headings), *map(tuple, rows)]
-    pads = [(i > 0) + (i < len(headings) - 1) for i in range(len(headings))]
-    columns = zip(pads, zip(*every, strict=True), strict=True)
-    wanted = [min(pad + max(map(_widest, {*column})), width) for pad, column in columns]
-    widths = [w - pad for w, pad in zip(_fitted(wanted, width), pads, strict=True)]
-    lines: list[str] = []
-    for number, row in enumerate(every):
-        cells = [_wrapped(cell, max(w, 1)) for cell, w in zip(row, widths, strict=True)]
-        if not number:  # headings stand on the rows below them
-            cells = [[""] * (max(map(len, cells)) - len(cell)) + cell for cell in cells]
-        for parts in zip_longest(*cells, fillvalue=""):
-            free = [" " * (w - cell_len(part)) for part, w in zip(parts, widths, strict=True)]
-            told = zip(headings, parts, free, strict=True)
-            aligned = (gap + part if head in right else part + gap for head, part, gap in told)
-            lines.append("  ".join(aligned).rstrip())
-    return "\n".join(lines)
-
-
-def _widest(cell: str) -> int:
-    return max(map(cell_len, cell.split("\n")))
-
-
-def _fitted(widths: list[int], most: int) -> list[int]:
-    """Widths that come to at most so many: the widest give alike, until the next are as wide."""
-    while widths and (excess := sum(widths) - most) > 0 and (top := max(widths)):
-        widest = [i for i, width in enumerate(widths) if width == top]
-        step = top - max((width for width in widths if width < top), default=0)
-        for number, i in enumerate(widest):
-            gives = min(step, round(excess / (len(widest) - number)))
-            widths[i] -= gives
-            excess -= gives
-    return widths
-
-
-_WORD = re.compile(r"\s*\S+\s*")
-
-
-def _wrapped(cell: str, width: int) -> list[str]:
-    """A cell as lines of at most so many columns: breaks are between words, or in longer words.
-
-    >>> _wrapped("(N, 64, H//2)", 8)
-    ['(N, 64,', 'H//2)']
-    """
-    if cell_len(cell) <= width and "\n" not in cell:
-        return [cell]
-    lines: list[str] = []
-    for line in cell.split("\n"):
-        begun = ""
-        for word in _WORD.findall(line):
-            alone = cell_len(word.rstrip())
-            if cell_len(begun) + alone <= width:
-                begun += word
-                continue
-            if begun:
-                lines.append(begun)
-            *full, begun = chop_cells(word, width) if alone > width else (word,)
-            lines += full
-        lines.append(begun)
-    return [line.rstrip() for line in lines]
+    shown, right = Table(box=None, header_style="bold", pad_edge=False), {*numbers}
+    for heading in headings:
+        shown.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*row)
+    lines = io.StringIO()
+    console = Console(
+        file=lines, width=width, color_system=None, force_jupyter=False, force_terminal=False,
+        markup=False, emoji=False,
+    )  # fmt: skip
+    console.print(shown)
+    return "\n".join(line.rstrip() for line in lines.getvalue().splitlines())
 
 
 def shapes_table(net: Trace) -> str:
