@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from fractions import Fraction
+from functools import partial
 from math import gcd
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from symcnn.algebra.size import Int, Size
 from symcnn.errors import Undecidable
 from symcnn.sets.condition import Condition, congruence
 from symcnn.sets.downset import Bound, ranges
-from symcnn.sets.isl import integer, isl, nonempty, parts, question
+from symcnn.sets.isl import allowed, integer, isl, nonempty, parts, question, tried
 from symcnn.sets.products import is_linear
 from symcnn.sets.runs import Run, runs_of
 
@@ -34,7 +35,7 @@ def constraints(names: Sequence[str], part: islpy.Set) -> list[Condition]:
     (basic,) = part.remove_redundancies().compute_divs().get_basic_sets()
     if len(names) > 1 and basic.dim(isl().dim_type.div):
         with suppress(Undecidable):
-            if (sides := _box(names, part)) is not None:
+            if (sides := tried(partial(_box, names), part, None, allowed() // 20)) is not None:
                 return sides
     symbols: list[Int] = [Size.symbol(n) for n in names]
     divs: list[Int] = []

@@ -389,8 +389,17 @@ def check_of_values() -> None:
 
 
 def plain_number(size: Int) -> Int:
-    """A size as python must have it, to make so many things: fixed where a trace follows python."""
+    """A size as python must have it, to make so many things: fixed where a trace follows python,
+    and where that is made again, what the branch is for.
+    """
     tape = _tape.get()
-    if isinstance(size, int) or tape is None or tape.fix is None:
+    if isinstance(size, int) or tape is None:
         return size
-    return tape.fix(size)
+    if tape.fix is not None:
+        return tape.fix(size)
+    for requirement in (guard.requirement for guard in tape.guards):
+        if isinstance(requirement, Condition) and requirement.relation == "==":
+            number = size - requirement.lhs + requirement.rhs
+            if isinstance(number, int):
+                return number
+    return size

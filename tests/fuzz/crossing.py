@@ -115,6 +115,7 @@ def _observed(x: torch.Tensor) -> torch.Tensor:
 
 
 _MORE: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "pad_sequence": (lambda x: torch.nn.utils.rnn.pad_sequence([x, x[1:]]), (_row,)),
     "_weight_norm": (torch._weight_norm, (torch.rand(8, 3, 3), torch.rand(8, 1, 1), 0)),
     "affine_grid": (F.affine_grid, (torch.rand(2, 2, 3), [2, 3, 5, 7])),
     "cpu": (torch.Tensor.cpu, (_x,)),
