@@ -16,7 +16,7 @@ from torch.nn import functional
 
 import symcnn
 
-from .corpus.forwards import Forward
+from .corpus.forwards import Forward, Function
 
 F: Any = functional
 _WIDTH = 5
@@ -386,3 +386,12 @@ def test_a_rule_of_a_user_requires_elements_unless_it_says_that_it_takes_none() 
         x = symcnn.tensor("1 3 H 5")
         net = symcnn.Network(inputs=x, outputs=kept(x[:, :, 3:]))
         assert str(net.valid_inputs()) == domain
+
+
+def test_a_pool_to_no_places_reads_nothing_and_is_no_plain_pool() -> None:
+    net = symcnn.from_torch(
+        Function(lambda x: functional.adaptive_avg_pool2d(x, (0, 3))), "N 3 H W"
+    )
+    assert "nothing is seen" in str(net.receptive_field().at(H=9, W=9))
+    with pytest.raises(symcnn.NoSolution, match="makes no places"):
+        net.plain_pools()

@@ -430,6 +430,8 @@ class Adaptive(OfLength):
     def pullback(self, i: Integer, j: Integer, x: Integer | None = None) -> tuple[Integer, Integer]:
         if x is None:
             raise ValueError("what an adaptive pool reads depends on the input size: give x")
+        if self.length == 0:  # no output, which reads nothing
+            return x - x, x - x - 1
         return floordiv(i * x, self.length), ceildiv((j + 1) * x, self.length) - 1
 
 

@@ -156,17 +156,17 @@ def _way(reaches: Sequence[ReadRange], t: SymbolicTensor) -> Way:
     along = dict.fromkeys(a for reach in reaches for a in _axes(reach))
     digits = {d.axis: d for r in reaches if type(r) is IndexRange for d in r.digits}
     named: dict[str, Int] = {}
-    most: dict[str, Int] = {}
+    largest: dict[str, Int] = {}
     for k, a in enumerate(along):
         for symbol, size in digit_symbols(a, digits.get(a), t.dims[a]):
             _, dot, digit = symbol.name.partition(".")
             other = index_symbol(k, int(digit) if dot else None)
-            named[symbol.name], most[other.name] = other.size(), size - 1
+            named[symbol.name], largest[other.name] = other.size(), size - 1
 
     def line(reach: ReadRange) -> Line:
         first, last = substituted(reach.first, named), substituted(reach.last, named)
         own = sorted(filter(is_index, symbols_of(first, last)))
-        return Line(first, last, tuple((n, most[n]) for n in own), type(reach) is AffineRange)
+        return Line(first, last, tuple((n, largest[n]) for n in own), type(reach) is AffineRange)
 
     return tuple(map(line, reaches))
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from symcnn.algebra.axis import IDENTITY, Adaptive, Whole
 from symcnn.algebra.size import Int, mod
-from symcnn.errors import Undecidable
+from symcnn.errors import NoSolution, Undecidable
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet
 from symcnn.shown import Several, Shown
@@ -93,6 +93,11 @@ def _plain(node: Node, valid: InputSet) -> PlainPool:
                 raise Undecidable(
                     f"{node.name} makes {length} places, which is no number",
                     cure="give the hyperparameter a number: net.given(...)",
+                )
+            if not length:
+                raise NoSolution(
+                    f"{node.name} makes no places: no plain pool does",
+                    cure="leave the layer out, or let it make a place",
                 )
             kernel.append(x - (length - 1) * (x // length))
             stride.append(x // length)
