@@ -17,7 +17,7 @@ from typing import Any
 
 from symcnn.algebra.expr import Expr, Number, from_sympy
 from symcnn.algebra.mathml import math
-from symcnn.algebra.size import Floor, Int, every_atom, whole_number
+from symcnn.algebra.size import Floor, Int, every_atom, whole_numbers
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, ShapeMismatch, SymcnnError, Undecidable
 from symcnn.lazy import cached_property, sympy
 from symcnn.network import Network
@@ -110,7 +110,7 @@ class Branched(Network):
         Raises InvalidInput where the model raises, or no branch was followed; BadSpec where a
         branch hangs on a size that is not given.
         """
-        values = {str(name): whole_number(name, size) for name, size in sizes.items()}
+        values = whole_numbers(sizes)
         try:
             for net in self.nets:
                 if all(g.requirement.holds(values) for g in net.guards):

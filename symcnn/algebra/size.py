@@ -19,7 +19,7 @@ and costs a few microseconds per operation, where building one ``sympy.floor`` c
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from itertools import cycle, product
@@ -609,6 +609,11 @@ def whole_number(name: object, value: object) -> int:
         return int(value.__index__())
     except TypeError:  # an array of several
         raise BadSpec(f"{name}={value!r} is not a whole number") from None
+
+
+def whole_numbers(sizes: Mapping[str, object]) -> dict[str, int]:
+    """Sizes that a caller gives, by name. Raises BadSpec as `whole_number`."""
+    return {str(name): whole_number(name, size) for name, size in sizes.items()}
 
 
 def is_whole(expr: Int) -> bool:

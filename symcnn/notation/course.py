@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from symcnn.algebra.size import whole_number
+from symcnn.algebra.size import whole_numbers
 from symcnn.errors import BadSpec, SymcnnError
 from symcnn.sets.condition import Requirement
 from symcnn.sets.grammar import check_sizes
@@ -64,7 +64,7 @@ def usual(net: Trace, near: int = 224, **given: int) -> dict[str, int]:
     >>> usual(nn.Unflatten(2, (-1, 100)).trace("N 8 L"))
     {'N': 1, 'L': 200}
     """
-    found = {str(name): whole_number(name, size) for name, size in given.items()}
+    found = whole_numbers(given)
     axes = [name for name in image(net) if name not in found]
     found |= {name: 1 for name in net.symbols if name in net.batch and name not in found}
     found |= dict.fromkeys(axes, near)

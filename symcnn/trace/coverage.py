@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, Self, TypeVar
 
 from symcnn.algebra.expr import Number, from_sympy
-from symcnn.algebra.size import Int, whole_number
+from symcnn.algebra.size import Int, whole_numbers
 from symcnn.errors import InvalidInput, SymcnnError, Undecidable
 from symcnn.sets.paths import Paths
 from symcnn.shown import Several, assignment
@@ -78,7 +78,7 @@ class Coverage:
         >>> net.branch_at(N=1, H=8, W=8) is net
         True
         """
-        values = {str(name): whole_number(name, size) for name, size in sizes.items()}
+        values = whole_numbers(sizes)
         if self._at is None or all(g.requirement.holds(values) for g in self.guards):
             return self
         branch: Self = self._at(values)

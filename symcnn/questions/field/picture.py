@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from symcnn.algebra.size import whole_number
+from symcnn.algebra.size import whole_numbers
 from symcnn.errors import BadSpec, InvalidInput, SymcnnError, needs
 from symcnn.notation.course import usual
 from symcnn.questions.field.field_at import Field, FieldAt
@@ -79,7 +79,7 @@ class Pictured:
         image = None if on is None else pixels(on)
         given = dict(sizes)
         if isinstance(at, Mapping) and image is None and not given:
-            given, at = {str(n): whole_number(n, size) for n, size in at.items()}, None
+            given, at = whole_numbers(at), None
         if image is not None:
             given = _fitting(self, image, given)
         exact = self.at(**usual(self.part, **given))

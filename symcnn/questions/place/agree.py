@@ -222,8 +222,9 @@ def _reads(
     for n in range(len(a.input_tensors)):
         alike: list[tuple[SymbolicTensor, SymbolicTensor]] = []
         told = all(equal)
-        with suppress(Undecidable):  # first, since sets of windows are short
-            found, told = (found if told else _behind_alike(a, b, n, found)), True
+        if not told:
+            with suppress(Undecidable):  # first, since sets of windows are short
+                found, told = _behind_alike(a, b, n, found), True
         for (one, other), same in zip(outputs, equal, strict=True):
             ours, theirs = (
                 _field(net, t, net.input_tensors[n]) for net, t in ((a, one), (b, other))
@@ -327,19 +328,23 @@ def _hidden_alike(
         for k, each in enumerate(fields)
         if any(each)
     ]
-    alike = sizes
-    if len(passes) == 2:
-        found = passes[0][0]
-        lengths = [found.source.dims[axis] for axis in found.axes]
-        for each, others in zip(*(ways_of(*each) for each in passes), strict=True):
-            alike = each_among(each, others, lengths, alike)
-            alike = each_among(others, each, lengths, alike)
+    if len(passes) < 2:
+        return sizes
+    alike, found = sizes, passes[0][0]
+    mixed = [whole_reads(*each) for each in passes]
+    every = (ways_of(*each, these) for each, these in zip(passes, mixed, strict=True))
+    lengths = [found.source.dims[axis] for axis in found.axes]
+    for each, others in zip(*every, strict=True):
+        alike = each_among(each, others, lengths, alike)
+        alike = each_among(others, each, lengths, alike)
     for ours, theirs in zip(*fields, strict=True):
         if ours is not None and theirs is not None and _apart_still(ours) and _apart_still(theirs):
             alike = _read_alike(ours, theirs, alike)
-    if len(passes) < 2 or not alike:
+    if not alike:
         return alike
-    first, second = ({way(found, t): t for t in whole_reads(found, made)} for found, made in passes)
+    first, second = (
+        {way(found, t): t for t in these} for (found, _), these in zip(passes, mixed, strict=True)
+    )
     ours_left = [t for key, t in first.items() if key not in second]
     theirs_left = [t for key, t in second.items() if key not in first]
     if len(ours_left) != len(theirs_left):

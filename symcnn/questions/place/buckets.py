@@ -18,7 +18,7 @@ from itertools import pairwise
 from typing import Any
 
 from symcnn.algebra.expr import from_sympy
-from symcnn.algebra.size import Int, Size, evaluate, exact_or_fail, symbols_of, whole_number
+from symcnn.algebra.size import Int, Size, evaluate, exact_or_fail, symbols_of, whole_numbers
 from symcnn.errors import BadSpec, NoSolution
 from symcnn.questions.cost.cost import measure
 from symcnn.sets.condition import Condition
@@ -116,8 +116,7 @@ def buckets(
         raise BadSpec(f"k={k!r} is no number of buckets", cure="k=4")
     domain = net.valid_inputs()
     names = tuple(n for n in net.symbols if n not in net.batch and n not in sizes)
-    fixed = {n: 1 for n in net.symbols if n in net.batch}
-    fixed |= {n: whole_number(n, v) for n, v in sizes.items()}
+    fixed = {n: 1 for n in net.symbols if n in net.batch} | whole_numbers(sizes)
     if not names:
         raise BadSpec("the network has no size that is a symbol")
     counts = _counts(histogram, names)

@@ -124,8 +124,11 @@ def way(found: Pass, t: SymbolicTensor) -> Way:
     return _way(found.reaches[t], t)
 
 
-def ways_of(found: Pass, outputs: Sequence[SymbolicTensor]) -> list[dict[Way, None]]:
-    """The ways in which outputs read the source of a pass, and those of tensors that are mixed.
+def ways_of(
+    found: Pass, outputs: Sequence[SymbolicTensor], mixed: Sequence[SymbolicTensor]
+) -> list[dict[Way, None]]:
+    """The ways in which each output reads the source of a pass, and those of all that is `mixed` on
+    the way.
 
     Raises Undecidable where they are many, or one has no formula.
     """
@@ -148,7 +151,7 @@ def ways_of(found: Pass, outputs: Sequence[SymbolicTensor]) -> list[dict[Way, No
                     cure='compare parts: a.at("..."), b.at("...")',
                 )
             every[out] = carried
-    several = [[out] for out in outputs if out in every] + [whole_reads(found, outputs)]
+    several = [*([out] for out in outputs if out in every), mixed]
     return [{_way(one, t): None for t in these for one in every[t]} for these in several]
 
 

@@ -5,7 +5,7 @@ Every point is a number that the network answers at these sizes; the figure adds
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count, groupby, pairwise
 from textwrap import fill
@@ -113,7 +113,7 @@ def _sizes(net: Trace, asked: FigureOptions) -> Figure:
 
 
 def _targets(output: int | Sequence[int] | None) -> list[int]:
-    values = output if isinstance(output, Sequence) else (output,)
+    values = output if isinstance(output, Iterable) else (output,)
     found = [whole_number("output", value) for value in values if value is not None]
     if any(value < 1 for value in found):
         raise BadSpec(f"output={output!r} is no size", cure="output=7, or (7, 14)")
