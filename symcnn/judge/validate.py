@@ -279,8 +279,8 @@ class _Judging:
             why = f"torch has no kernel for this dtype on {self.device} ({words})"
             return Check(what, "skipped", sizes, why=why)
         if self.device == "meta" and None in (verdict.ours, verdict.torch):
-            unable = verdict.torch is None and _is_unable(words)
-            if unable or self._is_so_on_cpu(sizes, verdict.ours):
+            missing = words.startswith("NotImplementedError") or any(u in words for u in _UNABLE)
+            if (missing and verdict.torch is None) or self._is_so_on_cpu(sizes, verdict.ours):
                 lies = f"cannot run this on meta ({words})" if words else "takes this on meta alone"
                 return Check(what, "skipped", sizes, why=f"torch {lies}; try device='cpu'")
         if verdict.ours is None and self.device in ("meta", "cpu"):
@@ -580,11 +580,6 @@ def _check_same(net: Trace, module: Any) -> None:
         f"this is not the module that was traced: {'; '.join(told)}",
         cure="give the module that symcnn.from_torch was given",
     )
-
-
-def _is_unable(words: str) -> bool:
-    """Whether it is the device that cannot do it, as torch says it."""
-    return words.startswith("NotImplementedError") or any(u in words for u in _UNABLE)
 
 
 def _as_given(module: torch.nn.Module) -> torch.nn.Module:

@@ -192,7 +192,7 @@ def padded(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     names = ("pad", "mode", "value")
     given = {**dict(zip(names, args[1:], strict=False)), **kwargs}
     pads = given["pad"]
-    if not _are_plain(pads) or min(pads) < 0:
+    if not isinstance(pads, (tuple, list)) or {*map(type, pads)} != {int} or min(pads) < 0:
         return None
     ends = args[0].ends
     if given.get("mode", "constant") == "constant" and any(pads):
@@ -201,10 +201,6 @@ def padded(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
             return None
         ends = *ends, int(value)
     return Between(ends)
-
-
-def _are_plain(numbers: Any) -> bool:
-    return isinstance(numbers, (tuple, list)) and {*map(type, numbers)} == {int}
 
 
 def summed(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:

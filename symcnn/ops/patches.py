@@ -98,16 +98,13 @@ def unfold(input: SymbolicTensor, *args: OneOrMore[Int], **kwargs: OneOrMore[Int
     Torch has a method of that name too, which does something else: see `windows_of`. Three plain
     numbers could be meant for either, and a guess could be wrong without anybody noticing.
     """
-    if "dimension" in kwargs or (len(args) == 3 and not kwargs and _plain_numbers(args)):
+    three = len(args) == 3 and not kwargs and all(isinstance(v, (int, Size)) for v in args)
+    if three or "dimension" in kwargs:
         raise UnsupportedOperation(
             f"unfold{args}: torch.nn.functional.unfold or the method x.unfold?",
             cure="for the function, name its arguments; the method has the rule Tensor.unfold",
         )
     return _columns(input, *args, **kwargs)
-
-
-def _plain_numbers(values: Sequence[Any]) -> bool:
-    return all(isinstance(v, (int, Size)) for v in values)
 
 
 def _columns(

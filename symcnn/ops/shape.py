@@ -50,7 +50,7 @@ from symcnn.ops.takes import not_taken, require_number
 from symcnn.ops.work import moves as rule
 from symcnn.sets.condition import AnyOf, Condition, KeepsBatch, Requirement, decide_syntactically
 from symcnn.sets.products import is_linear
-from symcnn.trace.graph import OPS, Dims, Node, Result, SymbolicTensor
+from symcnn.trace.graph import OPS, Dims, Result, SymbolicTensor
 from symcnn.trace.tape import decided, empties, entails, may_be_empty
 
 
@@ -274,7 +274,8 @@ def _reshaped(input: SymbolicTensor, target: tuple[Int, ...], text: str) -> Resu
         shared_out = AnyOf(ways, f"{text} must divide the elements evenly")
         return Result((after,), _kept_axes(before, after), requires=(shared_out,))
     quotient = denominator(*before) > 1  # sizes that the domain says are whole
-    if hole == 0 and len(before) > 1 and _is_batch(before[0]):
+    single = len(before) > 1 and (isinstance(before[0], int) or sole_atom(before[0]) is not None)
+    if hole == 0 and single:
         each, row = prod(before[1:]), prod(target[1:])
         rows = whole_quotient(_large(each), _large(row))
         rows = rows or int(isinstance(each, int) or isinstance(row, int))
@@ -432,10 +433,6 @@ def whole_quotient(num: Int, den: Int) -> Int | None:
     return exact_div(num * scale, den * scale)
 
 
-def _is_batch(size: Int) -> bool:
-    return isinstance(size, int) or sole_atom(size) is not None
-
-
 @rule("flatten", saves=views.reshape, value=values.shaped)
 def flatten(input: SymbolicTensor, start_dim: int = 0, end_dim: int = -1) -> Result:
     """The axes `start_dim` to `end_dim` as one."""
@@ -529,13 +526,10 @@ def transpose(input: SymbolicTensor, dim0: int, dim1: int) -> Result:
     return permuted(input, order)
 
 
-def _has_axes(x: Any) -> bool:
-    return isinstance(x, SymbolicTensor) and x.ndim > 0
-
-
 def join(tensors: Sequence[SymbolicTensor], dim: int = 0) -> Result:
     """Tensors one after the other along `dim`; all other sizes must agree."""
-    if isinstance(tensors, SymbolicTensor) or not tensors or not all(_has_axes(t) for t in tensors):
+    several = not isinstance(tensors, SymbolicTensor) and bool(tensors)
+    if not several or not all(isinstance(t, SymbolicTensor) and t.ndim > 0 for t in tensors):
         raise ShapeMismatch("cat takes a list of tensors of at least one axis")
     every = tensors  # torch leaves out what ``torch.empty(0)`` is, whatever the others' axes
     tensors = [t for t in every if t.dims != (0,)] or [*every]
@@ -647,11 +641,6 @@ def padded(
 _TOO_MUCH = "no more can be cropped than there is"
 
 
-def _by_nothing(node: Node) -> dict[str, object]:
-    """The pads at which nothing is padded."""
-    return {"pad": (0,) * len(node.arguments["pad"])}
-
-
 pad = rule(
     "pad",
     autocast=dtypes.padded,
@@ -660,7 +649,7 @@ pad = rule(
     slides=True,
     sizes=True,
     shows="every",
-    idle=_by_nothing,
+    idle=lambda node: {"pad": (0,) * len(node.arguments["pad"])},
 )(padded)
 
 

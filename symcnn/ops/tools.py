@@ -18,17 +18,13 @@ Counts = Mapping[str, Work]
 
 def _fvcore_norm(node: Node) -> Int:
     """5 per element with an affine map, 4 without; batch norm in eval mode is folded: 2 and 1."""
-    if not node.arguments.get("training", True):
-        return read(node) * (2 if affine(node) else 1)
-    return read(node) * (5 if affine(node) else 4)
+    folded = not node.arguments.get("training", True)
+    return (_by_affine(2, 1) if folded else _by_affine(5, 4))(node)
 
 
-def _thop_norm(node: Node) -> Int:
-    return read(node) * (4 if affine(node) else 2)
-
-
-def _ptflops_norm(node: Node) -> Int:
-    return read(node) * (2 if affine(node) else 1)
+def _by_affine(with_weights: int, without: int) -> Work:
+    """So many per element of a norm that has weights, and of one that has none."""
+    return lambda node: read(node) * (with_weights if affine(node) else without)
 
 
 def _fvcore_resize(node: Node) -> Int:
@@ -52,34 +48,25 @@ def _thop_softmax(node: Node) -> Int:
     return 3 * prod(x.dims) - rows
 
 
-def _thop_global(node: Node) -> Int:
-    return read(node) + made(node)
-
-
 def _ptflops_relu6(node: Node) -> Int:
     """ReLU6 is hardtanh from 0 to 6; any other hardtanh is not counted."""
     bounds = node.arguments["min_val"], node.arguments["max_val"]
     return read(node) if bounds == (0, 6) else 0
 
 
-def _torchinfo_convolution(node: Node) -> Int:
-    """Weights times the places where they are applied."""
-    return node.result.work + bias(node)
-
-
 BIAS: Counts = {"bias": bias}
 BIASED: Counts = {"bias": bias, "ptflops": bias}
-CONVOLUTION: Counts = {**BIASED, "torchinfo": _torchinfo_convolution}
+CONVOLUTION: Counts = {**BIASED, "torchinfo": lambda node: node.result.work + bias(node)}
 ACTIVATION: Counts = {"ptflops": read}
 MADE: Counts = {"ptflops": made}
 PRELU: Counts = {"ptflops": read, "thop": read}
 RELU6: Counts = {"ptflops": _ptflops_relu6}
 SOFTMAX: Counts = {"ptflops": read, "thop": _thop_softmax}
 AVERAGE: Counts = {"ptflops": read, "thop": made}
-GLOBAL_AVERAGE: Counts = {"ptflops": read, "thop": _thop_global}
+GLOBAL_AVERAGE: Counts = {"ptflops": read, "thop": lambda node: read(node) + made(node)}
 GLOBAL_AVERAGE_2D: Counts = {"fvcore": read, **GLOBAL_AVERAGE}
-GROUP_NORM: Counts = {"fvcore": _fvcore_norm, "ptflops": _ptflops_norm}
-NORM: Counts = {"thop": _thop_norm, **GROUP_NORM}
+GROUP_NORM: Counts = {"fvcore": _fvcore_norm, "ptflops": _by_affine(2, 1)}
+NORM: Counts = {"thop": _by_affine(4, 2), **GROUP_NORM}
 LAYER_NORM: Counts = {**NORM, "ptflops": read}
 RESIZE: Counts = {"fvcore": _fvcore_resize, "thop": _thop_resize, "ptflops": made}
 GRID: Counts = {"fvcore": times(4, made)}

@@ -204,11 +204,6 @@ def _is_never_negative(number: Any) -> bool:
     return low is not None and low >= 0
 
 
-def _by_a_number(args: Arguments) -> bool:
-    """Whether the first is divided by a number: then what is larger stays so, or all turns."""
-    return type(args[0]) is Between and type(args[1]) is int
-
-
 def _clamped(args: Arguments, kwargs: Options) -> Held:
     """A whole number between bounds; a bound of None may be a tensor of which nothing is known."""
     given = [*args, *(kwargs[name] for name in ("min", "max")[len(args) - 1 :] if name in kwargs)]
@@ -406,7 +401,7 @@ product = Value(
 )
 floored = Value(
     _of_whole(operator.floordiv, divides=True),
-    ends=_by_a_number,
+    ends=lambda args: type(args[0]) is Between and type(args[1]) is int,
     rises=over_a_size,
     cases=by_place.by_a_size(floordiv),
 )

@@ -280,10 +280,6 @@ def _pad(source: Source, dims: int) -> Recipe:
     return Op(name, {"padding": tuple(source.integer(0, 3) for _ in range(2 * dims))})
 
 
-def _crop(source: Source, dims: int) -> Recipe:
-    return Op("ZeroPad", {"padding": tuple(source.integer(-3, 1) for _ in range(2 * dims))})
-
-
 def _pointwise(source: Source, dims: int) -> Recipe:
     return source.choose([Op("ReLU"), Op("BatchNorm"), Op("GELU")])
 
@@ -294,7 +290,9 @@ _DRAW = {
     "transposed": _transposed,
     "resample": _resample,
     "pad": _pad,
-    "crop": _crop,
+    "crop": lambda source, dims: Op(
+        "ZeroPad", {"padding": tuple(source.integer(-3, 1) for _ in range(2 * dims))}
+    ),
     "pointwise": _pointwise,
 }
 

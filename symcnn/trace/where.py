@@ -204,7 +204,9 @@ def _catches(names: tuple[str, ...], frame: FrameType, raised: type[Exception]) 
 def _ours(code: CodeType) -> bool:
     ours = _OURS.get(code.co_filename)
     if ours is None:
-        ours = _OURS[code.co_filename] = _is_ours(code.co_filename)
+        theirs = (*homes(), "<frozen")
+        ours = code.co_filename.startswith(theirs) or code.co_filename in _MACHINERY
+        _OURS[code.co_filename] = ours
     return ours
 
 
@@ -218,10 +220,6 @@ def homes() -> tuple[str, ...]:
     """
     modules = (getattr(sys.modules.get(name), "__file__", None) for name in ("torch", "numpy"))
     return (_SYMCNN, *(join(dirname(module), "") for module in modules if module))
-
-
-def _is_ours(file: str) -> bool:
-    return file.startswith((*homes(), "<frozen")) or file in _MACHINERY
 
 
 #: No place in the user's code.

@@ -126,13 +126,7 @@ class Run:
         """Run one node: its outputs."""
         domain = _domain(node.domain)
         inputs = [self._named(scope, name) if name else None for name in node.input]
-        attributes = attributes_of(node)
-        if given is not None:  # of a function: some attributes are those it was called with
-            for a in node.attribute:
-                if a.ref_attr_name:
-                    attributes.pop(a.name)
-                    if given.get(a.ref_attr_name) is not None:
-                        attributes[a.name] = given[a.ref_attr_name]
+        attributes = attributes_of(node, given or {})
         step = Step(self, node, inputs, attributes, versions.get(domain, NEWEST), scope)
         try:
             return self._values(step, self._run(step, domain), domain)

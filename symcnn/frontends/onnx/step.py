@@ -6,10 +6,11 @@ Operators moved what they are told from attributes to inputs as versions went by
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Union
 
 import numpy as np
+from onnx.helper import get_attribute_value
 
 from symcnn.algebra.size import Int
 from symcnn.errors import BadSpec, DataDependent
@@ -214,38 +215,25 @@ class Step:
         return tuple(float(v) for v in content.flat)
 
 
-def attributes_of(node: NodeProto) -> dict[str, object]:
-    """The attributes of a node as python values; text as str, tensors and graphs as protos."""
-    return {a.name: _READERS[a.type](a) for a in node.attribute}
+def attributes_of(node: NodeProto, given: Mapping[str, object]) -> dict[str, object]:
+    """The attributes of a node as python values; text as str, tensors and graphs as protos. In a
+    function some are those that it was called with.
+    """
+    values = {
+        a.name: given.get(a.ref_attr_name) if a.ref_attr_name else attribute_of(a)
+        for a in node.attribute
+    }
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def attribute_of(attribute: AttributeProto) -> object:
     """The value of one attribute."""
-    return _READERS[attribute.type](attribute)
-
-
-def _strings(a: AttributeProto) -> tuple[str, ...]:
-    return tuple(s.decode() for s in a.strings)
-
-
-#: How to read an attribute, by AttributeProto.AttributeType.
-_READERS: dict[int, Callable[[Any], Any]] = {
-    0: lambda a: None,
-    1: lambda a: a.f,
-    2: lambda a: a.i,
-    3: lambda a: a.s.decode(errors="replace"),
-    4: lambda a: a.t,
-    5: lambda a: a.g,
-    6: lambda a: tuple(a.floats),
-    7: lambda a: tuple(a.ints),
-    8: _strings,
-    9: lambda a: tuple(a.tensors),
-    10: lambda a: tuple(a.graphs),
-    11: lambda a: a.sparse_tensor,
-    12: lambda a: tuple(a.sparse_tensors),
-    13: lambda a: a.tp,
-    14: lambda a: tuple(a.type_protos),
-}
+    value = get_attribute_value(attribute)
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    if isinstance(value, list):
+        return tuple(v.decode() if isinstance(v, bytes) else v for v in value)
+    return value
 
 
 def numeric(array: Array) -> bool:

@@ -150,16 +150,12 @@ def _map(function: Any, *values: Any) -> Any:
 def _stand_in(function: Any) -> Any:
     return (
         _STAND_INS.get(getattr(function, "__name__", ""), function)
-        if (type(function) in _BUILTIN and _is_builtin(function))
+        if type(function) in _BUILTIN and vars(builtins).get(function.__name__) is function
         else function
     )
 
 
 _BUILTIN = frozenset({type, type(len)})
-
-
-def _is_builtin(function: Any) -> bool:
-    return vars(builtins).get(function.__name__) is function
 
 
 def _apart(values: Iterable[Any]) -> list[Any]:

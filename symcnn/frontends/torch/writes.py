@@ -90,7 +90,7 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 return counter
         self._count()
         if getattr(func, "__name__", "") == "__get__":  # of an attribute
-            found = func(*map(self._resolve, args), **kwargs)
+            found = func(*(self.aliases.get(id(a), a) for a in args), **kwargs)
             if not is_plain(found):
                 return found
         return self._run(func, args, kwargs)
@@ -125,9 +125,6 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
             original = self.originals.get(id(alias))
             if original is not None and original.shape != alias.shape:
                 self.changed(original, alias)
-
-    def _resolve(self, value: Any) -> Any:
-        return self.aliases.get(id(value), value)
 
     def _ours(self, value: Any) -> Any:
         """Arguments with aliases in place of tensors that the run did not make."""
@@ -223,16 +220,12 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 wholes[id(tensor)] = weakref.ref(tensor), len(parts), found
             return found
 
-        self._let_go()
-        return _mapped(whole, value)
-
-    def _let_go(self) -> None:
-        """What was written to memory that is gone is gone with it."""
-        for root in [*self.parts]:
+        for root in [*self.parts]:  # what was written to memory that is gone is gone with it
             memory = self.reserved.get(root)
             if memory is not None and memory.expired():  # type: ignore[no-untyped-call]
                 del self.parts[root]
                 self.wholes.pop(root, None)
+        return _mapped(whole, value)
 
     def _root(self, tensor: torch.Tensor) -> int:
         if tensor.layout is not torch.strided:

@@ -161,7 +161,8 @@ class Cost(PerNode, Shown):
         """
         if self.sizes is not None:
             return max((evaluate(m, self.sizes) for m in self._moments), default=0)
-        moments = self._worst(lambda size: _subs_all(size, self.given))
+        under = self.given  # by which `maximum` can compare
+        moments = self._worst(lambda s: Formula(s).under(*under).size if under else s)
         return self._out(maximum(*map(self.net.simplest, moments)) if moments else 0)
 
     @property
@@ -490,11 +491,6 @@ def _tree_order(inside: Mapping[str, Any]) -> Callable[[str], tuple[int, ...]]:
     """Parents first, children in the order in which they first ran."""
     first = {path: i for i, path in enumerate(inside)}
     return lambda path: tuple(first[p] for p in paths(path))
-
-
-def _subs_all(size: Int, given: tuple[Any, ...]) -> Int:
-    """The expression under all conditions: what `maximum` can then compare."""
-    return Formula(size).under(*given).size if given else size
 
 
 def _plain(value: Any) -> Any:

@@ -87,17 +87,13 @@ def derive_tiles(
         lines = distinct([Line(Tree.of("sum", *_counted(widths))), Line(Tree.leaf(sum(widths)))])
         note = f"of {course.sizes[course.name]} along {course.name}"
         steps.append(Step("all tiles", "rows", "sum", lines, premises=(note,)))
-    return Derivation("Tiles", _each_once(steps), str(found).splitlines()[0])
+    once = {(s.where, s.about, s.lines, s.premises): s for s in steps}  # axes may have one stride
+    return Derivation("Tiles", tuple(once.values()), str(found).splitlines()[0])
 
 
 def _counted(widths: Sequence[int]) -> list[Tree]:
     kinds = dict.fromkeys(widths)
     return [Tree.of("product", widths.count(width), width) for width in kinds]
-
-
-def _each_once(steps: Sequence[Step]) -> tuple[Step, ...]:
-    """Without steps that say what one before says: the strides of two axes alike."""
-    return tuple({(s.where, s.about, s.lines, s.premises): s for s in steps}.values())
 
 
 def _halo(course: Course) -> Step:

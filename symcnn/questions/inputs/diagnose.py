@@ -341,8 +341,9 @@ def _at(t: SymbolicTensor, sizes: Mapping[str, int], axis: int) -> int:
 def _windows(node: Node) -> Iterator[tuple[int, SymbolicTensor, Any]]:
     """(axis, input, window) along the axes that a kernel runs over."""
     rank = len(node.outputs[0].dims)
+    kernel = next((n for n in (1, 2, 3) if node.op.endswith(f"{n}d")), 0)
     for out, (axis, axis_map) in enumerate((node.result.axes or ())[:rank]):
-        inside = out >= rank - _kernel_axes(node.op)
+        inside = out >= rank - kernel
         if inside and isinstance(axis, int) and isinstance(axis_map, Window):
             yield axis, node.activations[0], axis_map
 
@@ -351,7 +352,3 @@ def _scatters(node: Node) -> Iterator[tuple[int, SymbolicTensor, Any]]:
     for axis, axis_map in node.result.axes or ():
         if isinstance(axis, int) and isinstance(axis_map, Scatter):
             yield axis, node.activations[0], axis_map
-
-
-def _kernel_axes(op: str) -> int:
-    return next((n for n in (1, 2, 3) if op.endswith(f"{n}d")), 0)

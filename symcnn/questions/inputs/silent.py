@@ -49,7 +49,9 @@ def silent(
 
     Along axes of more than 2,048 rows only the ends are looked at.
     """
-    traps = [*_scrambled(net, sizes), *_windows_that_read_nothing(net, sizes)]
+    mixed = ((node, run_together(node, sizes)) for node in net.nodes)
+    traps = [Trap(node.name, "scrambled", 0, 1, how) for node, how in mixed if how]
+    traps += _windows_that_read_nothing(net, sizes)
     if max(sizes.values(), default=1) > _LONGEST:
         return (*_ends(net, sizes), *traps), {}
     dead = [*_unread(net, sizes)]
@@ -64,14 +66,6 @@ def silent(
                 where = t.name or "the input"
                 dead.insert(0, (t, Trap(where, "unread", axis, len(rows), text, rows)))
     return (*(trap for _, trap in dead), *traps), unread
-
-
-def _scrambled(net: Trace, sizes: Mapping[str, int]) -> Iterator[Trap]:
-    """Views to fixed numbers that run axes together."""
-    for node in net.nodes:
-        mixed = run_together(node, sizes)
-        if mixed:
-            yield Trap(node.name, "scrambled", 0, 1, mixed)
 
 
 def _lost(

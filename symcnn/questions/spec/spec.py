@@ -357,18 +357,13 @@ def _jaxtyping(job: _Job, box: Box) -> tuple[Any, str]:
         if not (run.first <= 1 and run.last is None and run.step == 1):
             job.lose(f"{run.text(name)}: an annotation names sizes and bounds none")
     value = {
-        name: f'Float[Tensor, "{" ".join(_token(d) for d in sizes)}"]'
+        name: f'Float[Tensor, "{" ".join(str(d).replace(" ", "") for d in sizes)}"]'
         for name, sizes in (*job.inputs, *job.outputs)
     }
     takes = ", ".join(f"{name}: {value[name]}" for name, _ in job.inputs)
     gives = [value[name] for name, _ in job.outputs]
     given = gives[0] if len(gives) == 1 else f"tuple[{', '.join(gives)}]"
     return value, f"def forward(self, {takes}) -> {given}: ..."
-
-
-def _token(size: Int) -> str:
-    """A size as one word of jaxtyping, which python evaluates."""
-    return str(size).replace(" ", "")
 
 
 # bioimage.io ----------------------------------------------------------------------------------

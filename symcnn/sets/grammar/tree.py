@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import keyword
 import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from keyword import iskeyword
 from math import comb, gcd
 from typing import Literal, NoReturn
 
@@ -188,7 +188,7 @@ class _Tree:
                     fail(self.text, word.start, "a bracket that was not opened", self.cure)
             elif word.text in ("[", "]", "=", ".."):
                 fail(self.text, word.start, f"{word.text!r} has no place here", self.cure)
-            elif word.kind == "name" and word.text not in _KEYWORDS and _reserved(word.text):
+            elif word.kind == "name" and word.text not in _KEYWORDS and iskeyword(word.text):
                 fail(self.text, word.start, f"{word.text!r} is no name of a size", self.cure)
             if len(opened) > DEPTH or run > DEPTH:
                 fail(self.text, word.start, f"more than {DEPTH} deep", self.cure)
@@ -409,10 +409,6 @@ def _starts(word: Word, last: Word) -> bool:
     """Whether a value starts with it, where `last` ends one."""
     called = word.text == "(" and last.kind != "name"
     return called or (word.kind != "op" and word.text not in _KEYWORDS)
-
-
-def _reserved(name: str) -> bool:
-    return keyword.iskeyword(name)
 
 
 def _quotients(expr: Int) -> int:
