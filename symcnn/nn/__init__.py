@@ -6,7 +6,6 @@ They describe eval mode: batch normalisation uses its running statistics, dropou
 from symcnn.nn.activation import *
 from symcnn.nn.arrange import *
 from symcnn.nn.attention import *
-from symcnn.nn.containers import *
 from symcnn.nn.conv import *
 from symcnn.nn.linear import *
 from symcnn.nn.loss import *

@@ -7,10 +7,9 @@ from typing import Any, ClassVar
 
 from symcnn.errors import ShapeMismatch
 from symcnn.nn.activation import Dropout
-from symcnn.nn.containers import ModuleList
 from symcnn.nn.hyper import positive
 from symcnn.nn.linear import Linear
-from symcnn.nn.module import Module
+from symcnn.nn.module import Module, ModuleList
 from symcnn.nn.norm import LayerNorm
 from symcnn.ops.conv import group_channels
 from symcnn.ops.registry import require_rank

@@ -12,7 +12,6 @@ from symcnn.ops import (  # noqa: F401
     dtypes,
     index,
     linalg,
-    linear,
     loss,
     matmul,
     norm,

@@ -238,7 +238,7 @@ MUTANTS = (
     ),
     Mutant(
         "linear: MACs without the input features",
-        "symcnn/ops/linear.py",
+        "symcnn/ops/matmul.py",
         "requires=tuple(requires), each=in_features",
         "requires=tuple(requires), each=1",
         "tests/test_validate.py -k indices",

@@ -57,10 +57,19 @@ from symcnn.frontends.torch.reached import (
     place_of,
 )
 from symcnn.frontends.torch.recompile import in_front
-from symcnn.frontends.torch.selects import ASSIGNS, PUT, assigns, may_select, put, select, selecting
+from symcnn.frontends.torch.selects import (
+    ASSIGNS,
+    NUMBERS,
+    PUT,
+    are_numbers,
+    assigns,
+    may_select,
+    put,
+    select,
+    selecting,
+)
 from symcnn.frontends.torch.shape import Sizes
 from symcnn.frontends.torch.sizes import SIZES, Dim, largest
-from symcnn.frontends.torch.statements import NUMBERS, are_numbers
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.texts import Text
 from symcnn.lazy import cached_property

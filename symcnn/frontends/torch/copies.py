@@ -31,7 +31,6 @@ from typing import Any, ClassVar, TypeVar
 import torch
 
 from symcnn.frontends.torch.asleep import MAKER, asleep
-from symcnn.frontends.torch.hooks import HOOKS
 from symcnn.frontends.torch.reached import own
 
 #: Where torch's modules look for what to call in place of their forward.
@@ -56,6 +55,22 @@ _REGISTRIES = tuple(k for k, kind in _OWN.items() if kind is not OrderedDict)
 _hooks, _COUNT, _LAST = itemgetter(*_HOOKS), len(FIRST), FIRST[-1]
 
 T = TypeVar("T")
+
+_NOTED = tuple(name for name in vars(torch.nn.modules.module) if name.startswith("_global_"))
+
+
+class _Hooks:
+    """The hooks of all modules, and what torch notes of them, as one object that runs remember."""
+
+    @property
+    def __dict__(self) -> dict[str, Any]:
+        return {name: getattr(torch.nn.modules.module, name) for name in _NOTED}
+
+    def __setattr__(self, name: str, value: object) -> None:
+        setattr(torch.nn.modules.module, name, value)
+
+
+_GLOBAL: Any = _Hooks()
 
 _STANDARD = frozenset(sys.stdlib_module_names) - {"__main__"}
 _OTHERS = _STANDARD | {"torch", "builtins"}
@@ -332,7 +347,7 @@ class Copies:
                 self.snapshot.keep(attributes)
         else:
             self.snapshot.empty += held
-        (self.entered[id(HOOKS)],) = _Shared.enter([HOOKS])
+        (self.entered[id(_GLOBAL)],) = _Shared.enter([_GLOBAL])
         copy = self.value(module)
         self._settle()
         return copy
