@@ -1059,6 +1059,27 @@ def test_a_cast_inside_and_autocast_are_seen_without_being_told(make: type[Any])
     assert cost.peak == torch_peak(module, module, [torch.rand(2, 4, 9, 12)])[0]
 
 
+@torch.jit.script
+def gated(x, y):  # type: ignore[no-untyped-def]
+    both = x + y
+    return torch.tanh(both[:, :4]) * torch.sigmoid(both[:, 4:])
+
+
+def test_torchscript_lets_go_of_a_tensor_behind_its_last_reader() -> None:
+    class Gated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv1d(3, 8, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.conv(x)
+            return gated(y, torch.zeros_like(y)) * 2
+
+    module, x = Gated().eval(), torch.rand(2, 3, 9)
+    theirs = torch_peak(module, module, [x])[0]
+    assert symcnn.from_torch(module, "N 3 L").cost().at(N=2, L=9).peak == theirs
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
 @pytest.mark.parametrize("case", ["tokens", *list(LAYERS)[:4]])
 def test_a_module_in_another_dtype_is_that_without_being_told(case: Any, dtype: str) -> None:

@@ -148,9 +148,10 @@ class Tape:
 
     def release(self, t: SymbolicTensor) -> None:
         """Python lets go of a tensor. Where the last node does not read the tensor, python held the
-        tensor for longer than nodes do: so many nodes stand by now.
+        tensor for longer than nodes do: so many nodes stand by now. TorchScript lets go of a tensor
+        behind its last reader.
         """
-        if self.open and self.nodes and t not in self.nodes[-1].inputs:
+        if self.open and not self.scripted and self.nodes and t not in self.nodes[-1].inputs:
             self.releases[t] = len(self.nodes)
 
     def _require_numbers(self, sizes: Iterable[Int]) -> None:
