@@ -16,6 +16,7 @@ import pytest
 import torch
 
 import symcnn
+from symcnn.judge.oracles import torch_peak
 
 
 class Forward(torch.nn.Module):
@@ -254,3 +255,35 @@ def test_a_function_that_a_forward_finds_when_it_runs_keeps_sizes(find: Any) -> 
     net = symcnn.from_torch(Finds(), "N 3 H W")
     assert net.complete
     assert str(net.output_shape) == "(N, 3, H//2, W)"
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda x, h, w: x * torch.hann_window(w),
+        lambda x, h, w: x * torch.kaiser_window(w, periodic=False, beta=3.0),
+        lambda x, h, w: x[..., : int(float(f"{w}") / 2) + 1],
+        lambda x, h, w: x * (np.arange(1) / w)[0] * math.cos((0 * np.pi) / h),
+        lambda x, h, w: x * np.cos(np.pi * np.arange(1) / h)[0],
+    ],
+    ids=["a window", "another window", "a float of a text", "nothing of it", "numpy's of nothing"],
+)
+def test_what_is_made_of_a_size_holds_at_every_size(use: Callable[..., Any]) -> None:
+    net = symcnn.from_torch(Forward(use), "N 3 H W")
+    assert net.complete
+    for h, w in ((5, 1), (4, 9)):
+        assert net.shape_at(N=2, H=h, W=w) == tuple(use(torch.rand(2, 3, h, w), h, w).shape)
+
+
+@pytest.mark.parametrize("periodic", [True, False])
+@pytest.mark.parametrize("length", [1, 2, 9])
+def test_a_periodic_window_is_a_part_of_a_longer_one(periodic: bool, length: int) -> None:
+    module = Forward(lambda x, w: x * torch.hann_window(w, periodic))
+    net, x = symcnn.from_torch(module, "N 3 W"), torch.rand(2, 3, length)
+    assert net.cost().at(N=2, W=length).peak == torch_peak(module, module, [x])[0]
+
+
+def test_a_float_of_sizes_beside_a_complex_number_is_a_number() -> None:
+    net = symcnn.from_torch(Forward(lambda x, h, w: (x * (1j * (h / 3))).real), "N 3 H W")
+    assert "python needs a number there" in net.unfollowed[0].reason
+    assert net.shape_at(N=1, H=5, W=4) == (1, 3, 5, 4)

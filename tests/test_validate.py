@@ -755,3 +755,17 @@ def test_what_images_of_a_batch_see_of_each_other_is_no_receptive_field(
     net = symcnn.from_torch(module, spec)
     report = net.validate(module, device="cpu", samples=3, checks=["receptive field"])
     assert report, str(report)
+
+
+def test_a_layer_that_is_compiled_is_validated() -> None:
+    class Compiled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = torch.compile(nn.Conv2d(3, 4, 3), backend="eager")
+
+        def forward(self, x: torch.Tensor) -> Any:
+            return self.conv(x).mean(2)
+
+    module = Compiled().eval()
+    report = symcnn.from_torch(module, "N 3 H W").validate(module, device="cpu", samples=2)
+    assert report, str(report)

@@ -9,6 +9,7 @@ Nothing is passed silently: what could not be compared is listed with the reason
 from __future__ import annotations
 
 import copy
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -649,7 +650,11 @@ def _calls_of(module: Any) -> Iterator[dict[str, list[Any]]]:
     called: dict[str, list[Any]] = defaultdict(list)
 
     def hook(path: str) -> Callable[..., None]:
-        return lambda _, __, output: called[path].append(list(shapes_in(output)))
+        def note(_: object, __: object, output: object) -> None:
+            called[path].append(list(shapes_in(output)))
+
+        dynamo = sys.modules.get("torch._dynamo")  # it would compile the hook, too
+        return note if dynamo is None else dynamo.disable(note)
 
     handles = [m.register_forward_hook(hook(path)) for path, m in module.named_modules() if path]
     try:

@@ -22,7 +22,7 @@ from symcnn.ops.storage import pointwise as points
 from symcnn.ops.storage import views
 from symcnn.ops.takes import require_number
 from symcnn.ops.work import moves as rule
-from symcnn.trace.graph import Result, SymbolicTensor
+from symcnn.trace.graph import Node, Result, SymbolicTensor, apply
 from symcnn.trace.tape import empties
 
 rules = partial(any_rules, other=work.nothing, slides=False)
@@ -170,6 +170,24 @@ _along("logspace")(_spaced)
 def eye(n: Int, m: Int | None = None, **kwargs: object) -> Result:
     """A matrix with ones on its diagonal."""
     return made(n, n if m is None else m)
+
+
+def _longer(node: Node) -> tuple[Sequence[SymbolicTensor], Sequence[SymbolicTensor]]:
+    """A periodic window of more than one place is one of a place more, without its last."""
+    (n,) = node.outputs[0].dims
+    periodic = node.arguments.get("periodic") in (None, True)
+    whole = n + 1 - maximum(2 - n, 0) if periodic else n
+    return [apply("narrow", apply("zeros", whole, dtype=node.outputs[0].dtype), 0, 0, n)], ()
+
+
+@rules(
+    "hann_window hamming_window blackman_window bartlett_window kaiser_window",
+    steps=_longer,
+    dtype=dtypes.created,
+)
+def window(window_length: Int, periodic: bool = True, *shape: float, **kwargs: object) -> Result:
+    """The weights of so many places, of one of the shapes that signals are cut by."""
+    return made(window_length)
 
 
 def _unread(result: Result) -> Result:

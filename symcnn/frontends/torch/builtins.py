@@ -100,6 +100,9 @@ def _float(*value: Any) -> Any:
         kind = type(value[0])
         if kind in _TENSORS:
             return _float(value[0].item())
+        if kind is Text:
+            size = value[0].size()
+            return float(value[0].number()) if size is None else size.__sym_float__()
         if kind in SIZES:
             return value[0].__sym_float__()
     return float(*value)

@@ -430,7 +430,7 @@ class Real(_Ordered, Float):
             return NotImplemented
         operand = self._operand(other)
         if operand is None:
-            if isinstance(other, float):  # inf, nan
+            if isinstance(other, (float, complex)):  # inf, nan
                 pair = (other, float(self)) if reflected else (float(self), other)
                 return ARITHMETIC[sign](*pair)
             return _in_narrow_floats(self, sign, other, reflected)
@@ -549,7 +549,10 @@ class Real(_Ordered, Float):
     def _float(self) -> float:
         if self._rounding() == "yes":  # the same quotient may be another float
             return float(computed(self.recipe, self.tracer.fix))
-        return self.tracer.rounded(*self._ratio(), lambda at: float(computed(self.recipe, at)))
+        num, den = self._ratio()
+        if isinstance(num, int) and isinstance(den, int):  # such as 0/h
+            return num / den
+        return self.tracer.rounded(num, den, lambda at: float(computed(self.recipe, at)))
 
     __float__ = _float
 
