@@ -381,13 +381,11 @@ def _to_sympy(expr: Size) -> sympy.Expr:
         return to_sympy(whole)
     terms = []
     for mono, coeff in expr.terms.items():
-        if len(mono) == 1 and isinstance(mono[0][0], sz.Max) and coeff < 0 and mono[0][1] == 1:
-            least = sympy.Min(*(to_sympy(-arg) for arg in mono[0][0].args))  # min = -max(-..)
-            terms.append(-coeff * least)
-            continue
         factors = [_atom_to_sympy(a) ** p for a, p in mono]
+        turned = coeff < 0 and [power for _, power in mono] == [1]
         for i, (atom, power) in enumerate(mono):
-            if isinstance(atom, sz.Max) and len(str(-atom.size())) < len(str(atom.size())):
+            shorter = turned or len(str(-atom.size())) < len(str(atom.size()))
+            if isinstance(atom, sz.Max) and shorter:  # max(a, b) is -min(-a, -b)
                 least = sympy.Min(*(to_sympy(-arg) for arg in atom.args))
                 factors[i] = (-1) ** power * least**power
         terms.append(sympy.Mul(sympy.Rational(coeff.numerator, coeff.denominator), *factors))

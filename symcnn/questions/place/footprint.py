@@ -168,19 +168,11 @@ class Footprint:
 
     def span(self, t: SymbolicTensor, start: int, stop: int) -> tuple[int, int]:
         """The first and the last place that outputs ``[start, stop)`` read."""
-        period = self.outputs(t)
-        heads = range(start, min(stop, start + period))
-        tails = range(max(start, stop - period), stop)
-        first = min((self.first(t, i) for i in heads), default=0)
-        return first, max((self.last(t, i) for i in tails), default=-1)
-
-    def first(self, t: SymbolicTensor, i: int) -> int:
-        """The first place that output `i` of a tensor reads."""
-        return int(self._at(self.ends[self.course.home(t)][0], i))
-
-    def last(self, t: SymbolicTensor, i: int) -> int:
-        """The last place that output `i` of a tensor reads."""
-        return int(self._at(self.ends[self.course.home(t)][1], i))
+        first, last = self.ends[self.course.home(t)]
+        heads = np.arange(start, min(stop, start + len(first)))
+        tails = np.arange(max(start, stop - len(last)), stop)
+        reads = self._at(first, heads).min(initial=_NEVER), self._at(last, tails).max(initial=-1)
+        return int(reads[0]), int(reads[1])
 
 
 def never_less(last: NDArray[np.int64], hop: int) -> NDArray[np.int64]:

@@ -318,7 +318,7 @@ class _Checker:
             if link.taken:
                 return ""
             before, after = (evaluate(v, self.sizes) for v in (link.before, link.after))
-            numbers = replace(link, map=_numbers(link.map, self.sizes), before=before, after=after)
+            numbers = replace(link, map=link.map.at(self.sizes), before=before, after=after)
             step = size_step(self.net, numbers, "")
             return " = ".join(map(str, step.lines))
         if claim.quantity == "flatten" or (
@@ -468,16 +468,6 @@ def _divided(num: Int, den: Int) -> Int:
         return exact_or_fail(num, den)
     except ValueError:
         return Symbol("d").size()
-
-
-def _numbers(axis_map: Any, sizes: Mapping[str, int]) -> Any:
-    """An axis map with numbers for its symbols."""
-    if isinstance(axis_map, Window):
-        return Window(
-            *(evaluate(v, sizes) for v in (axis_map.extent, axis_map.stride)),
-            *(evaluate(v, sizes) for v in (axis_map.left, axis_map.right)),
-        )
-    return axis_map
 
 
 def _carried(net: Trace, source: SymbolicTensor, node: Node, axis: int, size: int) -> Int | None:
