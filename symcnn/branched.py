@@ -47,6 +47,7 @@ from symcnn.trace.branches import At, Branch, Part, Refusal, Then, Unfollowed, n
 from symcnn.trace.coverage import elsewhere, further, leave
 from symcnn.trace.graph import Shape, leaves, tree_map
 from symcnn.trace.rerun import AnotherBranch, Replay, check_values
+from symcnn.trace.trace import of_one_image
 from symcnn.words.paper import to_latex
 
 
@@ -384,7 +385,7 @@ class Branched(Network):
 
     def diagnose(self, **sizes: int) -> Diagnosis:
         """See `Network.diagnose`: in the branch that the sizes take."""
-        values = self.complete_sizes({"N": 1} | sizes if "N" in self.symbols else sizes)
+        values = self.complete_sizes(of_one_image(self, sizes))
         try:
             net = self.branch_at(**values)
         except InvalidInput as error:
@@ -402,8 +403,8 @@ class Branched(Network):
         if output is not None:
             return Rows(joined(self._those(lambda net: refits(net, output), NoSolution)))
         if sizes:
-            given = {"N": 1} | sizes if "N" in self.symbols else sizes
-            return self.branch_at(**self.complete_sizes(given)).fix(**sizes)
+            whole = self.complete_sizes(of_one_image(self, sizes))
+            return self.branch_at(**whole).fix(**sizes)
         found = {str(fix): fix for net in self.nets for fix in net.fix()}
         return Rows(found.values())
 
@@ -504,8 +505,7 @@ class Branched(Network):
     def summary(self, at: Mapping[str, int] | None = None, **options: Any) -> Any:
         """See `Network.summary`: one table for each branch, or that of the branch at sizes."""
         if at is not None:
-            given = {"N": 1, **at} if "N" in self.symbols else at
-            taken, left = taken_at(self, self.complete_sizes(given))
+            taken, left = taken_at(self, self.complete_sizes(of_one_image(self, at)))
             return summary(taken, at=left, **options)
         parts = tuple((b.where, b.network.summary(**options)) for b in self.branches)
         tables = _Tables(self.within_scope(_said([(where, str(one)) for where, one in parts])))
@@ -600,7 +600,7 @@ class Distributed:
 
     def at(self, **sizes: int) -> object:
         """The answer at sizes: that of the branch that they take."""
-        values = self._net.complete_sizes({"N": 1, **sizes} if "N" in self._net.symbols else sizes)
+        values = self._net.complete_sizes(of_one_image(self._net, sizes))
         taken = self._net.branch_at(**values)
         known = taken.accepted_symbols(sizes)  # none, where the forward ran at these sizes alone
         return self._ask(taken).at(**{name: v for name, v in sizes.items() if name in known})

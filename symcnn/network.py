@@ -14,6 +14,7 @@ from symcnn.ops.registry import OneOrMore
 from symcnn.questions.place.asked import Places
 from symcnn.questions.spec.asked import Specs
 from symcnn.sets.grammar import Amount, Limit, Target, check_sizes
+from symcnn.trace.trace import of_one_image
 from symcnn.words.page.asked import Pages
 from symcnn.words.pictures.asked import Pictures
 
@@ -301,7 +302,7 @@ class Network(Places, Specs, Pages, Pictures):
         """
         from symcnn.questions.inputs.diagnose import diagnose, refused
 
-        values = self.complete_sizes({"N": 1} | sizes if "N" in self.symbols else sizes)
+        values = self.complete_sizes(of_one_image(self, sizes))
         try:
             net = self.branch_at(**values)
         except InvalidInput as error:
@@ -335,8 +336,7 @@ class Network(Places, Specs, Pages, Pictures):
 
         if output is not None:
             return refits(self, output)
-        given = {"N": 1} | sizes if sizes and "N" in self.symbols else sizes
-        return fixes(self, self.complete_sizes(given) if given else None)
+        return fixes(self, self.complete_sizes(of_one_image(self, sizes)) if sizes else None)
 
     def largest_batch(self, memory: Amount, *, dtype: str | None = None, **sizes: int) -> int:
         """The most images that go through at once.

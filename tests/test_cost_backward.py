@@ -60,6 +60,33 @@ def test_frozen_layers_and_inputs_without_gradient(frozen: list[Any], input_grad
     agree(module, "N 3 H W", input_grad=input_grad)
 
 
+class Attended(nn.Module):
+    """Heads that attend to each other, a mask that is learned as well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heads, self.mask = nn.Linear(8, 24), nn.Parameter(torch.zeros(1, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        n, length, _ = x.shape
+        q, k, v = self.heads(x).view(n, length, 3, 2, 4).permute(2, 0, 3, 1, 4)
+        return nn.functional.scaled_dot_product_attention(q, k, v, self.mask)
+
+
+@pytest.mark.parametrize("input_grad", [False, True])
+@pytest.mark.parametrize("layer", [nn.LSTMCell, nn.GRUCell, nn.RNNCell, Attended])
+def test_cells_and_fused_attention(layer: Any, input_grad: bool) -> None:
+    if layer is Attended:
+        agree(Attended(), "N L 8", input_grad=input_grad)
+    else:
+        agree(layer(8, 5), "N 8", input_grad=input_grad)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_layers_that_project_their_state(bidirectional: bool) -> None:
+    agree(nn.LSTM(8, 6, 2, proj_size=3, bidirectional=bidirectional), "L N 8")
+
+
 def test_a_first_layer_has_no_gradient_for_its_input() -> None:
     net = symcnn.nn.Conv2d(3, 8, 3).trace("N 3 H W")
     assert net.cost().backward == net.cost().total

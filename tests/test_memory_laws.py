@@ -384,6 +384,23 @@ KEPT: dict[str, Callable[..., Any]] = {
     "logsigmoid": lambda y, w, x: F.logsigmoid(y),
     "rms_norm": lambda y, w, x: F.rms_norm(y, y.shape[1:]),
     "index_put": lambda y, w, x: torch.index_put(y, (torch.tensor([0]),), x[:1]),
+    "movedim": lambda y, w, x: torch.movedim(y, 1, -1).exp(),
+    "movedim of several axes": lambda y, w, x: y.movedim((0, 1), (1, 2)) * x.movedim(0, 1),
+    "as_strided": lambda y, w, x: y.as_strided(
+        (x.shape[0], 3), (x.shape[1] * x.shape[2] * x.shape[3], 1)
+    ).exp(),
+    "view_as_complex": lambda y, w, x: torch.view_as_complex(torch.stack([y, x], -1)).exp(),
+    "repeat_interleave": lambda y, w, x: y.repeat_interleave(2, 1).exp(),
+    "repeat_interleave of all elements": lambda y, w, x: y.repeat_interleave(2).exp(),
+    "argsort": lambda y, w, x: y.gather(1, x.mT.argsort(1).mT).exp(),
+    "norm": lambda y, w, x: torch.norm(y, dim=1) * torch.norm(y),
+    "index_fill in place": lambda y, w, x: y.index_fill_(1, torch.tensor([0]), 0.5).exp(),
+    "fractional_max_pool2d and its places": lambda y, w, x: F.fractional_max_pool2d(
+        F.pad(y, (1, 1, 1, 1)), 2, output_size=(2, 2), return_indices=True
+    )[0],
+    "as_tensor": lambda y, w, x: torch.as_tensor(y) * torch.as_tensor(y, dtype=torch.float64),
+    "max of two": lambda y, w, x: torch.max(y, x).exp(),
+    "kl_div of logarithms": lambda y, w, x: F.kl_div(y, x, reduction="none", log_target=True),
 }
 
 

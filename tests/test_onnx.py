@@ -13,6 +13,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 import symcnn
 from symcnn.cli import main
@@ -403,6 +404,64 @@ def test_the_weights_of_a_file_are_not_read(tmp_path: Path) -> None:
     assert path.stat().st_size > 3_000_000
     assert len(read(path).SerializeToString()) < 500
     assert symcnn.from_onnx(path).params == 256 * 3 * 32 * 32
+
+
+# Shapes that a graph computes -------------------------------------------------------------------
+
+
+def steps(text: str) -> Any:
+    """Nodes such as ``Add h 2 a; Cast[to=7] a d``: an operator, its inputs, its output."""
+    for step in text.split(";"):
+        op, *names = step.split()
+        op, _, told = op.partition("[")
+        pairs = (pair.split("=") for pair in told.rstrip("]").split(",") if pair)
+        attributes: Any = {name: int(value) for name, value in pairs}
+        yield helper.make_node(op, names[:-1], names[-1:], **attributes)
+
+
+NUMBERS = {
+    **{str(n): np.array([n]) for n in (0, 1, 2, 3, 4, 9, 10, 20)},
+    "half": np.array([0.5], np.float32),
+    "four": np.array([4], np.float32),
+    "one": np.array(1),
+    "three": np.array(3),
+}
+COMPUTED = {
+    "Max h w d": "(Max(H, W),)",
+    "Max h 3 d": "(Max(3, H),)",
+    "Min h w d": "(Min(H, W),)",
+    "Clip h 2 10 d": "(Min(10, Max(2, H)),)",
+    "ReduceMax s d": "(Max(3, H, N, W),)",
+    "Slice s 2 4 t; ReduceMin t d": "(Min(H, W),)",
+    "Slice s 2 4 t; ReduceProd t d": "(H*W,)",
+    "Slice s 2 4 t; ReduceSum t 0 d": "(H + W,)",
+    "Pow h 2 d": "(H**2,)",
+    "Sub h w a; Abs a d": "(Max(-H + W, H - W),)",
+    "Mod h 2 a; Add a 1 d": "(H - 2*(H//2) + 1,)",
+    "Sum h w h d": "(2*H + W,)",
+    "Sub h 9 a; Div a 2 b; Add b 20 d": None,
+    "Cast[to=1] h a; Mul a half b; Ceil b c; Cast[to=7] c d": "((H + 1)//2,)",
+    "Cast[to=1] h a; Div a four b; Floor b c; Cast[to=7] c e; Add e 1 d": "(H//4 + 1,)",
+    "Cast[to=1] h a; Round a b; Cast[to=7] b d": "(H,)",
+    "Squeeze h a; Add a three b; Range a b one d": "(H, H + 1, H + 2)",
+    "Greater h 0 q; Where q h w d": "(H,)",
+    "Less h 1 q; Not q r; Where r h w d": "(H,)",
+    "GreaterOrEqual h 1 q; LessOrEqual 1 w r; And q r t; Where t h w d": "(H,)",
+    "Less h 1 q; Greater w 0 r; Or q r t; Where t h w d": "(H,)",
+}
+
+
+@pytest.mark.parametrize("text", COMPUTED)
+def test_a_shape_that_a_graph_computes_is_that_of_the_standards_own_run(text: str) -> None:
+    sizes = "Shape x s; Gather[axis=0] s 2 h; Gather[axis=0] s 3 w"
+    nodes = [*steps(f"{sizes}; {text}; ConstantOfShape d y")]
+    file = model(nodes, {"x": IMAGE}, tables=NUMBERS, opset=18)
+    net = symcnn.from_onnx(file)
+    assert COMPUTED[text] in (None, str(net.output_shape))
+    run: Any = ReferenceEvaluator(file).run
+    for h, w in ((1, 3), (2, 2), (5, 11), (8, 6), (11, 8)):
+        want = run(None, {"x": np.zeros((1, 3, h, w), np.float32)})[0]
+        assert net.shape_at(N=1, H=h, W=w) == want.shape
 
 
 # Annotation -----------------------------------------------------------------------------------

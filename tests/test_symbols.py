@@ -279,3 +279,14 @@ def test_an_input_of_a_dtype_that_torch_does_not_have_is_refused() -> None:
     with pytest.raises(symcnn.BadSpec, match="'float31' is no dtype"):
         symcnn.tensor("N 3 H W", dtype="float31")
     assert symcnn.tensor("N 3 H W", dtype="torch.int64").dtype == "int64"
+
+
+@pytest.mark.parametrize("batch", ["N", "B"])
+def test_a_batch_that_is_left_out_is_one_image_whatever_its_name(batch: str) -> None:
+    layers = nn.Conv2d(3, 8, 3, 2), nn.Flatten(), nn.Linear(392, 10)
+    net = nn.Sequential(*layers).trace(f"{batch} 3 H W")
+    cure = "self[2] = nn.Linear(1568, 10)"
+    assert net.diagnose(H=30, W=30).ways[-1] == f"change the network: {cure}"
+    assert net.fix(H=30, W=30)[0].line == cure
+    assert symcnn.check(net, ["0 = 14"], at={"H": 30, "W": 30})
+    assert symcnn.report(net, at={"H": 16, "W": 16}).at["output"] == ((1, 10),)

@@ -6,6 +6,7 @@ import click
 
 from symcnn.cli.question import Ask, floors_option, question
 from symcnn.cli.reply import Reply
+from symcnn.trace.trace import of_one_image
 
 
 @question(sizes="Sizes at which cells are numbers:", by_branch=True)
@@ -36,7 +37,7 @@ def shapes(ask: Ask) -> Reply:
     net = ask.net
     if sizes := ask.sizes:
         net.summary(at=sizes)  # which refuses sizes that are not valid
-        net = net.branch_at(**({"N": 1} | sizes))
+        net = net.branch_at(**of_one_image(net, sizes))
         net = net.given(**sizes) if net.symbols else net
     nodes = [
         {

@@ -20,7 +20,7 @@ from symcnn.sets.condition import Condition
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.simplest import Simplest
 from symcnn.shown import Shown, assignment
-from symcnn.trace.trace import Trace
+from symcnn.trace.trace import Trace, of_one_image
 
 T = TypeVar("T")
 
@@ -146,7 +146,7 @@ def report(
     parts = tuple(
         _part(b.network, b.where.describe() if len(branches) > 1 else "", depth) for b in branches
     )
-    sizes = {"N": 1} | dict(at) if at and "N" in net.symbols else dict(at or {})
+    sizes = of_one_image(net, at) if at else {}
     figures = {}
     if sizes:
         totals = summary(net.branch_at(**sizes), at=sizes).totals

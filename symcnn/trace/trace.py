@@ -684,3 +684,14 @@ def remembered(ask: Callable[[Trace], T]) -> Callable[[Trace], T]:
         return answer
 
     return question
+
+
+def of_one_image(net: Trace, sizes: Mapping[str, T]) -> dict[str, T | int]:
+    """The sizes, and 1 for a batch that is left out, whatever its name.
+
+    >>> from symcnn import nn
+    >>> of_one_image(nn.Conv2d(3, 8, 3).trace("B 3 H W"), {"H": 8})
+    {'B': 1, 'H': 8}
+    """
+    batch = (net.batch | {"N"}) - {"C"}
+    return {name: 1 for name in net.symbols if name in batch} | dict(sizes)

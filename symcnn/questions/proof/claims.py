@@ -29,7 +29,7 @@ from symcnn.sets.condition import Condition
 from symcnn.sets.grammar import Claim, Ratio, check_sizes, parse_claim, parse_value
 from symcnn.shown import Shown, assignment
 from symcnn.trace.graph import Node, SymbolicTensor
-from symcnn.trace.trace import Trace
+from symcnn.trace.trace import Trace, of_one_image
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +126,7 @@ def check(
     right  params = 224
     """  # noqa: E501
     sizes = check_sizes(at or {}, net.accepted_symbols(at or {}))
-    if at is not None:
-        sizes = dict.fromkeys(net.batch & {"N", "B"}, 1) | sizes
-    checker = _Checker(net, sizes)
+    checker = _Checker(net, sizes if at is None else of_one_image(net, sizes))
     verdicts = [checker.verdict(_claim(claim)) for claim in _claim_list(claims)]
     return Report(tuple(verdicts))
 
