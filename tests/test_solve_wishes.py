@@ -1,6 +1,7 @@
 """Wishes that combine: ranges, formulas, scales, several targets, budgets, and what clashes."""
 
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -679,3 +680,29 @@ def test_how_the_size_of_a_map_with_channels_last_comes_about_is_explained() -> 
         text = str(net.explain("size", axis=axis))
         assert f"{name}//4" in text
         assert {"H": "W", "W": "H"}[name] + "//4" not in text
+
+
+@pytest.mark.parametrize("limits", [(0, 10_000), (1, 20_000), (5_000, 20_000)])
+def test_what_of_a_volume_fits_a_budget_is_exactly_what_costs_no_more(
+    limits: tuple[int, int],
+) -> None:
+    low, high = limits
+    volumes = nn.Sequential(nn.Conv3d(1, 4, 3, padding=1), nn.MaxPool3d(2)).trace("N 1 D H W")
+    found = volumes.solve(macs=f"{low}..{high}" if low else high)
+    truth = {
+        p for p in itertools.product(range(2, 48), repeat=3) if low <= 108 * math.prod(p) <= high
+    }
+    assert list(found) == sorted(truth, key=lambda p: (max(p), sum(p), p))
+    assert found.count() == len(truth)
+    assert found.smallest() == min(truth, key=lambda p: (max(p), sum(p), p))
+    if not low:
+        assert set(found.axis("H")) == {h for _, h, _ in truth}
+        assert set(found.axis("W", "D")) == {(w, d) for d, _, w in truth}
+
+
+def test_a_budget_on_volumes_of_more_than_one_place() -> None:
+    volumes = nn.Sequential(nn.Conv3d(1, 8, 3, padding=1), nn.GroupNorm(8, 8)).trace("N 1 D H W")
+    found = volumes.solve(macs=10_000)
+    assert (1, 1, 1) not in found
+    assert found.smallest() == (1, 1, 2)
+    assert found.largest() == max(found, key=lambda p: (min(p), sum(p), p))

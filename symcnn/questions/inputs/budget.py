@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
+from functools import partial, reduce
 from itertools import chain, combinations
-from math import gcd, lcm
+from math import gcd, lcm, prod
+from operator import or_
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from symcnn.algebra import size as sz
@@ -33,6 +34,7 @@ from symcnn.sets.implicit import ImplicitSet
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.isl import allowed, isl, question, too_much
 from symcnn.sets.member import Member, as_tuple
+from symcnn.sets.order import on_shell, squares
 from symcnn.sets.region import Region
 from symcnn.sets.runs import Run
 from symcnn.shown import Shown
@@ -41,6 +43,9 @@ if TYPE_CHECKING:
     from sympy.logic.boolalg import Boolean
 
 T = TypeVar("T")
+
+#: How often a set is split into products.
+_SPLITS = 8
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,15 @@ class Budget(Shown):
     def symbols(self) -> frozenset[str]:
         """Names of the sizes that the cost depends on."""
         return symbols_of(*(part for _, parts in self.terms for part in parts))
+
+    def given(self, sizes: Mapping[str, int]) -> Budget:
+        """The same with some sizes put in."""
+        put = (
+            (c * prod(p for p in parts if isinstance(p, int)), parts)
+            for c, parts in ((c, [p.subs(sizes) for p in parts]) for c, parts in self.terms)
+        )
+        terms = ((c, tuple(p for p in parts if isinstance(p, Size))) for c, parts in put)
+        return Budget(self.what, tuple(terms), self.limit, self.per)
 
     def __str__(self) -> str:
         return f"{self.what} <= {self.limit:,}"
@@ -238,6 +252,25 @@ def _crosses(plane: InputSet) -> bool:
     return not pairs.intersect(crossing).is_empty()
 
 
+def _products(base: InputSet, splits: int) -> list[list[list[Run]]] | None:
+    """A set as disjoint products of the sizes of each axis; None if it is none in so many splits.
+
+    What is no product is its least size along an axis, and the others: ``D + H + W >= 4``, where a
+    norm wants more than one place.
+    """
+    found = [*base.boxes()]
+    boxes = [box for box in found if box is not None]
+    if len(boxes) == len(found):
+        return boxes
+    for name in base.shown if splits else ():
+        size, (least,) = Size.symbol(name), as_tuple(base.axis(name).smallest())
+        if others := base.where(Condition(size, ">=", least + 1)):
+            one = _products(base.where(Condition(size, "==", least)), splits - 1)
+            rest = one and _products(others, splits - 1)
+            return one and rest and [*one, *rest]
+    return None
+
+
 def _steps(hull: tuple[Axis, ...], fits: Callable[[Sequence[int]], bool], *, below: bool) -> str:
     """What lies below (or beyond) a frontier over two axes, as isl text: a strip per corner."""
     corners = _walked(Box(hull, fits).corners())
@@ -311,7 +344,10 @@ class BudgetedSet(ImplicitSet):
         """Corner by corner."""
         names = self.shown
         if len(names) != 2:
-            raise Undecidable("set algebra with a budget on more than two axes")
+            raise Undecidable(
+                f"{', '.join(names)}: set algebra with a budget on more than two axes",
+                cure="give one of them a number",
+            )
         hull = tuple(Axis((_hull(self.base.axis(n).runs()),)) for n in names)
         regions = [_steps(hull, self._fits_budgets, below=True)] if self.budgets else []
         regions += [_steps(hull, partial(_fits, f, names), below=False) for f in self.floors]
@@ -332,14 +368,10 @@ class BudgetedSet(ImplicitSet):
     @cached_property
     def _boxed(self) -> list[Box] | None:
         """The base as boxes; None if the axes depend on each other, or there are floors."""
-        if self.floors:
+        found = None if self.floors else _products(self.base, _SPLITS)
+        if found is None:
             return None
-        found = []
-        for box in self.base.boxes():
-            if box is None:
-                return None
-            found.append(Box(tuple(Axis(tuple(runs)) for runs in box), self._fits))
-        return found
+        return [Box(tuple(Axis(tuple(runs)) for runs in box), self._fits) for box in found]
 
     def _best_of(
         self, ask: Callable[[Box], Point | None], otherwise: Callable[[], Member], key: Any
@@ -367,6 +399,20 @@ class BudgetedSet(ImplicitSet):
 
     __rand__ = __and__
 
+    @question
+    def axis(self, *names: str) -> InputSet:
+        """See `InputSet.axis`: what fits does so beside the least sizes of the other axes."""
+        others = [n for n in self.shown if n not in names]
+        if len(self.shown) == 2 or not others or self._boxed is None:
+            return super().axis(*names)
+        found = []
+        for least in (dict(zip(self.shown, box.least, strict=True)) for box in self._boxed):
+            beside = {n: least[n] for n in others}
+            fixed = (Condition(Size.symbol(n), "==", x) for n, x in beside.items())
+            base = self.base.where(*fixed).axis(*names)
+            found.append(within(base, [b.given(beside) for b in self.budgets]))
+        return reduce(or_, found)
+
     # members
 
     def has(self, at: Mapping[str, int]) -> bool:
@@ -381,6 +427,10 @@ class BudgetedSet(ImplicitSet):
         if self.floors and len(self.shown) == 2:  # what lies above a member breaks the floors too
             with suppress(NoSolution, Undecidable):
                 return bool(self.frontier())
+        if self.floors and len(self.shown) > 2:
+            with suppress(NoSolution, Undecidable):
+                if self._fits(as_tuple(BudgetedSet(self.base, self.budgets).largest())):
+                    return True
         if self._boxed is None:
             return super().__bool__()
         return any(self._fits(box.least) for box in self._boxed)
@@ -388,6 +438,9 @@ class BudgetedSet(ImplicitSet):
     def smallest(self) -> Member:
         if self.floors and (found := self._least_beyond()) is not None:
             return found
+        if self.floors and len(self.shown) > 2:
+            for first in self._on_shells():
+                return first
         return self._best_of(
             lambda box: box.least if self._fits(box.least) else None,
             super().smallest,
@@ -451,6 +504,8 @@ class BudgetedSet(ImplicitSet):
 
     @property
     def bounded(self) -> bool:
+        if self.floors and len(self.shown) > 2:  # what lies above a member breaks the floors too
+            return within(self.base, self.budgets).bounded
         if self._boxed is not None:  # what has an end above the least sizes has one above all
             return all(
                 box.most(box.least, axis) is not None
@@ -492,7 +547,14 @@ class BudgetedSet(ImplicitSet):
                 for more in ((), floor)
             )
             return None if all_ is None or low is None else all_ - low
-        if self._boxed is None or len(self.shown) != 2:
+        if len(self.shown) != 2:
+            if not self.bounded:
+                return None
+            name, axis = min(
+                ((n, self.axis(n)) for n in self.shown), key=lambda one: one[1].count() or 0
+            )
+            return sum(self.given(**{name: x}).count() or 0 for x in _walked(axis))
+        if self._boxed is None:
             return super().count()
         total = 0
         try:
@@ -506,7 +568,10 @@ class BudgetedSet(ImplicitSet):
         return total
 
     def __iter__(self) -> Iterator[Any]:
-        if self._boxed is None or len(self.shown) != 2:
+        if len(self.shown) != 2:
+            yield from self._on_shells()
+            return
+        if self._boxed is None:
             yield from super().__iter__()
             return
         corners = self.frontier()
@@ -534,6 +599,21 @@ class BudgetedSet(ImplicitSet):
                 and p[1] <= corners[len(heights) - 1 - i][1]
             ]
             yield from sorted(inside, key=lambda p: (sum(p), p))
+
+    def _on_shells(self) -> Iterator[Point]:
+        """Members by the cube that they fit into, up to the first that is too large for all."""
+        whole = self.base._view._whole
+        least = [x for n in self.shown for x in as_tuple(self.base.axis(n).smallest())]
+        left = allowed() // 10
+        for side in InputSet(["side"], squares(whole)):
+            long = ([*least[:i], side, *least[i + 1 :]] for i in range(len(least)))
+            if not any(map(self._fits_budgets, long)):
+                return
+            shell = on_shell(whole, side)
+            left -= len(shell)
+            if left < 0:
+                raise too_much("going through the members")
+            yield from filter(self._fits, shell)
 
     # text
 
