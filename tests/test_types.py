@@ -10,6 +10,7 @@ import functools
 import math
 import numbers
 import threading
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -22,7 +23,18 @@ from torch import nn
 import symcnn
 from tests.corpus.forwards import Function
 
-SIZES = [(17, 23), (64, 64), (224, 30), (30, 45), (7, 9), (128, 200), (49, 98), (1, 2), (300, 5)]
+SIZES = [
+    (3, 2),
+    (17, 23),
+    (64, 64),
+    (224, 30),
+    (30, 45),
+    (7, 9),
+    (128, 200),
+    (49, 98),
+    (1, 2),
+    (300, 5),
+]
 
 
 def agrees(
@@ -263,6 +275,36 @@ KEYS |= {
     "in a dataclass": lambda x: F.pad(x, (0, SIDES.get(Window(*x.shape[2:]), 3))),
     "in a named tuple": lambda x: F.pad(x, (0, looked_up(SIDES, Pair(*x.shape[2:])))),
     "as a shape": lambda x: F.pad(x, (0, looked_up(SIDES, x.shape[2:]))),
+}
+
+
+def _apart(n: int, c: int, h: int, w: int) -> int:
+    return len({n, c, h, w})
+
+
+def _written(x: torch.Tensor) -> int:
+    found: dict[int, int] = {}
+    found.update(zip(x.shape, range(4), strict=True))
+    return len(found)
+
+
+KEYS |= {
+    "in a set beside a size": lambda x: F.pad(x, (0, int(x.shape[2] in {9, 30, x.shape[3]}))),
+    "in a set that meets another": lambda x: F.pad(x, (0, len({*x.shape[2:]} & {64, 30}))),
+    "in a set joined with another": lambda x: F.pad(x, (0, len({64, 30}.union(x.shape[2:])))),
+    "in a set of a list": lambda x: F.pad(x, (0, len(set([x.shape[2], 64])))),  # noqa: C405
+    "in a set of texts": lambda x: F.pad(x, (0, len(set(map(str, x.shape[2:]))))),
+    "as a key by itself": lambda x: F.pad(x, (0, len(dict.fromkeys(x.shape)))),
+    "as a key in order": lambda x: F.pad(x, (0, len(OrderedDict.fromkeys(x.shape)))),
+    "as a key of pairs": lambda x: F.pad(x, (0, len(dict(zip(x.shape, "abcd", strict=True))))),
+    "in keys of a list": lambda x: F.pad(x, (0, int(x.shape[2] in dict.fromkeys([64, 30])))),
+    "in dicts that are joined": lambda x: F.pad(
+        x,
+        (0, len({s: 1 for s in x.shape[2:]} | {64: 1})),  # noqa: C420
+    ),
+    "beside a number of its own": lambda x: F.pad(x, (0, _apart(*x.shape))),
+    "written into a dict": lambda x: F.pad(x, (0, _written(x))),
+    "counted": lambda x: F.pad(x, (0, Counter(x.shape)[3])),
 }
 
 

@@ -58,7 +58,7 @@ class Endless(BaseException):
     """What a run makes more of than it may. No `Exception`: a loop that catches all ends too."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class Tape:
     """What happened during one trace: nodes and guards in order, and the stack of module calls."""
 

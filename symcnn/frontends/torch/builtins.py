@@ -32,7 +32,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import compress, repeat
 from operator import attrgetter, is_
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import CodeType, FrameType, FunctionType, MethodType, ModuleType
 from typing import Any
 from weakref import WeakValueDictionary, ref
 
@@ -44,6 +44,7 @@ from symcnn.frontends.torch.arrays import Array
 from symcnn.frontends.torch.asleep import is_asleep
 from symcnn.frontends.torch.expressions import SELECT
 from symcnn.frontends.torch.functions import LEGACY, MATHS, functions_of
+from symcnn.frontends.torch.keys import numbers_near
 from symcnn.frontends.torch.reached import (
     CACHED,
     LEFT_ALONE,
@@ -170,13 +171,23 @@ def _stand_in(function: Any) -> Any:
 _BUILTIN = frozenset({type, type(len)})
 
 
-def _apart(values: Iterable[Any]) -> list[Any]:
-    """Values without repetitions: whether sizes are equal is asked, not hashed."""
+def _apart(values: Iterable[Any], frame: FrameType) -> list[Any]:
+    """Values without repetitions: whether sizes are equal, and to which number near them, is asked,
+    not hashed.
+    """
     found: list[Any] = []
+    near: list[object] = []
     for value in values:
-        if type(value) not in SIZES or not any(_equal(value, other) for other in found):
+        if type(value) is Dim:
+            near = near or numbers_near(frame)
+            value = next((number for number in near if _equal(value, number)), value)
+        asked = found if type(value) in _OPEN else [o for o in found if type(o) in _OPEN]
+        if not any(_equal(value, other) for other in asked):
             found.append(value)
     return found
+
+
+_OPEN = SIZES | {Text}
 
 
 def _equal(a: Any, b: Any) -> bool:
@@ -185,11 +196,22 @@ def _equal(a: Any, b: Any) -> bool:
 
 def _collection(kind: Any) -> Callable[..., Any]:
     def call(*values: object) -> object:
-        if len(values) == 1 and isinstance(values[0], (tuple, list)):
-            return kind(_apart(values[0]))
+        if len(values) == 1 and isinstance(values[0], Iterable):
+            return kind(_apart(values[0], sys._getframe(1)))
         return kind(*values)
 
     return call
+
+
+class _Dict:
+    """Methods of dict, which code finds by the name of the type."""
+
+    @staticmethod
+    def fromkeys(keys: Any, value: Any = None) -> dict[Any, Any]:
+        return dict.fromkeys(_apart(keys, sys._getframe(1)), value)
+
+
+_OF_TYPES = {"dict": _Dict}
 
 
 def _shown(function: Any, conversion: int) -> Callable[..., Any]:
@@ -238,7 +260,10 @@ def _rewritten(code: CodeType, shadowed: Mapping[str, Any]) -> CodeType:
     wanted = {i: function for i, function in wanted.items() if function is not None}
     consts = [_rewritten(c, shadowed) if type(c) is CodeType else c for c in code.co_consts]
     changed = any(a is not b for a, b in zip(consts, code.co_consts, strict=True))
-    modules = {i: functions_of(shadowed.get(name)) for i, name in enumerate(code.co_names)}
+    modules = {
+        i: functions_of(shadowed[name]) if name in shadowed else _OF_TYPES.get(name)
+        for i, name in enumerate(code.co_names)
+    }
     named = {*code.co_names}
     modules = {i: m for i, m in modules.items() if m is not None and not named.isdisjoint(vars(m))}
     if not wanted and not modules:

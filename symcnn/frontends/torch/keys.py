@@ -19,16 +19,24 @@ import re
 import threading
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from itertools import pairwise
 from types import CodeType, FrameType
 from typing import Any, TypeVar
+from weakref import ref
 
 import torch
+
+from symcnn.trace.tape import current_tape
 
 _SETS = frozenset(
     dis.opmap[n] for n in ("BUILD_SET", "SET_ADD", "SET_UPDATE", "BUILD_MAP", "MAP_ADD")
 )
 _DISPLAYS = frozenset(dis.opmap[n] for n in ("BUILD_MAP", "BUILD_SET", "MAP_ADD"))
+
+_ASKS = frozenset(dis.opmap[n] for n in ("CONTAINS_OP", "BINARY_SUBSCR") if n in dis.opmap)
+_CALLS = frozenset(op for name, op in dis.opmap.items() if name.startswith(("CALL", "PRECALL")))
+
+#: Functions that take many keys at once, where others take one key, which may be a tuple of sizes.
+_FILLS = frozenset({"dict", "fromkeys", "update", *dir(set)}.difference(dir(list), dir(object)))
 
 T = TypeVar("T")
 
@@ -37,28 +45,44 @@ _Place = tuple[int | None, int | None, int | None, int | None]
 
 _CONSTANTS = frozenset({"LOAD_CONST", "LOAD_SMALL_INT"})
 _COMPARES = frozenset({"COMPARE_OP", "CONTAINS_OP"})
+_GATHERS = _FILLS | {"set", "frozenset"}
+
+_COMPREHENSIONS = frozenset({"<dictcomp>", "<setcomp>", "<genexpr>", "<listcomp>"})
 
 #: So many keys of one container are looked at.
 _MANY = 64
 
 
 class KeyBook(threading.local):
-    """The sizes that one instruction has hashed so far, one after the other."""
+    """The sizes that one instruction has hashed so far, one after the other, in one run."""
 
     def __init__(self) -> None:
         self.place: tuple[int, int] = (0, -1)
         self.sizes: list[Any] = []
+        self.run: ref[Any] | None = None
 
     def beside(self, size: T, frame: FrameType) -> list[T]:
         """The sizes, or texts of sizes, before this one in the same set."""
-        place = (id(frame), frame.f_lasti)
-        if frame.f_code.co_code[frame.f_lasti] not in _SETS:
+        place, code, tape = (id(frame), frame.f_lasti), frame.f_code, current_tape()
+        if tape is None:
+            return []
+        if self.run is None or self.run() is not tape:
+            self.run, self.place = ref(tape), (0, -1)
+        if code.co_code[frame.f_lasti] in _ASKS:  # of a set or dict that may stand in no variable
+            return [*self.sizes] if place[0] == self.place[0] else []
+        if not _fills(frame):
             return []
         if place != self.place:
             self.place, self.sizes = place, []
         before = [*self.sizes]
         self.sizes.append(size)
         return before
+
+
+def _fills(frame: FrameType) -> bool:
+    """Whether keys, which are no tuples, come into a set or dict."""
+    running = frame.f_code.co_code[frame.f_lasti]
+    return running in _SETS or (running in _CALLS and not _FILLS.isdisjoint(frame.f_code.co_names))
 
 
 def hashing(frame: FrameType) -> FrameType:
@@ -72,11 +96,32 @@ def numbers_near(frame: FrameType) -> list[object]:
     """The whole numbers, and the sizes, that are keys of sets and dicts which the running code can
     name.
     """
-    found = {number: number for number in _in_code(frame.f_code, frame.f_lasti)}
+    found = {number: number for number in _in_code(frame.f_code)}
+    outer: FrameType | None = frame
+    while outer is not None and outer.f_code.co_name in _COMPREHENSIONS:
+        outer = outer.f_back
+        found.update((number, number) for number in (_in_code(outer.f_code) if outer else ()))
+    if _fills(frame):
+        local = frame.f_locals.values()
+        found.update((number, number) for number in _among(local, alone=_displays(frame)))
     sizes = [key for keys in _near(frame) for key in keys if issubclass(type(key), torch.SymInt)]
     for keys in _near(frame):
         found.update((number, number) for number in _numbers(keys))
     return [*found, *sizes]
+
+
+def _displays(frame: FrameType) -> bool:
+    return frame.f_code.co_code[frame.f_lasti] in _DISPLAYS
+
+
+def _among(values: Iterable[Any], *, alone: bool) -> Iterator[int]:
+    """Whole numbers; unless they are `alone`, those in short tuples and lists, and in shapes."""
+    for value in values:
+        if type(value) is int:
+            yield value
+        elif not alone and isinstance(value, (tuple, list, torch.Tensor)):
+            some = value.shape if isinstance(value, torch.Tensor) else value[:_MANY]
+            yield from (number for number in some if type(number) is int)
 
 
 def texts_near(frame: FrameType) -> list[str]:
@@ -118,17 +163,28 @@ def _near(frame: FrameType) -> Iterator[Iterable[Any]]:
         yield _keys(frame.f_globals.get(name))
 
 
-def _in_code(code: CodeType, running: int) -> Iterator[int]:
-    """Those of constant sets and, where sets or dicts are made, of the expression that runs."""
+@lru_cache(maxsize=1024)
+def _in_code(code: CodeType) -> tuple[int, ...]:
+    """Those of constant sets, and of all sets and dicts that the code writes: what one has may be
+    compared with what another has.
+    """
+    found: list[int] = []
     for const in code.co_consts:
         if isinstance(const, (frozenset, tuple)):
-            yield from _numbers(const)
-    if not _DISPLAYS.isdisjoint(code.co_code[::2]):
-        places = [*code.co_positions()]
-        for i, after in pairwise(dis.get_instructions(code)):
-            key = i.opname in _CONSTANTS and not after.opname.startswith("BINARY_")
-            if key and _lies_in(places[i.offset // 2], places[running // 2]):
-                yield from _numbers((i.argval,))
+            found += _numbers(const)
+    places, steps = [*code.co_positions()], [*dis.get_instructions(code)]
+    gathers = not _GATHERS.isdisjoint(code.co_names)  # ``set([4, 8])`` is a display, too
+    spans = [
+        places[i.offset // 2]
+        for i in steps
+        if i.opcode in _DISPLAYS or (gathers and i.opname == "BUILD_LIST")
+    ]
+    for before, i, after in zip(steps, steps[1:], steps[2:], strict=False):
+        value = before.opname in _CONSTANTS and type(before.argval) is str  # under a name
+        key = i.opname in _CONSTANTS and not value and not after.opname.startswith("BINARY_")
+        if key and any(_lies_in(places[i.offset // 2], span) for span in spans):
+            found += _numbers((i.argval,))
+    return tuple(found)
 
 
 def _lies_in(inner: _Place, outer: _Place) -> bool:
