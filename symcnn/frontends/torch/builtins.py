@@ -207,7 +207,7 @@ class _Dict:
     """Methods of dict, which code finds by the name of the type."""
 
     @staticmethod
-    def fromkeys(keys: Any, value: Any = None) -> dict[Any, Any]:
+    def fromkeys(keys: Iterable[object], value: object = None) -> dict[object, object]:
         return dict.fromkeys(_apart(keys, sys._getframe(1)), value)
 
 
