@@ -335,7 +335,7 @@ def _scattered(x: SymbolicTensor, index: Any, src: SymbolicTensor, name: str) ->
     return replace(written, requires=(*written.requires, *same))
 
 
-@rule("narrow", saves=views.pieces, sizes=True)
+@rule("narrow", saves=views.by_axes, sizes=True)
 def narrow(input: SymbolicTensor, dim: int, start: Int | SymbolicTensor, length: Int) -> Result:
     """`length` places of one axis, from `start` on."""
     axis = normal_dim(dim, input.ndim, "narrow")
@@ -355,7 +355,7 @@ def narrow(input: SymbolicTensor, dim: int, start: Int | SymbolicTensor, length:
     return Result((dims,), tuple(axes), requires=tuple(requires), empties=some)
 
 
-@rule("select", saves=views.without)
+@rule("select", saves=views.by_axes)
 def select(input: SymbolicTensor, dim: int, index: Int | SymbolicTensor) -> Result:
     """One place of an axis, which goes."""
     if not input.ndim:
@@ -405,7 +405,7 @@ def _axis_to_split(x: SymbolicTensor, dim: int, op: str) -> int:
 _FEW = 8
 
 
-@rule("chunk", saves=views.parts)
+@rule("chunk", saves=views.apart)
 def chunk(input: SymbolicTensor, chunks: int, dim: int = 0) -> Result:
     """At most `chunks` parts of equal size ``ceil(size/chunks)``, the last one smaller."""
     at_least("chunks", (chunks,), 1)
@@ -416,7 +416,7 @@ def chunk(input: SymbolicTensor, chunks: int, dim: int = 0) -> Result:
     return _split(input, ceildiv(size, chunks), axis, f"chunk({chunks})", chunks)
 
 
-@rule("split", "split_with_sizes", saves=views.parts)
+@rule("split", "split_with_sizes", saves=views.apart)
 def split(input: SymbolicTensor, split_size_or_sections: OneOrMore[Int], dim: int = 0) -> Result:
     """Parts of a given size, or of given sizes."""
     axis = _axis_to_split(input, dim, "split")
@@ -424,8 +424,8 @@ def split(input: SymbolicTensor, split_size_or_sections: OneOrMore[Int], dim: in
 
 
 # so called because nobody looks whether one of them is written to
-rule("unsafe_chunk", saves=views.pieces)(chunk.rule)
-rule("unsafe_split", "unsafe_split_with_sizes", saves=views.pieces)(split.rule)
+rule("unsafe_chunk", saves=views.by_axes)(chunk.rule)
+rule("unsafe_split", "unsafe_split_with_sizes", saves=views.by_axes)(split.rule)
 
 
 def _split(input: SymbolicTensor, sections: Any, axis: int, text: str, of: int = 0) -> Result:
@@ -487,7 +487,7 @@ def _count(size: Int, each: Int, most: int) -> int | None:
     return None
 
 
-@rule("tensor_split", saves=views.pieces)
+@rule("tensor_split", saves=views.by_axes)
 def tensor_split(
     input: SymbolicTensor,
     indices_or_sections: OneOrMore[Int] | SymbolicTensor | None = None,
@@ -538,10 +538,10 @@ def _split_along(op: str, axis: int, least: int) -> Any:
 
 
 for _name, _axis, _least in (("hsplit", 1, 1), ("vsplit", 0, 2), ("dsplit", 2, 3)):
-    rule(_name, saves=views.pieces)(_split_along(_name, _axis, _least))
+    rule(_name, saves=views.by_axes)(_split_along(_name, _axis, _least))
 
 
-@rule("unbind", saves=views.places, value=values.unbound)
+@rule("unbind", saves=views.apart, value=values.unbound)
 def unbind(input: SymbolicTensor, dim: int = 0) -> Result:
     """Every place of an axis, as a tensor of its own."""
     axis = _axis_to_split(input, dim, "unbind")

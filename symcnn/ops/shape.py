@@ -457,7 +457,7 @@ def unflatten(input: SymbolicTensor, dim: int, sizes: Sequence[Int]) -> Result:
     return Result((after,), _kept_axes(input.dims, after), requires=split.requires)
 
 
-@rule("squeeze", saves=views.squeeze, value=values.shaped)
+@rule("squeeze", saves=views.by_axes, value=values.shaped)
 def _without(input: SymbolicTensor, dim: tuple[int, ...]) -> Result:
     """Without the axes named; that they have size 1 is the branch that is followed."""
     return permuted(input, [i for i in range(input.ndim) if i not in dim])
@@ -496,7 +496,7 @@ def permuted(input: SymbolicTensor, keep: Sequence[int]) -> Result:
     return Result((tuple(input.dims[i] for i in keep),), axes)
 
 
-@rule("unsqueeze", saves=views.unsqueeze, value=values.shaped)
+@rule("unsqueeze", saves=views.by_axes, value=values.shaped)
 def unsqueeze(input: SymbolicTensor, dim: int) -> Result:
     """A new axis of size 1."""
     axis = normal_dim(dim, input.ndim + 1, "unsqueeze")
@@ -506,7 +506,7 @@ def unsqueeze(input: SymbolicTensor, dim: int) -> Result:
     return Result((dims,), tuple(axes))
 
 
-@rule("permute", saves=views.permute, value=values.permuted)
+@rule("permute", saves=views.by_axes, value=values.permuted)
 def permute(input: SymbolicTensor, *dims: OneOrMore[int]) -> Result:
     """The axes in another order."""
     named = whole_numbers(unpacked(dims), "dims")  # type: ignore[arg-type]  # axes, not sizes
@@ -516,7 +516,7 @@ def permute(input: SymbolicTensor, *dims: OneOrMore[int]) -> Result:
     return permuted(input, order)
 
 
-@rule("transpose", "swapaxes", "swapdims", saves=views.swap("dim0", "dim1"), value=values.swapped)
+@rule("transpose", "swapaxes", "swapdims", saves=views.by_axes, value=values.swapped)
 def transpose(input: SymbolicTensor, dim0: int, dim1: int) -> Result:
     """Two axes exchanged."""
     order = list(range(input.ndim))

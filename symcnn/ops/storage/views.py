@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from symcnn.algebra.axis import Pick, Window
+from symcnn.algebra.axis import Axes, Pick, Window
 from symcnn.algebra.size import Int, floordiv
 from symcnn.errors import ShapeMismatch
 from symcnn.ops.operation import record_of
-from symcnn.ops.registry import normal_dim, normal_dims, unpacked
+from symcnn.ops.registry import normal_dim, normal_dims
 from symcnn.ops.storage.layouts import LAST, Layout, UnknownError, expanded, order_of, ordered
 from symcnn.ops.storage.memory import LONG, Memory, Rule, first_of
 from symcnn.trace.graph import Node, SymbolicTensor, tensors_in
@@ -51,14 +51,18 @@ def _start(node: Node, t: SymbolicTensor, strides: Sequence[Int]) -> Int:
     return 0
 
 
+def _axes(node: Node, i: int) -> Axes:
+    """How the axes of an output read the first tensor."""
+    parts = node.result.parts
+    return parts[i] if parts else node.result.axes or ()
+
+
 def _first(node: Node, t: SymbolicTensor, strides: Sequence[Int]) -> Int | None:
     """Where its axes say: a slice crops, a place is picked. None where a tensor says it."""
     if len(node.inputs) > 1:
         return None
-    result = node.result
-    axes = result.parts[node.outputs.index(t)] if result.parts else result.axes or ()
     total: Int = 0
-    for axis, axis_map in axes:
+    for axis, axis_map in _axes(node, node.outputs.index(t)):
         if isinstance(axis, int) and isinstance(axis_map, Window):
             total = total - axis_map.left * strides[axis]
         elif isinstance(axis, int) and isinstance(axis_map, Pick):
@@ -70,70 +74,6 @@ def _first(node: Node, t: SymbolicTensor, strides: Sequence[Int]) -> Int | None:
 def reshape(m: Memory, node: Node) -> None:
     """A view where strides merge, else a copy."""
     m.place(m.reshaped(m.of(first_of(node)), node.outputs[0].dims, m.holds))
-
-
-def _pick(m: Memory, node: Node, order: Sequence[int | None]) -> None:
-    """Output axes by the input axis they are (None: a new one)."""
-    base = m.of(first_of(node))
-    strides = [1 if i is None else base.strides[i] for i in order]
-    m.view(base, node.outputs[0].dims, strides)
-
-
-@partial(View, begins=_start)
-def permute(m: Memory, node: Node) -> None:
-    """The axes in another order."""
-    x = first_of(node)
-    dims = unpacked(node.arguments["dims"])
-    _pick(m, node, [normal_dim(d, x.ndim, "permute") for d in dims])
-
-
-def swap(first: str | int, second: str | int) -> View:
-    """The law of two axes that change places: parameters by name, or the axes."""
-
-    def rule(m: Memory, node: Node) -> None:
-        x, a = first_of(node), node.arguments
-        order = list(range(x.ndim))
-        i = normal_dim(a[first] if isinstance(first, str) else first, x.ndim, node.op)
-        j = normal_dim(a[second] if isinstance(second, str) else second, x.ndim, node.op)
-        if order:
-            order[i], order[j] = j, i
-        _pick(m, node, order)
-
-    return View(rule, _start)
-
-
-@partial(View, begins=_start)
-def reverse(m: Memory, node: Node) -> None:
-    """The axes backwards."""
-    _pick(m, node, range(first_of(node).ndim)[::-1])
-
-
-@partial(View, begins=_start)
-def movedim(m: Memory, node: Node) -> None:
-    """Axes in other places."""
-    x, a = first_of(node), node.arguments
-    moved = normal_dims(a["source"], x.ndim, "movedim")
-    places = normal_dims(a["destination"], x.ndim, "movedim")
-    rest = iter(i for i in range(x.ndim) if i not in moved)
-    at = dict(zip(places, moved, strict=True))
-    _pick(m, node, [at[i] if i in at else next(rest) for i in range(x.ndim)])
-
-
-@partial(View, begins=_start)
-def squeeze(m: Memory, node: Node) -> None:
-    """Without the axes that are 1 on the branch that is followed."""
-    gone = node.arguments["dim"]
-    _pick(m, node, [i for i in range(first_of(node).ndim) if i not in gone])
-
-
-@partial(View, begins=_start)
-def unsqueeze(m: Memory, node: Node) -> None:
-    """With an axis of size 1."""
-    x = first_of(node)
-    axis = normal_dim(node.arguments["dim"], x.ndim + 1, "unsqueeze")
-    base = m.of(x)
-    step = base.strides[axis] * x.dims[axis] if axis < x.ndim else 1
-    m.view(base, node.outputs[0].dims, [*base.strides[:axis], step, *base.strides[axis:]])
 
 
 @View
@@ -148,13 +88,6 @@ def expand(m: Memory, node: Node) -> None:
     m.place(expanded(m.of(first_of(node)), node.outputs[0].dims, m.holds))
 
 
-def _pieces(m: Memory, node: Node) -> None:
-    """Parts of an axis: the strides stay."""
-    base = m.of(first_of(node))
-    for i, t in enumerate(node.outputs):
-        m.view(base, t.dims, base.strides, i)
-
-
 @partial(View, begins=_start)
 def sliding(m: Memory, node: Node) -> None:
     """Windows of an axis: it goes on by their step, and inside them by its own."""
@@ -166,19 +99,27 @@ def sliding(m: Memory, node: Node) -> None:
     m.view(base, node.outputs[0].dims, [*strides, own])
 
 
-def _without(m: Memory, node: Node) -> None:
-    """One place of an axis: the axis goes."""
-    x, base = first_of(node), m.of(first_of(node))
-    axis = normal_dim(node.arguments.get("dim", 0), x.ndim, node.op)
+def _by_axes(m: Memory, node: Node) -> None:
+    """Each axis steps as the one that it comes from; a new one, of size 1, over the next."""
+    base = m.of(first_of(node))
     for i, t in enumerate(node.outputs):
-        m.view(base, t.dims, [*base.strides[:axis], *base.strides[axis + 1 :]], i)
+        strides: list[Int] = []
+        over: Int = 1
+        for source, axis_map in reversed(_axes(node, i)[: t.ndim]):
+            if isinstance(source, int):
+                step = axis_map.stride if isinstance(axis_map, Window) else 1
+                strides.insert(0, base.strides[source] * step)
+                over = base.strides[source] * base.dims[source]
+            else:
+                strides.insert(0, over)
+        m.view(base, t.dims, strides, i)
 
 
-#: Parts of an axis; a place of one.
-pieces, without = View(_pieces, _first), View(_without, _first)
+#: What is read of the input as its axes say: in another order, a part of one, a place of one.
+by_axes = View(_by_axes, _first)
 
 #: All parts of an axis; all places of one.
-parts, places = View(_pieces, _first, together=True), View(_without, _first, together=True)
+apart = View(_by_axes, _first, together=True)
 
 
 @View
