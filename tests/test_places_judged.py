@@ -375,3 +375,41 @@ def test_in_which_order_paths_are_joined_makes_no_difference() -> None:
             return c + (b + a) if self.turned else torch.relu(c + a) + b
 
     assert symcnn.agree(*(symcnn.from_torch(Three(turned), "N 1 L") for turned in (False, True)))
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        lambda: [nn.Conv1d(1, 1, 3, padding=1), nn.MaxPool1d(2)],
+        lambda: [nn.MaxPool1d(2)],
+        lambda: [nn.Conv1d(1, 1, 3, padding=1), nn.MaxPool1d(2), nn.AdaptiveAvgPool1d(1)],
+        lambda: [nn.Conv1d(1, 1, 5, padding=2), nn.AvgPool1d(4), nn.Conv1d(1, 1, 3, padding=1)],
+    ],
+)
+def test_a_row_that_one_network_keeps_is_compared_where_a_later_window_reads_it(
+    behind: Callable[[], Any],
+) -> None:
+    """All read the same of the input: a convolution in front of the pool sees the row that it
+    drops. But the next one that pads reads that row, or zeros.
+    """
+    torch.manual_seed(0)
+    shared = [nn.Conv1d(1, 1, 3, padding=1), *behind()]
+    one, other = (
+        nn.Sequential(shared[0], nn.MaxPool1d(2, ceil_mode=c), *shared[1:]) for c in (False, True)
+    )
+    found = symcnn.agree(*(symcnn.from_torch(m, "N 1 L") for m in (one, other)))
+    for size in range(found.valid.axis("L").smallest(), 60):
+        x = torch.randn(64, 1, size)
+        with torch.no_grad():
+            a, b = one(x), other(x)
+        assert (size in found.sizes.axis("L")) == (a.shape == b.shape)
+        assert (size in found.reads.axis("L")) == (a.shape == b.shape and torch.allclose(a, b)), (
+            size
+        )
+
+
+def test_two_layers_that_are_one_in_the_other_network_read_the_same() -> None:
+    """Two windows of 3 read as one of 5 does, though a map between them ends somewhere."""
+    two = symcnn.nn.Sequential(*(symcnn.nn.Conv1d(1, 1, 3, padding=1) for _ in range(2)))
+    one = symcnn.nn.Conv1d(1, 1, 5, padding=2)
+    assert symcnn.agree(two.trace("N 1 L"), one.trace("N 1 L"))

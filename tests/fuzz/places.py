@@ -46,7 +46,7 @@ class Padded:
     pads: tuple[int, int] | None  # None: TensorFlow's SAME
 
     def build(self) -> nn.Module:
-        """The module, of ones."""
+        """The module, whose weights hang on the kernel's size alone."""
         return _Convolution(self)
 
 
@@ -54,9 +54,11 @@ class _Convolution(nn.Module):
     def __init__(self, recipe: Padded) -> None:
         super().__init__()
         self.recipe = recipe
-        layer = nn.Conv1d(1, 1, recipe.kernel, recipe.stride, 0, recipe.dilation, bias=False)
+        layer = nn.Conv1d(1, 1, recipe.kernel, recipe.stride, 0, recipe.dilation)
         self.conv = layer.double()
-        nn.init.ones_(self.conv.weight)
+        numbers = torch.Generator().manual_seed(recipe.kernel)
+        for parameter in self.conv.parameters():
+            nn.init.uniform_(parameter, 0.5, 1.5, generator=numbers)
 
     def forward(self, x: Tensor) -> Tensor:
         recipe, n = self.recipe, x.shape[2]
@@ -370,13 +372,14 @@ def _judge_agreement(a: Sequence[Padded], b: Sequence[Padded], found: Judged) ->
     except Undecidable as error:
         found.refused = str(error)
         return
-    far = 2 * max(max(net.receptive_field().size) for net in (one, other))
+    fields = [net.receptive_field() for net in (one, other)]
+    far = max(2 * field.size[0] + field.stride[0] for field in fields)  # borders out of sight
     holes = any(layer.dilation > 1 for layer in (*a, *b))  # which hulls do not tell of
     for size in range(1, 65):
-        ours, theirs = (_support(module, size) for module in modules)
+        ours, theirs = (_numbers(module, size) for module in modules)
         shapes = reads = False
         if ours is not None and theirs is not None and ours.shape == theirs.shape:
-            shapes, reads = True, bool((ours == theirs).all())
+            shapes, reads = True, torch.allclose(ours, theirs, rtol=1e-12)
         found.compared += 1
         if shapes != (size in agreement.sizes):
             found.mismatches.append(f"at {size} shapes agree: {shapes}, in {agreement.sizes}")
@@ -386,9 +389,12 @@ def _judge_agreement(a: Sequence[Padded], b: Sequence[Padded], found: Judged) ->
             found.mismatches.append(f"at {size} reads agree, in {agreement.reads}")
 
 
-def _support(module: nn.Module, size: int) -> Tensor | None:
-    """Which inputs every output reads, by unit vectors; None if torch does not take the size."""
+def _numbers(module: nn.Module, size: int) -> Tensor | None:
+    """What every output makes of every input, of unit vectors, and of none; None if torch does not
+    take the size.
+    """
+    basis = torch.eye(size + 1, size, dtype=torch.float64)
     try:
-        return _run(module, torch.eye(size, dtype=torch.float64)[:, None])[:, 0] != 0
+        return _run(module, basis[:, None])[:, 0]
     except RuntimeError:
         return None

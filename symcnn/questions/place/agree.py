@@ -6,7 +6,9 @@ counted: no index i of an output may have ends that differ, so the sizes at whic
 projected out. Two conventions for one layer, such as TensorFlow's and torch's padding, differ so:
 their shapes agree everywhere, and their reads at every other size. A global pool, a gate or the
 statistics of a norm hide what is in front of them, since all is read there, and a path hides a
-shorter one beside it; so what they hide is compared too (see `symcnn.questions.place.paths`).
+shorter one beside it; so what they hide is compared too (see `symcnn.questions.place.paths`). So are
+the edges of maps that windows read over (see `symcnn.questions.place.borders`): then networks of the
+same windows and weights make the same numbers at exactly those sizes.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from typing import Any
 
 from symcnn.algebra.axis import Window
 from symcnn.algebra.expr import from_sympy
-from symcnn.algebra.size import Int, Size, Symbol, evaluate, maximum, minimum, symbols_of
+from symcnn.algebra.size import Int, Size, Symbol, evaluate, symbols_of
 from symcnn.errors import BadSpec, Undecidable
 from symcnn.lazy import sympy
 from symcnn.questions.field.reach import (
@@ -32,6 +34,7 @@ from symcnn.questions.field.reach import (
     substituted,
 )
 from symcnn.questions.field.receptive_field import ReceptiveField, field_between
+from symcnn.questions.place.borders import borders_of, same_borders
 from symcnn.questions.place.paths import (
     Paths,
     each_among,
@@ -56,8 +59,9 @@ class Agreement(Shown):
         sizes: the inputs that both take and of which they make outputs of the same shapes.
         reads: those of them at which every output reads the same places, along each path to it,
             and so does what layers mix of a whole axis (global and adaptive pools, attention,
-            gates, statistics). Where dilation leaves holes, a size may be left out at which only
-            holes differ.
+            gates, statistics), and maps end at the same places where windows read over their edges.
+            With the same weights, numbers are the same there. Where dilation leaves holes, a size
+            may be left out at which only holes differ.
         shift: per axis, how much further right the first network starts to read than the second,
             as a formula in the sizes (and i, where it hangs on the output's index).
         axes: the names of these axes.
@@ -337,6 +341,12 @@ def _hidden_alike(
     for each, others in zip(*every, strict=True):
         alike = each_among(each, others, lengths, alike)
         alike = each_among(others, each, lengths, alike)
+    if alike:
+        ends = (
+            borders_of(found, [*outs, *these])
+            for (found, outs), these in zip(passes, mixed, strict=True)
+        )
+        alike = same_borders(*ends, alike)
     for ours, theirs in zip(*fields, strict=True):
         if ours is not None and theirs is not None and _apart_still(ours) and _apart_still(theirs):
             alike = _read_alike(ours, theirs, alike)
@@ -430,44 +440,6 @@ def _compared(x: Any, y: Any, folded: bool) -> tuple[tuple[Int, Int], tuple[Int,
     return (most(first, 0), least(last, end)), (most(start, 0), least(stop, end))
 
 
-def _other_ends(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet) -> InputSet:
-    """The sizes at which, near a border, an output reads more in one of them.
-
-    Where a layer on the way leaves rows over, or crops, its places end before the input does, and
-    what comes after pads there: an output reads up to where the last place ends, and nothing if it
-    starts behind that place.
-    """
-    result = sizes - sizes
-    output = ours._output
-    bounds = zip(_bounds(ours), _bounds(theirs), strict=True)
-    for x, y, (a, b) in zip(ours._fields, theirs._fields, bounds, strict=True):
-        if a == b or len(x.along) != 1 or x.along != y.along:
-            continue
-        (axis,) = x.along
-        first, last = x.plain
-        index = index_symbol(axis)
-        inside: list[Requirement] = [Condition(output.dims[axis], ">=", index.size() + 1)]
-        for one, other in ((a, b), (b, a)):  # where `one` reads what the other does not
-            start, stop = maximum(first, one.low), minimum(last, one.high)
-            reads = [*inside, Condition(stop, ">=", start)]
-            more: list[list[Requirement]] = [
-                [Condition(maximum(first, other.low), ">=", start + 1)],
-                [Condition(stop, ">=", minimum(last, other.high) + 1)],
-                [Condition(first, ">=", other.final + 1), Condition(one.final, ">=", first)],
-                [Condition(other.initial, ">=", last + 1), Condition(last, ">=", one.initial)],
-            ]
-            for differ in more:
-                result = result | projected(sizes, [index.name], [*reads, *differ])
-    # hulls do not see an end between two taps: all that windows make must end alike
-    if _holes(ours, theirs):
-        mine, yours = _last_places(ours), _last_places(theirs)
-        if len(mine) != len(yours):
-            return sizes
-        alike = [Condition(p, "==", q) for p, q in zip(mine, yours, strict=True)]
-        result = result | (sizes - sizes.where(*alike))
-    return result
-
-
 def _holes(*fields: ReceptiveField) -> bool:
     """Whether a window on the way leaves places out between its taps."""
     return any(
@@ -478,89 +450,27 @@ def _holes(*fields: ReceptiveField) -> bool:
     )
 
 
-def _last_places(field: ReceptiveField) -> list[Int]:
-    """Where the first place that each window makes starts, and the last one."""
-    found = []
-    for node in field.nodes():
-        maps = [m for _, m in node.result.axes or () if isinstance(m, Window)]
-        if any((m.extent, m.stride) != (1, 1) for m in maps):
-            for reach in field._pass.reaches.get(node.outputs[0], ()):
-                if type(reach) is AffineRange:
-                    size = node.outputs[0].dims[reach.axis]
-                    found += [-reach.left, reach.stride * (size - 1) - reach.left]
-    return found
-
-
-@dataclass(frozen=True)
-class _Bounds:
-    """Where the places of all tensors on the way end: the first and the last place of the input
-    that reach the output at all; where the first place of a tensor ends, and the last one starts.
-    """
-
-    low: Int
-    high: Int
-    initial: Int
-    final: Int
-
-
-def _bounds(field: ReceptiveField) -> list[_Bounds]:
-    """Per axis, those of the tensors on the way to the output; the widest of several ways."""
-    found = field._pass
-    carried = {
-        found.source: [
-            _Bounds(0, found.source.dims[a] - 1, 0, found.source.dims[a] - 1) for a in found.axes
-        ]
-    }
-    for node in field.nodes():
-        inside = [carried[t] for t in dict.fromkeys(node.inputs) if t in carried]
-        for out in node.outputs:
-            if out in found.reaches and inside:
-                carried[out] = [
-                    _through(reach, out, [each[k] for each in inside])
-                    for k, reach in enumerate(found.reaches[out])
-                ]
-    return carried[field._output]
-
-
-def _through(reach: Any, out: SymbolicTensor, inside: list[_Bounds]) -> _Bounds:
-    low, high, initial, final = (inside[0].low, inside[0].high, inside[0].initial, inside[0].final)
-    for other in inside[1:]:
-        low, high = least(low, other.low), most(high, other.high)
-        initial, final = least(initial, other.initial), most(final, other.final)
-    if type(reach) is not AffineRange:
-        return _Bounds(low, high, initial, final)
-    # a place that starts behind the last row, or ends in front of the first, is padding alone
-    start = least(
-        reach.stride * (out.dims[reach.axis] - 1) - reach.left,
-        reach.stride * ((high + reach.left) // reach.stride) - reach.left,
-    )
-    end = most(reach.reach, reach.stride * -((reach.reach - low) // reach.stride) + reach.reach)
-    width = reach.left + reach.reach
-    return _Bounds(
-        most(low, end - width), least(high, start + width), most(initial, end), least(final, start)
-    )
-
-
 def _equal_reads(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet) -> InputSet:
     """Of sizes at which the hulls agree, those at which all that outputs read does.
 
-    What is read near both borders stays as the input grows by the period of the strides. So, from
-    where the borders are out of each other's sight, one size of each residue class tells of all;
-    smaller sizes are looked at one by one, or by formulas where they are many.
+    Hulls do not tell of places between taps. What is read near both borders stays as the input
+    grows by the period of the strides; so, from where the borders are out of each other's sight,
+    one size of each residue class tells of all. Smaller sizes are looked at one by one.
     """
     spans = [_span(ours, theirs, k) for k in range(len(ours.axes))]
-    if any(span is None or sum(span) > _LOOKED_AT for span in spans):
-        sizes = sizes - _other_ends(ours, theirs, sizes)
+    holes = _holes(ours, theirs)
     for k, span in enumerate(spans):
-        if span is None or not sizes:
+        if span is None or not sizes or not holes:
             continue
         far, period = span
         name = ours.axes[k]
         axis = Size.symbol(name)
-        for length in range(1 if far + period <= _LOOKED_AT else far, far + period):
+        near = 1 if far + period <= _LOOKED_AT else far  # else a smaller size may be left out
+        for length in range(near, far + period):
             here = sizes.where(Condition(axis, "==", length))
             if here and _read_apart(ours, theirs, k, here):
-                late = [Condition(axis % period, "==", length % period), Condition(axis, ">=", far)]
+                late = [Condition(axis % period, "==", length % period)]
+                late += [Condition(axis, ">=", far)] if near < far else []
                 gone = late if length >= far else [Condition(axis, "==", length)]
                 sizes = sizes - sizes.where(*gone)
     if any(span is None for span in spans) and sizes:
@@ -573,7 +483,7 @@ def _equal_reads(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet) 
         apart = any(_read_apart(ours, theirs, k, here) for k in range(len(spans)))
         if sizes <= here:
             return sizes - sizes if apart else sizes
-        if apart or _holes(ours, theirs):
+        if apart or holes:
             raise Undecidable(
                 f"both read from the same first to the same last place, and {'not ' * apart}the"
                 f" same places in between at {assignment(near)}; at other sizes"

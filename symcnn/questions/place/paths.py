@@ -14,12 +14,12 @@ Three laws let whole networks be compared:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from symcnn.algebra.axis import Adaptive
-from symcnn.algebra.size import Int, Size, Symbol, symbols_of
+from symcnn.algebra.size import Int, Size, Symbol, evaluate, sharp_lower, symbols_of
 from symcnn.errors import Undecidable
 from symcnn.ops.registry import same_axes
 from symcnn.questions.field.passed import Pass
@@ -39,6 +39,7 @@ from symcnn.questions.field.readings import used
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.condition import substituted as put
 from symcnn.sets.inputset import InputSet, input_set
+from symcnn.sets.member import by_name
 from symcnn.trace.graph import SymbolicTensor, ancestors
 from symcnn.trace.trace import Trace
 
@@ -127,8 +128,7 @@ def way(found: Pass, t: SymbolicTensor) -> Way:
 def ways_of(
     found: Pass, outputs: Sequence[SymbolicTensor], mixed: Sequence[SymbolicTensor]
 ) -> list[dict[Way, None]]:
-    """The ways in which each output reads the source of a pass, and those of all that is `mixed` on
-    the way.
+    """The ways in which all that is `mixed` reads the source of a pass, and each output past that.
 
     Raises Undecidable where they are many, or one has no formula.
     """
@@ -151,8 +151,12 @@ def ways_of(
                     cure='compare parts: a.at("..."), b.at("...")',
                 )
             every[out] = carried
-    several = [*([out] for out in outputs if out in every), mixed]
-    return [{_way(one, t): None for t in these for one in every[t]} for these in several]
+    past = [  # what reads all is told by what it reads that of
+        {_way(one, t): None for one in every[t] if not all(map(_whole, one))}
+        for t in outputs
+        if t in every
+    ]
+    return [{_way(one, t): None for t in mixed for one in every[t]}, *past]
 
 
 def _way(reaches: Sequence[ReadRange], t: SymbolicTensor) -> Way:
@@ -199,13 +203,21 @@ def each_among(
             near = others if extents is None else [*among.get(extents, ()), *among.get(None, ())]
             apart = (_gaps_of(one, other, lengths) for other in near)
             choices[frozenset(gaps for gaps in apart if gaps is not None)] = None
-    for gaps in sorted(choices, key=len):  # what has the fewest choices leaves the fewest sizes
-        found = sizes - sizes
-        for g in sorted(gaps, key=str):
+    at = by_name(sizes.shown, sizes.smallest()) if choices and sizes else {}
+    open_at = {gaps: [g for g in gaps if _may_vanish(g, at)] for gaps in choices}
+    for gaps in sorted(choices, key=lambda gaps: (len(open_at[gaps]), len(gaps))):
+        found = sizes - sizes  # where one has few choices few sizes are left for the rest
+        for g in sorted(gaps, key=lambda g: (g not in open_at[gaps], str(g))) if sizes else ():
             if sizes <= (found := found | _without_gaps(g, sizes)):
                 break
         sizes = found
     return sizes
+
+
+def _may_vanish(gaps: _Gaps, at: Mapping[str, int]) -> bool:
+    """Whether all gaps may be 0 at a size, those left out that hang on an index."""
+    plain = (gap for gap, _ in gaps if symbols_of(gap) <= at.keys())
+    return all(evaluate(gap, at) == 0 for gap in plain)
 
 
 def _extents(way: Way) -> tuple[Int, ...] | None:
@@ -225,11 +237,16 @@ def _gaps_of(one: Way, other: Way, lengths: Sequence[Int]) -> _Gaps | None:
         ):  # fmt: skip
             gap = ours - theirs if windows else low(ours, high) - low(theirs, high)
             indices = any(map(is_index, symbols_of(gap)))
-            if (isinstance(gap, int) and gap) or (windows and indices):  # of another stride
+            if (windows and indices) or _never_zero(gap):  # of another stride, or far apart
                 return None
             if gap != 0:
                 gaps[gap, x.most if indices else ()] = None
     return tuple(gaps)
+
+
+def _never_zero(gap: Int) -> bool:
+    """Whether bounds alone say so, of one sign."""
+    return any((low := sharp_lower(one, least=1)) is not None and low > 0 for one in (gap, -gap))
 
 
 def _without_gaps(gaps: _Gaps, sizes: InputSet) -> InputSet:
