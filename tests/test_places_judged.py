@@ -413,3 +413,32 @@ def test_two_layers_that_are_one_in_the_other_network_read_the_same() -> None:
     two = symcnn.nn.Sequential(*(symcnn.nn.Conv1d(1, 1, 3, padding=1) for _ in range(2)))
     one = symcnn.nn.Conv1d(1, 1, 5, padding=2)
     assert symcnn.agree(two.trace("N 1 L"), one.trace("N 1 L"))
+
+
+def test_rows_that_attention_reads_beside_those_of_the_place_itself_are_compared() -> None:
+    """What is mixed leaves rows over, so that what a place reads is not all of the image."""
+
+    class Reduced(Attends):
+        def __init__(self, *, ceil: bool) -> None:
+            super().__init__(1, by_hand=True)
+            self.ceil = ceil
+
+        def fewer_rows(self, x: torch.Tensor) -> torch.Tensor:
+            rows, columns = (-n % 4 if self.ceil else 0 for n in x.shape[2:])
+            return self.fewer(nn.functional.pad(x, (0, columns, 0, rows)))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.embed(x)
+            q, k = (y.flatten(2).transpose(1, 2) for y in (x, self.fewer_rows(x)))
+            for _ in range(2):
+                q = q + (q @ k.transpose(1, 2)).softmax(-1) @ k
+            return q.transpose(1, 2).reshape(x.shape)
+
+    one, other = Reduced(ceil=False), Reduced(ceil=True)
+    other.load_state_dict(one.state_dict())
+    found = symcnn.agree(*(symcnn.from_torch(m, "N 3 H W") for m in (one, other)))
+    for size in range(14, 50):
+        x = torch.randn(1, 3, size, size)
+        with torch.no_grad():
+            same = torch.allclose(one(x), other(x), atol=1e-6)
+        assert ((size, size) in found.reads) == same, size

@@ -6,9 +6,9 @@ counted: no index i of an output may have ends that differ, so the sizes at whic
 projected out. Two conventions for one layer, such as TensorFlow's and torch's padding, differ so:
 their shapes agree everywhere, and their reads at every other size. A global pool, a gate or the
 statistics of a norm hide what is in front of them, since all is read there, and a path hides a
-shorter one beside it; so what they hide is compared too (see `symcnn.questions.place.paths`). So are
-the edges of maps that windows read over (see `symcnn.questions.place.borders`): then networks of the
-same windows and weights make the same numbers at exactly those sizes.
+shorter one beside it; so what they hide is compared too (see `symcnn.questions.place.paths`). So
+are the edges of maps that windows read over (see `symcnn.questions.place.borders`): then networks
+of the same windows and weights make the same numbers at exactly those sizes.
 """
 
 from __future__ import annotations
@@ -335,26 +335,19 @@ def _hidden_alike(
     if len(passes) < 2:
         return sizes
     alike, found = sizes, passes[0][0]
-    mixed = [whole_reads(*each) for each in passes]
-    every = (ways_of(*each, these) for each, these in zip(passes, mixed, strict=True))
+    every = (ways_of(*each) for each in passes)
     lengths = [found.source.dims[axis] for axis in found.axes]
     for each, others in zip(*every, strict=True):
         alike = each_among(each, others, lengths, alike)
         alike = each_among(others, each, lengths, alike)
     if alike:
-        ends = (
-            borders_of(found, [*outs, *these])
-            for (found, outs), these in zip(passes, mixed, strict=True)
-        )
-        alike = same_borders(*ends, alike)
+        alike = same_borders(*(borders_of(*each) for each in passes), alike)
     for ours, theirs in zip(*fields, strict=True):
         if ours is not None and theirs is not None and _apart_still(ours) and _apart_still(theirs):
             alike = _read_alike(ours, theirs, alike)
-    if not alike:
+    if not alike or not _holes(*(f for each in fields for f in each if f is not None)):
         return alike
-    first, second = (
-        {way(found, t): t for t in these} for (found, _), these in zip(passes, mixed, strict=True)
-    )
+    first, second = ({way(found, t): t for t in whole_reads(*each)} for each in passes)
     ours_left = [t for key, t in first.items() if key not in second]
     theirs_left = [t for key, t in second.items() if key not in first]
     if len(ours_left) != len(theirs_left):

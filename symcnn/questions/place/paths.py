@@ -76,6 +76,7 @@ def whole_reads(found: Pass, outputs: Sequence[SymbolicTensor]) -> list[Symbolic
     """
     result: dict[SymbolicTensor, None] = {}
     pooled: set[SymbolicTensor] = set()
+    apart = replace(found, assumed=[])
     nodes = ancestors(outputs)
     asked = {*outputs}.union(*(node.inputs for node in nodes))
     for node in nodes:
@@ -87,7 +88,7 @@ def whole_reads(found: Pass, outputs: Sequence[SymbolicTensor]) -> list[Symbolic
                     pooled.add(out)
                     continue
                 pools = any(isinstance(m, Adaptive) for _, m in axes)
-                ends = zip(found.reaches[t], found.reaches[out], strict=True)
+                ends = zip(found.reaches[t], apart.through(node, t, axes, out), strict=True)
                 if pools or any(_whole(new) and not _whole(old) for old, new in ends):
                     result[t] = None
                 if pools:
@@ -125,10 +126,9 @@ def way(found: Pass, t: SymbolicTensor) -> Way:
     return _way(found.reaches[t], t)
 
 
-def ways_of(
-    found: Pass, outputs: Sequence[SymbolicTensor], mixed: Sequence[SymbolicTensor]
-) -> list[dict[Way, None]]:
-    """The ways in which all that is `mixed` reads the source of a pass, and each output past that.
+def ways_of(found: Pass, outputs: Sequence[SymbolicTensor]) -> list[dict[Way, None]]:
+    """The ways in which all that a layer mixes reads the source of a pass, and each output past
+    that: what reads all is told by what it reads that of.
 
     Raises Undecidable where they are many, or one has no formula.
     """
@@ -136,27 +136,42 @@ def ways_of(
     every: dict[SymbolicTensor, dict[tuple[ReadRange, ...], None]] = {
         found.source: {found.reaches[found.source]: None}
     }
-    for node in ancestors(outputs):
+    mixed: dict[Way, None] = {}
+    pooled: set[SymbolicTensor] = set()
+    nodes = ancestors(outputs)
+    asked = {*outputs}.union(*(node.inputs for node in nodes))
+    for node in nodes:
         for k, out in enumerate(node.outputs):
             if out in every or out not in found.reaches:
                 continue
             carried: dict[tuple[ReadRange, ...], None] = {}
             for t, axes in used(node, k, found.reaches, found.gates, found.statistics):
+                pools = any(isinstance(m, Adaptive) for _, m in axes)
                 for one in every[t]:
                     apart.reaches[t] = one
-                    carried[apart.through(node, t, axes, out)] = None
+                    after = apart.through(node, t, axes, out)
+                    carried[after] = None
+                    mixes = any(
+                        _whole(b) and not _whole(a) for a, b in zip(one, after, strict=True)
+                    )
+                    if (mixes or pools) and out in asked and t not in pooled:
+                        mixed[_way(one, t)] = None
+                if pools or t in pooled:
+                    pooled.add(out)
             if len(carried) > _MANY:
                 raise Undecidable(
                     f"more than {_MANY:,} paths read different places",
                     cure='compare parts: a.at("..."), b.at("...")',
                 )
             every[out] = carried
-    past = [  # what reads all is told by what it reads that of
-        {_way(one, t): None for one in every[t] if not all(map(_whole, one))}
-        for t in outputs
-        if t in every
+    return [
+        mixed,
+        *(
+            {_way(one, t): None for one in every[t] if not all(map(_whole, one))}
+            for t in outputs
+            if t in every
+        ),
     ]
-    return [{_way(one, t): None for t in mixed for one in every[t]}, *past]
 
 
 def _way(reaches: Sequence[ReadRange], t: SymbolicTensor) -> Way:
@@ -241,6 +256,9 @@ def _gaps_of(one: Way, other: Way, lengths: Sequence[Int]) -> _Gaps | None:
                 return None
             if gap != 0:
                 gaps[gap, x.most if indices else ()] = None
+        for (_, ours), (_, theirs) in zip(x.most, y.most, strict=False):
+            if ours != theirs:  # as many places
+                gaps[ours - theirs, ()] = None
     return tuple(gaps)
 
 
