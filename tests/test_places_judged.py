@@ -398,7 +398,7 @@ def test_a_row_that_one_network_keeps_is_compared_where_a_later_window_reads_it(
         nn.Sequential(shared[0], nn.MaxPool1d(2, ceil_mode=c), *shared[1:]) for c in (False, True)
     )
     found = symcnn.agree(*(symcnn.from_torch(m, "N 1 L") for m in (one, other)))
-    for size in range(found.valid.axis("L").smallest(), 60):
+    for size in filter(found.valid.axis("L").__contains__, range(60)):
         x = torch.randn(64, 1, size)
         with torch.no_grad():
             a, b = one(x), other(x)

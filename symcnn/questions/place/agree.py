@@ -458,12 +458,12 @@ def _equal_reads(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet) 
         far, period = span
         name = ours.axes[k]
         axis = Size.symbol(name)
-        near = 1 if far + period <= _LOOKED_AT else far  # else a smaller size may be left out
-        for length in range(near, far + period):
+        start = 1 if far + period <= _LOOKED_AT else far  # else a smaller size may be left out
+        for length in range(start, far + period):
             here = sizes.where(Condition(axis, "==", length))
             if here and _read_apart(ours, theirs, k, here):
                 late = [Condition(axis % period, "==", length % period)]
-                late += [Condition(axis, ">=", far)] if near < far else []
+                late += [Condition(axis, ">=", far)] if start < far else []
                 gone = late if length >= far else [Condition(axis, "==", length)]
                 sizes = sizes - sizes.where(*gone)
     if any(span is None for span in spans) and sizes:
