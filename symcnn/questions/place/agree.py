@@ -341,7 +341,8 @@ def _hidden_alike(
         alike = each_among(each, others, lengths, alike)
         alike = each_among(others, each, lengths, alike)
     if alike:
-        alike = same_borders(*(borders_of(*each) for each in passes), alike)
+        ours_end, theirs_end = (borders_of(*each) for each in passes)
+        alike = same_borders(ours_end, theirs_end, alike)
     for ours, theirs in zip(*fields, strict=True):
         if ours is not None and theirs is not None and _apart_still(ours) and _apart_still(theirs):
             alike = _read_alike(ours, theirs, alike)
