@@ -51,6 +51,20 @@ MADE: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "tensor, of an array of sizes": lambda x: torch.tensor(np.array([x.shape[2], x.shape[3]])),
     "tensor, of an array of halves": lambda x: torch.tensor(np.array([x.shape[2] / 2, x.shape[3]])),
     "from_numpy, of sizes": lambda x: torch.from_numpy(np.array(x.shape[2:])),
+    "from_numpy, of sizes as floats": lambda x: torch.from_numpy(np.array([x.shape[3]], float)),
+    "as_tensor, of sizes that become floats": lambda x: torch.as_tensor(
+        np.array(x.shape[2:]).astype(np.float64)
+    ),
+    "as_tensor, of sizes as small numbers": lambda x: torch.as_tensor(
+        np.asarray(x.shape[2:], dtype=np.int32)
+    ),
+    "zeros, of quotients rounded up": lambda x: torch.zeros(
+        tuple(np.ceil(np.array(x.shape[2:]) / 4).astype(int))
+    ),
+    "as_tensor, of small sizes and a number": lambda x: torch.as_tensor(
+        np.array([x.shape[3]], np.int32) + 1
+    ),
+    "zeros, of the least of sizes": lambda x: torch.zeros(np.array(x.shape[2:]).min() // 2),
     "an old class, of an array of sizes": lambda x: FloatTensor(np.asarray([[x.shape[3]], [2]])),
     "new_tensor, of an array": lambda x: x.new_tensor(np.ones((2, 3), dtype=np.int32)),
     "from_numpy, of an array of sizes": lambda x: torch.from_numpy(np.zeros(x.shape[2:])),
@@ -108,6 +122,18 @@ def test_tensors_made_the_old_way_have_the_shape_and_dtype_that_torch_gives(name
     assert net.complete
     assert net.shape_at(**SIZES) == tuple(want.shape)
     assert net.output_tensors[0].dtype == str(want.dtype).removeprefix("torch.")
+
+
+def test_an_array_of_sizes_in_single_precision_rounds_as_numpy_does() -> None:
+    class Scaled(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            scale = np.array([x.shape[3], x.shape[2]], dtype=np.float32)
+            boxes = torch.from_numpy(scale) * x.mean((1, 2))[:, :2]
+            return boxes[:, : int((scale * np.float32(0.7))[0])]
+
+    net = symcnn.from_torch(Scaled(), "N 3 H W")
+    for w in (2, 3, 10, 30):
+        assert net.shape_at(N=2, H=5, W=w) == tuple(Scaled()(torch.zeros(2, 3, 5, w)).shape)
 
 
 def _anchors(x: torch.Tensor) -> torch.Tensor:

@@ -688,3 +688,30 @@ def test_an_attribute_of_a_weight_that_is_made_anew_is_a_view_of_it(
 ) -> None:
     """Before, the peak counted what is made and its view."""
     agree(lambda y, w, x: y.permute(0, 2, 3, 1) @ view(w), peak=True)
+
+
+class Factored(nn.Module):
+    """A matrix that is made of a product with itself, its factor or inverse, and what those map."""
+
+    def __init__(self, factor: Any, learned: bool) -> None:
+        super().__init__()
+        self.factor = factor
+        self.weight = nn.Parameter(torch.eye(4) + 0.1, requires_grad=learned)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ self.factor(self.weight @ self.weight.T + torch.eye(4))
+
+
+def _keeps_what_torch_sees(module: nn.Module, spec: str, **sizes: int) -> None:
+    net = symcnn.from_torch(module, spec)
+    assert net.cost().at(**sizes).saved == torch_saved(net, module, sizes)
+
+
+@pytest.mark.parametrize("learned", [True, False])
+@pytest.mark.parametrize("factor", [torch.inverse, torch.linalg.inv, torch.linalg.cholesky])
+def test_inverses_and_factors_keep_what_they_make(factor: Any, learned: bool) -> None:
+    _keeps_what_torch_sees(Factored(factor, learned), "N 3 H 4", N=2, H=5)
+
+
+def test_where_no_gradient_flows_nothing_is_kept_whatever_the_operation() -> None:
+    _keeps_what_torch_sees(Factored(torch.cholesky_inverse, False), "N 3 H 4", N=2, H=5)

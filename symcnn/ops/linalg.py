@@ -79,12 +79,11 @@ def _square_rules(names: str, shapes: Callable[[Dims, Int], tuple[Dims, ...]], *
 
 
 _CPU: Any = {"autocast": dtypes.SINGLE_ON_CPU}
-_square_rules(
-    "linalg_inv inverse linalg_cholesky cholesky cholesky_inverse",
-    lambda b, n: ((*b, n, n),),
-    saves=products.columns,
-    **_CPU,
-)
+for _names, _kept in (
+    ("linalg_inv inverse linalg_cholesky cholesky", products.kept_columns),
+    ("cholesky_inverse", products.columns),
+):
+    _square_rules(_names, lambda b, n: ((*b, n, n),), saves=_kept, **_CPU)
 _square_rules("matrix_exp linalg_matrix_exp", lambda b, n: ((*b, n, n),), takes="float complex")
 
 

@@ -115,25 +115,119 @@ def _linspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, **kwar
     step = (stop - start) / (num - 1)
     floats = [*(i * step + start for i in range(num - 1)), stop * 1.0]
     whole = np.dtype(dtype).kind in "iu"
-    return _numbers()([*map(math.floor, floats)] if whole else floats)
+    return _numbers([*map(math.floor, floats)] if whole else floats)
 
 
 @cache
-def _numbers() -> Callable[[list[Any]], object]:
-    """Few numbers of sizes as an array."""
+def _classes() -> tuple[Any, Any]:
+    """Arrays of few numbers of sizes: of 64 bits, and of fewer, whose arithmetic rounds."""
     import numpy as np
 
     class Numbers(np.ndarray):
+        told: Any = None  # what torch takes them for, where python's numbers do not say
+
+        def __array_finalize__(self, source: object) -> None:
+            """A view is of the same type."""
+            self.told = getattr(source, "told", None)
+
+        def __array_wrap__(self, array: Any, context: Any = None, *_: object) -> Any:
+            """One number is python's, as in other arrays of objects; whole ones keep their type."""
+            if not array.ndim:
+                return array[()]
+            found = array.view(Numbers)
+            given = context[1] if context else ()
+            if all(type(g) is int or getattr(g, "told", None) == self.told for g in given):
+                whole = all(type(n) in (int, Dim) for n in array.ravel().tolist())
+                found.told = self.told if whole else None
+            return found
+
         def astype(self, *args: object, **kwargs: object) -> object:
             """Floats as whole numbers are sizes still."""
-            numbers = self.ravel().tolist()
             given: Any = (*args, *kwargs.values())
-            if len(given) != 1 or np.dtype(given[0]).kind not in "iu" or not hold_sizes(numbers):
+            dtype = np.dtype(given[0]) if len(given) == 1 else None
+            if dtype is None or dtype.kind not in "iuf" or not hold_sizes(self.ravel().tolist()):
                 return super().astype(*args, **kwargs)  # type: ignore[call-overload]
-            made = np.array([*map(math.trunc, numbers)], dtype=object)
-            return made.reshape(self.shape).view(Numbers)
+            return _convert(self, dtype)
 
-    return lambda numbers: np.array(numbers, dtype=object).view(Numbers)
+    class Singles(np.ndarray):
+        told: Any = None
+
+        def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **kwargs: Any) -> object:
+            return getattr(ufunc, method)(*_settle(args), **kwargs)
+
+        def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> object:
+            return func(*_settle(args), **kwargs)
+
+        def __getattribute__(self, name: str) -> Any:
+            own = name.startswith("__") or name in _LAID or name == "told"
+            return object.__getattribute__(self, name) if own else getattr(_round(self), name)
+
+        def __getitem__(self, index: Any) -> object:
+            return _round(self)[index]
+
+        def __iter__(self) -> Any:
+            return iter(_round(self))
+
+    return Numbers, Singles
+
+
+#: What is asked of an array and not of its numbers.
+_LAID = frozenset({"shape", "ndim", "size"})
+
+
+def _settle(value: Any) -> Any:
+    """Arrays that round as numpy's own, at any depth."""
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(_settle, value))
+    return _round(value) if type(value) is _classes()[1] else value
+
+
+def _round(array: Any) -> Any:
+    """Numbers of sizes as numpy's own."""
+    import numpy as np
+
+    plain = np.ndarray.view(array, np.ndarray)
+    numbers = [operator.index(n) if type(n) is Dim else float(n) for n in plain.ravel()]
+    return np.array(numbers, dtype=array.told).reshape(plain.shape)
+
+
+def _convert(array: Any, dtype: Any) -> object:
+    """Numbers of sizes as another type."""
+    import numpy as np
+
+    cast: Callable[[Any], Any] = math.trunc if dtype.kind in "iu" else _as_float
+    numbers = np.array([*map(cast, array.ravel().tolist())], dtype=object)
+    numbers_, singles = _classes()
+    found: Any = numbers.reshape(array.shape).view(
+        singles if dtype.kind == "f" and dtype.itemsize < 8 else numbers_
+    )
+    found.told = dtype
+    return found
+
+
+def _as_float(number: Any) -> Any:
+    return number / 1 if type(number) in SIZES else float(number)
+
+
+def _numbers(numbers: list[Any]) -> Any:
+    """Few numbers of sizes as an array."""
+    import numpy as np
+
+    return np.array(numbers, dtype=object).view(_classes()[0])
+
+
+def array_of(numbers: object, dtype: DTypeLike | None) -> object | None:
+    """`numpy.array` of a list in which sizes stand; None of another one."""
+    import numpy as np
+
+    kind = None if dtype is None else np.dtype(dtype)
+    if not isinstance(numbers, (tuple, list)) or not hold_sizes(numbers):
+        return None
+    if kind is not None and kind.kind not in "iuf":
+        return None
+    found = _numbers([*numbers])
+    plain = all(type(n) in (int, float, *SIZES) for n in found.ravel().tolist())
+    return (found if kind is None else _convert(found, kind)) if plain else None
 
 
 def _eye(N: Any, M: Any = None, k: Any = 0, dtype: Any = float) -> object:  # noqa: N803

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from symcnn.frontends.torch.arrays import Array
-from symcnn.frontends.torch.created import ARRAYS
+from symcnn.frontends.torch.created import ARRAYS, array_of
 from symcnn.frontends.torch.repeated import Late
 from symcnn.frontends.torch.sizes import SIZES, Dim, largest
 
@@ -150,9 +150,13 @@ def _array(name: str) -> Callable[..., object]:
         import numpy as np
 
         found = counted(args[0]) if args else None
-        if type(found) is not Array or len(args) > 1 or not {*kwargs} <= {"dtype"}:
+        named = {**kwargs, **dict(zip(("dtype",), args[1:2], strict=False))}
+        dtype: Any = named.get("dtype")
+        if len(args) > 2 or not {*named} <= {"dtype"}:
             return getattr(np, name)(*args, **kwargs)
-        dtype: Any = kwargs.get("dtype")
+        if type(found) is not Array:
+            found = array_of(found, dtype)
+            return getattr(np, name)(*args, **kwargs) if found is None else found
         return found if dtype is None else found.astype(dtype)
 
     return call

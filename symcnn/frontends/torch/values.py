@@ -21,7 +21,7 @@ import torch
 from symcnn.algebra.size import Size
 from symcnn.errors import DataDependent
 from symcnn.frontends.torch.arguments import INDEXED, PLAIN, flat
-from symcnn.frontends.torch.arrays import beside
+from symcnn.frontends.torch.arrays import beside, of_numpy
 from symcnn.frontends.torch.irrational import Irrational, in_tensor
 from symcnn.frontends.torch.sizes import SIZES, Dim, Real
 from symcnn.frontends.torch.tensors import Masked, TracedTensor, beneath
@@ -149,11 +149,17 @@ _FROM_ARRAYS = frozenset((torch.tensor, torch.as_tensor, torch.asarray))
 
 def of_objects(value: object) -> tuple[object, torch.dtype] | None:
     """An array of numpy in which sizes stand, as nested lists, and the dtype of such numbers."""
-    if "ndarray" not in (k.__name__ for k in type(value).__mro__) or str(value.dtype) != "object":  # type: ignore[attr-defined]
+    if "ndarray" not in (k.__name__ for k in type(value).__mro__):
         return None
-    numbers: Sequence[object] = _numbers(value)
-    whole = all(type(n) in (int, bool, Dim) for n in numbers)
-    return value.tolist(), torch.int64 if whole else torch.float64  # type: ignore[attr-defined]
+    import numpy as np
+
+    plain = np.ndarray.view(cast(Any, value), np.ndarray)
+    if str(plain.dtype) != "object":
+        return None
+    whole = all(type(n) in (int, bool, Dim) for n in _numbers(plain))
+    told = getattr(value, "told", None)
+    kind = torch.int64 if whole else torch.float64
+    return plain.tolist(), of_numpy(told) if told else kind
 
 
 class Values:

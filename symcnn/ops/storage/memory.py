@@ -280,7 +280,8 @@ class Memory:
             else:
                 saves(self, node)
         except KeptUnknownError as error:
-            self.unknown.append((node, str(error)))
+            if self._grad:
+                self.unknown.append((node, str(error)))
         except UnknownError as error:
             self._leave_open(node, str(error))
         self.layouts.update(before)

@@ -488,14 +488,23 @@ def windows(m: Memory, node: Node) -> None:
     m.place(layout)
 
 
-def columns(m: Memory, node: Node) -> None:
-    """Matrices of linear algebra lie column after column, however those lie that they are made of.
-    Nobody wrote down what autograd keeps of them.
-    """
+def _in_columns(m: Memory, node: Node) -> None:
+    """Matrices of linear algebra lie column after column, whatever they are made of."""
     n = len(node.outputs[0].dims)
     for i, t in enumerate(node.outputs):
         m.place(m.fresh(t.dims, None, (*range(n - 2), n - 1, n - 2) if t.ndim == n else None), i)
+
+
+def columns(m: Memory, node: Node) -> None:
+    """Matrices in columns, of which nobody wrote down what autograd keeps."""
+    _in_columns(m, node)
     raise KeptUnknownError("")
+
+
+def kept_columns(m: Memory, node: Node) -> None:
+    """Matrices in columns, of whose values the gradient is made."""
+    _in_columns(m, node)
+    m.save(node.outputs[0])
 
 
 def determinant(m: Memory, node: Node) -> None:
