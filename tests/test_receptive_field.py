@@ -472,6 +472,15 @@ def test_a_single_tap_shows_through_a_deep_chain() -> None:
     assert (at.table()[[0, 64]] == rows).all()
 
 
+@pytest.mark.parametrize("size", [10, 15, 35])
+def test_a_weight_of_zero_that_doubles_write_as_3e_17_reads_nothing(size: int) -> None:
+    module = make_positive(
+        tnn.Sequential(tnn.MaxPool2d(5), tnn.Upsample(scale_factor=5, mode="bilinear"))
+    )
+    at = traced(module, "N 1 H W").receptive_field().at(H=size, W=10)
+    assert (at.table(0) == support(module, (1, 1, size, 10), 0)).all()
+
+
 def test_nearest_by_a_fraction_in_a_large_image() -> None:
     module = make_positive(
         tnn.Sequential(tnn.ConvTranspose2d(1, 1, 1, stride=3), tnn.Upsample(scale_factor=1.15))

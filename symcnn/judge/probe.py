@@ -36,24 +36,36 @@ def make_positive(module: nn.Module) -> nn.Module:
     return module
 
 
-class NearestAsInSingle(TorchFunctionMode):
-    """The nearest modes of `interpolate` pick, in double, the pixels they pick in single precision.
+class ExactPlaces(TorchFunctionMode):
+    """`interpolate` reads, in double, the pixels that it stands for.
 
-    On the CPU torch computes their indices in the image's own precision (in large images), so
-    a double can pick the neighbour of what a float, or any dtype on a GPU, does.
+    The nearest modes pick what they pick in single precision: on the CPU torch computes their
+    indices in the image's own precision (in large images), so a double can pick the neighbour of
+    what a float, or any dtype on a GPU, does. The others mix by weights, of which one that is 0
+    may come out as 3e-17, and a huge number times that shows.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        image = args[0] if args else kwargs.get("input")
-        given = args[3] if len(args) > 3 else kwargs.get("mode", "nearest")
-        if func is not F.interpolate or not str(given).startswith("nearest"):
+        if func is not F.interpolate:
             return func(*args, **kwargs)
-        pixels = torch.arange(image[0, 0].numel(), dtype=torch.float32, device=image.device)
-        places = pixels.reshape(image[:1, :1].shape)
+        image = args[0] if args else kwargs["input"]
+        given = args[3] if len(args) > 3 else kwargs.get("mode", "nearest")
         rest = {k: v for k, v in kwargs.items() if k != "input"}
-        picked = func(places, *args[1:], **rest).long()
-        return image.flatten(2)[..., picked.flatten()].unflatten(2, picked.shape[2:])
+        if str(given).startswith("nearest"):
+            pixels = torch.arange(image[0, 0].numel(), dtype=torch.float32, device=image.device)
+            picked = func(pixels.reshape(image[:1, :1].shape), *args[1:], **rest).long()
+            return image.flatten(2)[..., picked.flatten()].unflatten(2, picked.shape[2:])
+        made = image
+        for axis in range(2, image.ndim):  # one axis after the other
+            length = image.shape[axis]
+            one = torch.eye(length, dtype=image.dtype, device=image.device)
+            alone = [length, *(length if a == axis else 1 for a in range(1, image.ndim))]
+            rows = one.reshape(alone).expand(length, 1, *image.shape[2:])
+            weights = func(rows, *args[1:], **rest).movedim(axis, 1).flatten(2)[..., 0]
+            exact = torch.where(weights.abs() < 1e-12, 0, weights)
+            made = (made.movedim(axis, -1) @ exact).movedim(-1, axis)
+        return made
 
 
 #: Beside numbers near 1 it shows through 450 layers of three taps each; it may grow by 1e100 too.
@@ -80,7 +92,7 @@ def support(
         after = before.clone()
         for i, j in enumerate(places):
             (after[i].select(1 + axis, j) if batch else after.select(2 + axis, j)).add_(_HUGE)
-        with torch.no_grad(), NearestAsInSingle():
+        with torch.no_grad(), ExactPlaces():
             # each on a module that has not run: cells of spiking networks keep what they saw
             changed = copy.deepcopy(module)(before) != copy.deepcopy(module)(after)
         kept = (0, out) if batch else (out,)
@@ -113,7 +125,7 @@ def gradient_support(
     """
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
     image = torch.ones(*shape, dtype=torch.float64, device=device, requires_grad=True)
-    with NearestAsInSingle():
+    with ExactPlaces():
         output = copy.deepcopy(module)(image)
     other = [k for k in range(image.ndim) if k != 2 + axis]
     rows = []

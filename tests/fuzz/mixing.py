@@ -433,13 +433,13 @@ def _support(
 
     least: the share of the largest gradient that one must be above.
     """
-    from symcnn.judge.probe import NearestAsInSingle
+    from symcnn.judge.probe import ExactPlaces
 
     seen: Any = None
     others = [k for k in range(4) if k != 2 + axis]
     for _ in range(_DRAWS):
         image = torch.randn(1, _C, *size, dtype=torch.float64, requires_grad=True)
-        with NearestAsInSingle():
+        with ExactPlaces():
             output = module(image)
         weights = torch.rand_like(output) + 0.5
         rows = []
