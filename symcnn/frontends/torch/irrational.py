@@ -102,6 +102,28 @@ class Number:
 
     __hash__ = object.__hash__  # each kind has its own
 
+    def __bool__(self) -> bool:
+        return bool(self != 0)
+
+    def __divmod__(self, other: Any) -> Any:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> Any:
+        return other // self, other % self
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self
+
+    @property
+    def node(self) -> Self:  # what torch's C++ side asks; it only ever reaches the example value
+        return self
+
+    def is_symbolic(self) -> bool:
+        return True
+
 
 class Float(Number, torch.SymFloat):
     """A float of sizes: to python a float, to torch and its libraries a symbolic one."""
@@ -112,13 +134,6 @@ class Float(Number, torch.SymFloat):
     @property  # type: ignore[misc]
     def __class__(self) -> type:
         return float
-
-    @property
-    def node(self) -> Self:
-        return self
-
-    def is_symbolic(self) -> bool:
-        return True
 
     def is_int(self) -> bool:
         return False
@@ -135,12 +150,6 @@ class Float(Number, torch.SymFloat):
         return written(sys._getframe(1), Text([(self, "")]))
 
     __repr__ = __str__
-
-    def __pos__(self) -> Any:
-        return self
-
-    def __deepcopy__(self, memo: Any) -> Any:
-        return self
 
     def __sym_float__(self) -> Any:
         return self

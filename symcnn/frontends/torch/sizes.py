@@ -97,14 +97,7 @@ class Dim(_Ordered, torch.SymInt):
     def __class__(self) -> type:  # so isinstance(h, int) holds, also in numbers and typing
         return int
 
-    @property
-    def node(self) -> Self:  # what torch's C++ side asks; it only ever reaches the example value
-        return self
-
     def is_int(self) -> bool:
-        return True
-
-    def is_symbolic(self) -> bool:
         return True
 
     def maybe_as_int(self) -> None:
@@ -179,17 +172,8 @@ class Dim(_Ordered, torch.SymInt):
             left if isinstance(den, int) or self.tracer.decide(Condition(den, ">=", 1)) else -left
         )
 
-    def __divmod__(self, other: Any) -> Any:
-        return self // other, self % other
-
-    def __rdivmod__(self, other: Any) -> Any:
-        return other // self, other % self
-
     def __neg__(self) -> Any:
         return self._with(-self.expr)
-
-    def __pos__(self) -> Any:
-        return self
 
     def __abs__(self) -> Any:
         return self._with(maximum(self.expr, -self.expr))
@@ -285,9 +269,6 @@ class Dim(_Ordered, torch.SymInt):
                 return hash(other)
         return hash(self.expr)
 
-    def __bool__(self) -> bool:
-        return bool(self != 0)
-
     def __int__(self) -> int:
         return int(self.tracer.fix(self.expr))
 
@@ -329,9 +310,6 @@ class Dim(_Ordered, torch.SymInt):
 
     def __reduce__(self) -> Any:
         return Dim, (self.expr, self.tracer)
-
-    def __deepcopy__(self, memo: Any) -> Any:
-        return self
 
     # torch's own helpers on sizes: torch.sym_max, sym_min, sym_float
 
@@ -467,8 +445,6 @@ class Real(_Ordered, Float):
     def __rmod__(self, other: Any) -> Any:
         return other - other // self * self
 
-    __divmod__, __rdivmod__ = Dim.__divmod__, Dim.__rdivmod__
-
     def __neg__(self) -> Any:
         return self._step("*", -1)
 
@@ -555,9 +531,6 @@ class Real(_Ordered, Float):
         return self.tracer.rounded(num, den, lambda at: float(computed(self.recipe, at)))
 
     __float__ = _float
-
-    def __bool__(self) -> bool:
-        return bool(self != 0)
 
     def gap(self, other: object) -> Int:
         """``self - other`` times whatever makes it an integer expression with its sign."""
