@@ -8,6 +8,7 @@ own (`symcnn.algebra.atoms`); what a function makes of arguments, in normal form
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from functools import lru_cache
@@ -403,10 +404,7 @@ def is_integer(mono: Monomial) -> bool:
 
 def prod(factors: Iterable[Int]) -> Int:
     """The product; 1 for none."""
-    result: Int = 1
-    for factor in factors:
-        result = result * factor
-    return result
+    return math.prod(factors)
 
 
 def exact_div(num: Int, den: Int) -> Int | None:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from html import escape
-from math import lcm
+from math import lcm, prod
 from typing import TYPE_CHECKING, Any, Union, overload
 
 from symcnn.algebra import size as sz
@@ -617,13 +617,10 @@ class _Grid:
         """What no intermediate value exceeds in size."""
         if isinstance(expr, int):
             return abs(expr)
-        total = 0
-        for mono, coeff in expr.terms.items():
-            term = -(-abs(Fraction(coeff)).numerator // 1)
-            for atom, power in mono:
-                term *= self.bound_of(atom) ** power
-            total += term
-        return total
+        return sum(
+            abs(coeff.numerator) * prod(self.bound_of(atom) ** power for atom, power in mono)
+            for mono, coeff in expr.terms.items()
+        )
 
     def bound_of(self, atom: sz.Atom) -> int:
         if atom not in self.bounds:

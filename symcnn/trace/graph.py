@@ -75,10 +75,8 @@ class Shape(tuple[Any, ...]):
     @property
     def numel(self) -> Expr:
         """The number of elements."""
-        total: Any = 1
-        for d in self:
-            total = total * d
-        return total
+        found: Any = prod(self)
+        return found
 
     def __str__(self) -> str:
         return f"({', '.join(map(word, self))}{',' if len(self) == 1 else ''})"

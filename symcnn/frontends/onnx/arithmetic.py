@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from onnx import defs, helper
 
-from symcnn.algebra.size import Int, Size
+from symcnn.algebra.size import Size, prod
 from symcnn.frontends.onnx import values
 from symcnn.frontends.onnx.step import FOLDS, Fold, Outputs, Step, folds, numeric, operator
 from symcnn.frontends.onnx.values import Array, Unknown, Value, array_of, dtype_of, sequence, whole
@@ -40,10 +40,7 @@ def shape(step: Step) -> Array:
 @operator("Size")
 def size(step: Step) -> Array:
     """The number of elements."""
-    total: Int = 1
-    for dim in step.value(0).dims:
-        total = total * dim
-    return array_of(total)
+    return array_of(prod(step.value(0).dims))
 
 
 @operator("Constant")

@@ -264,11 +264,6 @@ def one_hot(step: Step) -> Outputs:
     x = step.tensor()
     depth = step.number("depth", 1)
     axis = step.attribute("axis", -1) % (x.ndim + 1)
-    made = apply(
-        "eq",
-        apply("unsqueeze", x, axis),
-        apply(
-            "view", apply("arange", depth), *(depth if i == axis else 1 for i in range(x.ndim + 1))
-        ),
-    )
-    return made
+    dims = (depth if i == axis else 1 for i in range(x.ndim + 1))
+    classes = apply("view", apply("arange", depth), *dims)
+    return apply("eq", apply("unsqueeze", x, axis), classes)

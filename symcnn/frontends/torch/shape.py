@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -27,11 +28,7 @@ class Sizes(tuple[Any, ...]):
 
     def numel(self) -> int:
         """The number of elements."""
-        total: Any = 1
-        for size in self:
-            total = total * size
-        count: int = total  # or a size, which does what an int does
-        return count
+        return math.prod(self)  # or a size, which does what an int does
 
     def __getitem__(self, index: Any) -> Any:
         found = super().__getitem__(index)

@@ -328,10 +328,8 @@ class PerNode(Valued):
         return {name: value for name, value in least.items() if value > 1}
 
     def _bytes(self, tensors: Iterable[SymbolicTensor]) -> Int:
-        total: Int = 0
-        for t in dict.fromkeys(tensors):
-            total = total + prod(t.dims) * width(t.dtype or self.dtype)
-        return total
+        each = (prod(t.dims) * width(t.dtype or self.dtype) for t in dict.fromkeys(tensors))
+        return sum(each, 0)
 
     @cached_property
     def _moved(self) -> dict[Node, Int]:

@@ -59,12 +59,11 @@ class Budget(Shown):
 
     def cost(self, sizes: Mapping[str, int]) -> int:
         """The cost at `sizes`."""
-        total = 0
-        for coefficient, parts in self.terms:
-            term = evaluate(coefficient, sizes)
-            for part in parts:
-                term *= max(0, part.at(sizes))  # below 0 only outside the domain
-            total += term
+        total = sum(
+            evaluate(coefficient, sizes)
+            * prod(max(0, part.at(sizes)) for part in parts)  # below 0 only outside the domain
+            for coefficient, parts in self.terms
+        )
         return total // self.per
 
     @property

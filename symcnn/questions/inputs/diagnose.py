@@ -14,7 +14,7 @@ from operator import ge
 from typing import Any
 
 from symcnn.algebra.axis import Scatter, Window
-from symcnn.algebra.size import evaluate
+from symcnn.algebra.size import evaluate, prod
 from symcnn.errors import SymcnnError
 from symcnn.ops.operation import operation_of
 from symcnn.ops.registry import one_or_each
@@ -277,9 +277,7 @@ def _says_linear(node: Node, requirement: Requirement, sizes: Mapping[str, int])
     if not isinstance(weight, SymbolicTensor) or weight.ndim != 2:
         return ""
     *lead, features = (evaluate(d, sizes) for d in node.activations[0].dims)
-    rows = 1
-    for size in lead:
-        rows *= size
+    rows = prod(lead)
     out, into = (evaluate(d, sizes) for d in weight.dims)
     return f"mat1 and mat2 shapes cannot be multiplied ({rows}x{features} and {into}x{out})"
 

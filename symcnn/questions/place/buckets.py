@@ -18,7 +18,15 @@ from itertools import pairwise
 from typing import Any
 
 from symcnn.algebra.expr import from_sympy
-from symcnn.algebra.size import Int, Size, evaluate, exact_or_fail, symbols_of, whole_numbers
+from symcnn.algebra.size import (
+    Int,
+    Size,
+    evaluate,
+    exact_or_fail,
+    prod,
+    symbols_of,
+    whole_numbers,
+)
 from symcnn.errors import BadSpec, NoSolution
 from symcnn.questions.cost.cost import measure
 from symcnn.sets.condition import Condition
@@ -202,10 +210,7 @@ def _formula(net: Trace, cost: Any, names: Sequence[str]) -> Int:
     if not isinstance(cost, str):
         return from_sympy(cost)
     if cost == "pixels":
-        product: Int = 1
-        for name in names:
-            product = product * Size.symbol(name)
-        return product
+        return prod(map(Size.symbol, names))
     if cost in _COSTS:
         column = {"memory": "activations", "macs": "total", "flops": "total"}.get(cost, cost)
         figure = getattr(measure(net, "flops" if cost == "flops" else "macs"), column)
