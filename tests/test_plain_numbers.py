@@ -262,11 +262,23 @@ def test_a_function_that_a_forward_finds_when_it_runs_keeps_sizes(find: Any) -> 
     [
         lambda x, h, w: x * torch.hann_window(w),
         lambda x, h, w: x * torch.kaiser_window(w, periodic=False, beta=3.0),
+        lambda x, h, w: x * torch.fft.fftfreq(w, d=1 / w),
+        lambda x, h, w: torch.fft.rfft(x) * torch.fft.rfftfreq(w),
+        lambda x, h, w: torch.stack(torch.unravel_index(x.flatten(2).argmax(-1), (h, w)), -1),
         lambda x, h, w: x[..., : int(float(f"{w}") / 2) + 1],
         lambda x, h, w: x * (np.arange(1) / w)[0] * math.cos((0 * np.pi) / h),
         lambda x, h, w: x * np.cos(np.pi * np.arange(1) / h)[0],
     ],
-    ids=["a window", "another window", "a float of a text", "nothing of it", "numpy's of nothing"],
+    ids=[
+        "a window",
+        "another window",
+        "frequencies",
+        "half of them",
+        "places in a map",
+        "a float of a text",
+        "nothing of it",
+        "numpy's of nothing",
+    ],
 )
 def test_what_is_made_of_a_size_holds_at_every_size(use: Callable[..., Any]) -> None:
     net = symcnn.from_torch(Forward(use), "N 3 H W")
@@ -287,3 +299,9 @@ def test_a_float_of_sizes_beside_a_complex_number_is_a_number() -> None:
     net = symcnn.from_torch(Forward(lambda x, h, w: (x * (1j * (h / 3))).real), "N 3 H W")
     assert "python needs a number there" in net.unfollowed[0].reason
     assert net.shape_at(N=1, H=5, W=4) == (1, 3, 5, 4)
+
+
+def test_a_shape_that_a_forward_makes_and_returns_is_a_tuple_of_sizes() -> None:
+    net = symcnn.from_torch(Forward(lambda x, h, w: (x, torch.Size([w, h, 3]))), "N 3 H W")
+    assert str(net.outputs) == "((N, 3, H, W), (W, H, 3))"
+    assert net.shape_at(N=1, H=2, W=5)[1] == (5, 2, 3)

@@ -34,7 +34,7 @@ from symcnn.ops.shape import Strides, join, permuted, reshaped
 from symcnn.ops.storage import maps, views
 from symcnn.ops.work import moves as rule
 from symcnn.sets.condition import AnyOf, Condition, Requirement
-from symcnn.trace.graph import OPS, Dims, Result, SymbolicTensor, tensors_in
+from symcnn.trace.graph import OPS, Constant, Dims, Result, SymbolicTensor, apply, tensors_in
 from symcnn.trace.tape import empties, may_be_empty
 
 # Expanding and repeating ----------------------------------------------------------------------
@@ -79,6 +79,18 @@ def broadcast_tensors(*tensors: object) -> tuple[SymbolicTensor, ...]:
 
 
 OPS["broadcast_tensors"] = broadcast_tensors
+
+
+def unravel_index(indices: SymbolicTensor, shape: OneOrMore[Int]) -> object:
+    """Places of a map that is laid out in a row, an axis at a time; as torch writes it."""
+    if indices.dtype not in dtypes.WHOLES:
+        raise ShapeMismatch(f"unravel_index takes whole numbers, not {indices.dtype}")
+    sizes = Constant((len(unpacked((shape,))),), dtype="int64")
+    rows = apply("floor_divide", apply("unsqueeze", indices, -1), sizes)
+    return apply("unbind", apply("remainder", rows, sizes), -1)
+
+
+OPS["unravel_index"] = unravel_index
 
 
 @rule("repeat", saves="", uniform=True, value=values.kept, sizes=True)

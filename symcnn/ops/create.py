@@ -12,7 +12,7 @@ from functools import partial
 from math import ceil, isfinite
 from typing import Any, Union
 
-from symcnn.algebra.size import Int, Size, ceildiv, denominator, maximum
+from symcnn.algebra.size import Int, Size, ceildiv, denominator, floordiv, maximum
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
 from symcnn.ops import dtypes, values, work
 from symcnn.ops.operation import torch_rules as any_rules
@@ -188,6 +188,19 @@ def _longer(node: Node) -> tuple[Sequence[SymbolicTensor], Sequence[SymbolicTens
 def window(window_length: Int, periodic: bool = True, *shape: float, **kwargs: object) -> Result:
     """The weights of so many places, of one of the shapes that signals are cut by."""
     return made(window_length)
+
+
+@rules("fft_fftfreq", saves="", dtype=dtypes.created)
+def frequencies(n: Int, d: float = 1.0, **kwargs: object) -> Result:
+    """The frequencies of the bins of a transform of so many places."""
+    return made(n)
+
+
+def _halved(n: Int, d: float = 1.0, **kwargs: object) -> Result:
+    return made(floordiv(n, 2) + 1)
+
+
+rules("fft_rfftfreq", saves="", dtype=dtypes.created)(_halved)
 
 
 def _unread(result: Result) -> Result:
