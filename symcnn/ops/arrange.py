@@ -81,9 +81,11 @@ def broadcast_tensors(*tensors: object) -> tuple[SymbolicTensor, ...]:
 OPS["broadcast_tensors"] = broadcast_tensors
 
 
-def unravel_index(indices: SymbolicTensor, shape: OneOrMore[Int]) -> object:
+def unravel_index(
+    indices: SymbolicTensor, shape: OneOrMore[Int]
+) -> SymbolicTensor | tuple[SymbolicTensor, ...]:
     """Places of a map that is laid out in a row, an axis at a time; as torch writes it."""
-    if indices.dtype not in dtypes.WHOLES:
+    if indices.dtype and indices.dtype not in dtypes.WHOLES:
         raise ShapeMismatch(f"unravel_index takes whole numbers, not {indices.dtype}")
     sizes = Constant((len(unpacked((shape,))),), dtype="int64")
     rows = apply("floor_divide", apply("unsqueeze", indices, -1), sizes)
