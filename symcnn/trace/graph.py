@@ -596,15 +596,12 @@ def tree_map(function: Callable[[Any], Any], value: Any) -> Any:
     if issubclass(kind, tuple) and hasattr(kind, "_fields"):  # a named tuple
         return kind(*(tree_map(function, v) for v in value))
     if issubclass(kind, (tuple, list)):
-        parts = [tree_map(function, v) for v in value]
-        try:
-            return kind(parts)
-        except TypeError:  # such as torch.Size, which takes numbers alone
-            return tuple(parts)
+        kind = tuple if kind.__name__ == "Size" else kind  # torch's takes numbers alone
+        return kind(tree_map(function, v) for v in value)
     if issubclass(kind, dict):
         return {key: tree_map(function, v) for key, v in value.items()}
-    if (inner := fields_of(value)) is not None:
-        return with_fields(value, tree_map(function, inner))
+    if (parts := fields_of(value)) is not None:
+        return with_fields(value, tree_map(function, parts))
     return function(value)
 
 
