@@ -551,3 +551,45 @@ def test_the_line_of_an_index_whose_numbers_are_not_followed_is_said() -> None:
     assert (
         symcnn.from_torch(Function(lambda x: x[:, :, x[0, 0, 0].argsort()]), "2 3 9 9").checks == ()
     )
+
+
+class Crops(nn.Module):
+    """Crops of several sizes, those of one size at once, as DINO and SwAV take them."""
+
+    def forward(self, *crops: torch.Tensor) -> torch.Tensor:
+        widths = torch.tensor([crop.shape[-1] for crop in crops])
+        ends = torch.cumsum(torch.unique_consecutive(widths, return_counts=True)[1], 0)
+        start, found = 0, []
+        for end in ends:
+            found.append(torch.cat(crops[start:end]).mean((2, 3)))
+            start = end
+        return torch.stack([f.sum() for f in found])
+
+
+def test_crops_of_several_sizes_are_grouped_at_all_sizes() -> None:
+    net = symcnn.from_torch(Crops(), "N 3 H W", "N 3 H W", "N 3 h w")
+    assert net.complete
+    for h, w in ((5, 7), (5, 4), (3, 7), (5, 9)):
+        crops = torch.zeros(2, 3, 5, 7), torch.zeros(2, 3, 5, 7), torch.zeros(2, 3, h, w)
+        sizes = {"N": 2, "H": 5, "W": 7, "h": h, "w": w}
+        try:
+            want = tuple(Crops()(*crops).shape)
+        except RuntimeError:
+            with pytest.raises(symcnn.SymcnnError):
+                net.shape_at(**sizes)
+            continue
+        assert net.shape_at(**sizes) == want
+
+
+def test_each_of_some_sizes_once_is_a_branch_per_order() -> None:
+    class Once(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            sides, places, counts = torch.unique(
+                torch.tensor(x.shape[2:]), return_inverse=True, return_counts=True
+            )
+            return torch.zeros(*sides.tolist(), int(places[0]) + 1, int(counts[0]))
+
+    net = symcnn.from_torch(Once(), "N 3 H W")
+    assert net.complete
+    for h, w in ((3, 4), (4, 3), (3, 3)):
+        assert net.shape_at(N=1, H=h, W=w) == tuple(Once()(torch.zeros(1, 3, h, w)).shape)

@@ -39,6 +39,7 @@ class Value:
     makes: what is told of what it makes, of numbers.
     parts: of several that it makes, of arrays and their shape.
     grows: whether it is a float that only grows with a number: torch computes it.
+    lists: the lists that it makes of a list of numbers, where their length depends on these.
     """
 
     number: Law | None = None
@@ -53,6 +54,7 @@ class Value:
     makes: ArrayLaw | None = None
     parts: ArrayLaw | None = None
     grows: bool = False
+    lists: Callable[..., tuple[list[Any], ...]] | None = None
 
     def of_numbers(self, args: Arguments, kwargs: Options) -> Held:
         """The value of an operation on 0-d tensors whose values are `args`; None if not known."""

@@ -250,11 +250,12 @@ rule("index_reduce", takes={"": "int float", **_INDEX}, same_dtype="input source
 for _names, _cure in (
     ("masked_select", "masked_fill, or a product with the mask, keeps the shape"),
     ("nonzero argwhere", "where(mask, a, b) keeps the shape"),
-    ("unique unique_consecutive", "sort keeps the shape"),
     ("bincount", "one_hot(x, n).sum(0) has n places"),
 ):
     for _name in _names.split():
         rule(_name, scrambles=True)(_by_values(_name, _cure))
+for _name, _law in (("unique", values.each_once), ("unique_consecutive", values.runs_of)):
+    rule(_name, scrambles=True, value=_law)(_by_values(_name, "sort keeps the shape"))
 
 
 @rule(

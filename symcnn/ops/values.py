@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import operator
+from builtins import sorted as by_size
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -374,6 +375,36 @@ def _repeated(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     return replace(found, order=Positions(0, tuple(axes)))
 
 
+def _runs_of(
+    numbers: Sequence[Any],
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
+) -> tuple[list[Any], ...]:
+    """Of numbers that are equal and follow each other one; where each went, how many there were."""
+    kept: list[Any] = []
+    places: list[int] = []
+    for number in numbers:
+        if not kept or number != kept[-1]:
+            kept.append(number)
+        places.append(len(kept) - 1)
+    counts = [places.count(i) for i in range(len(kept))]
+    return kept, *([places] if return_inverse else ()), *([counts] if return_counts else ())
+
+
+def _each_once(
+    numbers: Sequence[Any],
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
+) -> tuple[list[Any], ...]:
+    order = by_size(range(len(numbers)), key=lambda i: numbers[i])
+    kept, places, *counts = _runs_of([numbers[i] for i in order], True, return_counts)
+    where = [place for _, place in by_size(zip(order, places, strict=True))]
+    return kept, *([where] if return_inverse else ()), *counts
+
+
 # The laws ---------------------------------------------------------------------------------------
 
 #: The value itself; cut to a whole number; cast to a dtype; divided, and rounded as asked.
@@ -485,6 +516,9 @@ as_truth = replace(recast, cases=by_place.truths)
 kept = Value(everywhere=_same, ends=_always)
 logical = Value(everywhere=_same)
 resized = Value(everywhere=_nearest, positions=_repeated)
+
+#: Numbers without those that are there already: of all, of the one before.
+each_once, runs_of = Value(lists=_each_once), Value(lists=_runs_of)
 
 #: Sums and products, also along an axis; the extremes of all, or of numbers.
 SUM = Value(array=moves.reduced(sum, along=True), positions=moves.summed)

@@ -29,7 +29,7 @@ from symcnn.frontends.torch.writes import Writes
 from symcnn.ops import values
 from symcnn.ops.corners import PLACED, SEVERAL, Between, Corners, Everywhere
 from symcnn.ops.dtypes import WHOLES
-from symcnn.ops.laws import Value
+from symcnn.ops.laws import Value, are_whole
 from symcnn.ops.operation import Operation
 from symcnn.ops.piecewise import Piecewise, same, truths
 from symcnn.ops.positions import Positions, Stack
@@ -387,7 +387,13 @@ class Values:
         kwargs: Mapping[str, object],
         error: DataDependent,
     ) -> TracedTensor:
-        """What a mask picks, or what is done point by point to that; raises the error otherwise."""
+        """What a mask picks, or what is done point by point to that, or what is made of a few
+        sizes; raises the error otherwise.
+        """
+        law = getattr(operation, "value", None)
+        if law is not None and law.lists is not None:
+            found: TracedTensor = self._of_list(law.lists, args, kwargs, error)
+            return found
         mask = self.unwrap(args[1]) if name in INDEXED and len(args) == 2 else None
         if isinstance(mask, SymbolicTensor):
             masked = Masked(self.unwrap(args[0]), mask, partial(self.leaving, error))
@@ -398,6 +404,16 @@ class Values:
             made = self.unwrap(self.apply(operation, name, every, kwargs))
             masked = Masked(made, first.mask, first.refuse)
         return TracedTensor.of(masked, self)  # type: ignore[arg-type]
+
+    def _of_list(self, law: Any, args: Sequence[Any], kwargs: Any, error: DataDependent) -> Any:
+        """What is made of a row of few sizes; raises the error of other tensors."""
+        first, *rest = args
+        row = self._held(first)
+        if getattr(row, "ndim", 0) != 1 or not are_whole([*row]):
+            raise error
+        found, *others = law([*row], *rest, **kwargs)
+        made = self.dispatch(torch.tensor, (found,), {"dtype": first.dtype})
+        return (made, *map(torch.tensor, others)) if others else made
 
     def read(self, numbers: Iterable[object]) -> None:
         """What a tensor holds is asked for. Tensors divide in 32-bit floats: exact up to a size."""
