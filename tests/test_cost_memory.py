@@ -1059,6 +1059,31 @@ def test_a_cast_inside_and_autocast_are_seen_without_being_told(make: type[Any])
     assert cost.peak == torch_peak(module, module, [torch.rand(2, 4, 9, 12)])[0]
 
 
+class Rounded(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        ctx.save_for_backward(x)
+        return x.abs().floor() * x.sign()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Any) -> None:
+        raise AssertionError("never called")
+
+
+def test_what_a_context_saves_is_gone_in_inference() -> None:
+    class Quantized(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.rand(16, 3, 3, 3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return F.conv2d(x, Rounded.apply(self.weight / 2) * 2).relu().exp()  # type: ignore[no-untyped-call]
+
+    module, x = Quantized().eval(), torch.rand(1, 3, 5, 5)
+    theirs = torch_peak(module, module, [x])[0]
+    assert symcnn.from_torch(module, "N 3 H W").cost().at(N=1, H=5, W=5).peak == theirs
+
+
 @torch.jit.script
 def gated(x, y):  # type: ignore[no-untyped-def]
     both = x + y

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -121,7 +122,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         self.lazy: dict[torch.nn.Module, dict[str, Parameter | None]] = {}
         self.memories: dict[int, object] = {}  # of constants, by their storages
         self.held = {}
-        self.customs: dict[int, tuple[object, Custom]] = {}  # by the id of their contexts
+        self.customs = WeakKeyDictionary[Any, Custom]()  # by their contexts, which hold tensors
         self.calls, self.called = 0, None  # functions of torch, and the last of them
         self.device = torch.device("cpu")
         self._layouts: Layouts | None = None
@@ -589,17 +590,16 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         given = tuple(map(self.unwrap, filter(is_tensor, args)))
         if not context:
             return Custom(name, (), None) if context is None else Custom(name, None, given)
-        if id(context) not in self.customs:
+        if context not in self.customs:
 
-            def save(*tensors: object) -> None:
-                context.to_save = tensors
+            def save(*tensors: object) -> None:  # the context would hold them
                 custom.saves = tuple(tensors_in(*map(self.unwrap, tensors)))
 
             custom = Custom(name, given, ())
-            self.customs[id(context)] = context, custom
+            self.customs[context] = custom
             save(*(context.to_save or ()))
-            context.save_for_backward = save
-        return self.customs[id(context)][1]
+            context.to_save, context.save_for_backward = None, save
+        return self.customs[context]
 
     def _autocast(self) -> tuple[str, str]:
         kind = "script" if self.tape.scripted else self.kind
