@@ -401,6 +401,8 @@ def _interpolated(
     else:
         ratio = 1.0 / scale if scale else x / y
         middle = ratio * (i + 0.5) - 0.5
+        near = np.rint(middle)  # where a double misses a whole number, a pixel weighs nothing
+        middle = np.where(abs(middle - near) < 1e-11, near, middle)
     reach = 2 if mode == "cubic" else 1
     if antialias:
         support = reach * max(ratio, 1.0)

@@ -41,8 +41,9 @@ class ExactPlaces(TorchFunctionMode):
 
     The nearest modes pick what they pick in single precision: on the CPU torch computes their
     indices in the image's own precision (in large images), so a double can pick the neighbour of
-    what a float, or any dtype on a GPU, does. The others mix by weights, of which one that is 0
-    may come out as 3e-17, and a huge number times that shows.
+    what a float, or any dtype on a GPU, does. Where corners are not aligned the others multiply and
+    subtract at once (fused, which rounds once): a weight that is 0 may come out as 3e-17, and a
+    huge number times that shows.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -56,6 +57,8 @@ class ExactPlaces(TorchFunctionMode):
             pixels = torch.arange(image[0, 0].numel(), dtype=torch.float32, device=image.device)
             picked = func(pixels.reshape(image[:1, :1].shape), *args[1:], **rest).long()
             return image.flatten(2)[..., picked.flatten()].unflatten(2, picked.shape[2:])
+        if args[4] if len(args) > 4 else kwargs.get("align_corners"):
+            return func(image, *args[1:], **rest)
         made = image
         for axis in range(2, image.ndim):  # one axis after the other
             length = image.shape[axis]
