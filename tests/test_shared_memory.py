@@ -296,3 +296,38 @@ def test_what_is_written_to_without_gradients_keeps_its_gradient() -> None:
 
     net = symcnn.from_torch(Clamps(), "1 3 10 10")
     assert net.cost().saved == (3 * 10 * 10 + 4 * 8 * 8) * 4
+
+
+def _reads(y: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        part = y[:, :2]
+    y.add_(1)
+    return part * 2
+
+
+def _reads_a_part(y: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        part = y[:, :2]
+        y.add_(1)
+    return part[:, :1].sigmoid()
+
+
+def _reads_without(y: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        part = y[:, :2]
+    y.add_(1)
+    with torch.no_grad():
+        return part * 2
+
+
+def _reads_apart(y: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        part = y[:, :2]
+    y.add_(1)
+    return part.detach() * 2
+
+
+@pytest.mark.parametrize("read", [_reads, _reads_a_part, _reads_without, _reads_apart])
+def test_a_view_made_without_gradients_is_not_read_after_a_write(read: Call) -> None:
+    ours, theirs = refuses(read, grad=True)
+    assert ours == theirs == (read in (_reads, _reads_a_part))

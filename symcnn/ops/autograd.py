@@ -47,7 +47,8 @@ def products(node: Node, *, counted: bool = False) -> Sequence[Product]:
 # Which gradients flow --------------------------------------------------------------------------
 
 
-def _differentiable(node: Node) -> bool:
+def differentiable(node: Node) -> bool:
+    """Whether gradients flow through an operation, if there are any."""
     if node.mode.custom is not None:  # its gradient goes around
         return True
     operation = operation_of(node)
@@ -93,7 +94,7 @@ def flow(nodes: Iterable[Node], needed: set[SymbolicTensor]) -> None:
     for node in nodes:
         # torch sends zeros back through x.zero_()
         written = node.inputs[:1] if node.mode.inplace else ()
-        asks = (*node.sources, *written) if _differentiable(node) else _unseen(node)
+        asks = (*node.sources, *written) if differentiable(node) else _unseen(node)
         if any(t in needed for t in asks):
             needed.update(
                 t for t in node.outputs if node.mode.custom is not None or holds_floats(t.dtype)

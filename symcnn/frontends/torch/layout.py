@@ -20,7 +20,7 @@ from symcnn.algebra.size import Int, Size, exact_div
 from symcnn.errors import DataDependent, ShapeMismatch
 from symcnn.frontends.torch.branches import Step
 from symcnn.frontends.torch.where import caller
-from symcnn.ops.autograd import Gradients, flow
+from symcnn.ops.autograd import Gradients, differentiable, flow
 from symcnn.ops.operation import Operation, operation_of, record_of
 from symcnn.ops.storage import Layout, Memory, views
 from symcnn.ops.storage.layouts import BY_SIZES, UnknownError, in_order
@@ -352,7 +352,10 @@ def require_whole(run: Traced, node: Node, writes: bool, out: object) -> None:
         view = torn_from(t)
         if view is None or not _shares(run, t, view):
             continue
-        if not (run.layouts.needs(node.outputs[0]) or (t is target and run.layouts.needs(t))):
+        gradient = run.layouts.needs(node.outputs[0]) or (t is target and run.layouts.needs(t))
+        if not (
+            gradient or (t is not target and differentiable(node) and _of_a_gradient(run, view))
+        ):
             continue
         maker = view.node
         if maker is None:
@@ -365,6 +368,12 @@ def require_whole(run: Traced, node: Node, writes: bool, out: object) -> None:
             f"{node.op}: {what} is written to in place, which torch refuses where gradients flow",
             cure=cure,
         )
+
+
+def _of_a_gradient(run: Traced, view: SymbolicTensor) -> bool:
+    """Whether a view that was made without gradients is one of what has a gradient."""
+    made = view.node is not None and not view.node.mode.grad
+    return made and any(map(run.layouts.needs, viewed(view)))
 
 
 def _shares(run: Traced, t: SymbolicTensor, view: SymbolicTensor) -> bool:

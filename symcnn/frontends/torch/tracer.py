@@ -342,6 +342,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
             assert isinstance(call.operation, Operation)
             again = call.operation.node((base._value, *call.args[1:]), {**call.kwargs}, (), None)
             self.ran(again, False)
+            again.mode = again.mode._replace(grad=again.mode.grad and node.mode.grad)
             view._value = again.outputs[node.outputs.index(made)]
         else:
             view._value = part_written(view._value, base._value)
