@@ -676,16 +676,12 @@ rule("diagonal_copy", saves="")(diagonal.rule)
 @rule("diag_embed", saves="")
 def diag_embed(input: SymbolicTensor, offset: Int = 0, dim1: int = -2, dim2: int = -1) -> Result:
     """The last axis as the diagonal of a new plane."""
-    return _embedded(input, offset, dim1, dim2)
-
-
-def _embedded(x: SymbolicTensor, offset: Int, dim1: int, dim2: int) -> Result:
-    if not x.ndim:
+    if not input.ndim:
         raise ShapeMismatch("diag_embed takes a tensor of at least one axis")
-    places = normal_dims((dim1, dim2), x.ndim + 1, "diag_embed")
-    dims = list(x.dims[:-1])
+    places = normal_dims((dim1, dim2), input.ndim + 1, "diag_embed")
+    dims = list(input.dims[:-1])
     for place in sorted(places):
-        dims.insert(place, x.dims[-1] + maximum(offset, -offset))
+        dims.insert(place, input.dims[-1] + maximum(offset, -offset))
     return of_everything(dims)
 
 
@@ -694,5 +690,5 @@ def diag(input: SymbolicTensor, diagonal: Int = 0) -> Result:
     """A vector as the diagonal of a matrix, or the diagonal of a matrix as a vector."""
     require_rank(input, (1, 2), "diag")
     if input.ndim == 1:
-        return _embedded(input, diagonal, -2, -1)
+        return diag_embed.rule(input, diagonal)
     return _diagonal(input, diagonal, 0, 1)

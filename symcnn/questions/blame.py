@@ -60,12 +60,10 @@ def _origin(t: SymbolicTensor, net: Trace) -> str:
     joined = [a for a in node.activations if isinstance(a, SymbolicTensor)]
     parts = ""
     if len(joined) > 1:
-        parts = " = " + " + ".join(f"{_name(a, net)} {_shape(a)}{_place(a.node)}" for a in joined)
-    return f"{_name(t, net)} {_shape(t)}{_place(node)}{parts}"
-
-
-def _name(t: SymbolicTensor, net: Trace) -> str:
-    return net.source_name(t)
+        parts = " = " + " + ".join(
+            f"{net.source_name(a)} {_shape(a)}{_place(a.node)}" for a in joined
+        )
+    return f"{net.source_name(t)} {_shape(t)}{_place(node)}{parts}"
 
 
 def _place(node: Node | None) -> str:
