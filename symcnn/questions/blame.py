@@ -58,12 +58,9 @@ def _origin(t: SymbolicTensor, net: Trace) -> str:
     if node is None:
         return f"{t.name or 'the input'} {_shape(t)}"
     joined = [a for a in node.activations if isinstance(a, SymbolicTensor)]
-    parts = ""
-    if len(joined) > 1:
-        parts = " = " + " + ".join(
-            f"{net.source_name(a)} {_shape(a)}{_place(a.node)}" for a in joined
-        )
-    return f"{net.source_name(t)} {_shape(t)}{_place(node)}{parts}"
+    parts = [f"{net.source_name(a)} {_shape(a)}{_place(a.node)}" for a in joined]
+    made = f"{net.source_name(t)} {_shape(t)}{_place(node)}"
+    return f"{made} = {' + '.join(parts)}" if len(parts) > 1 else made
 
 
 def _place(node: Node | None) -> str:
