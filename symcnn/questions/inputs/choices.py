@@ -9,16 +9,16 @@ symbols (they are not in a stride).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, KeysView, Mapping, Sequence
+from collections.abc import KeysView, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from math import prod
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 from symcnn.errors import BadSpec, InvalidInput, NoSolution, ShapeMismatch, Undecidable
 from symcnn.progress import watched
 from symcnn.sets.inputset import InputSet
-from symcnn.shown import Shown, assignment
+from symcnn.shown import Several, Shown, assignment
 from symcnn.trace.rerun import may_be
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Solution(Shown):
         return f"{assignment(self.values)}: {self.inputs}"
 
 
-class Choices(Shown, Sequence[Solution]):
+class Choices(Several[Solution]):
     """All solutions, simplest first: fewest hyperparameters off torch's default, then smallest.
 
     >>> import symcnn
@@ -73,38 +73,20 @@ class Choices(Shown, Sequence[Solution]):
     k=1, s=2: H == 13 and 13 <= W <= 14
     """
 
-    def __init__(self, solutions: Sequence[Solution]) -> None:
-        self._solutions = tuple(solutions)
+    __repr__ = Several.__str__
 
-    @overload
-    def __getitem__(self, index: int) -> Solution: ...
-    @overload
-    def __getitem__(self, index: slice) -> Choices: ...
-    def __getitem__(self, index: int | slice) -> Solution | Choices:
-        if isinstance(index, slice):
-            return Choices(self._solutions[index])
-        return self._solutions[index]
-
-    def __len__(self) -> int:
-        return len(self._solutions)
-
-    def __iter__(self) -> Iterator[Solution]:
-        return iter(self._solutions)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Choices) and self._solutions == other._solutions
-
-    def __hash__(self) -> int:
-        return hash(self._solutions)
+    def __getitem__(self, index: Any) -> Any:
+        found = super().__getitem__(index)
+        return Choices(found) if isinstance(index, slice) else found
 
     def __contains__(self, member: object) -> bool:
         """Whether sizes and hyperparameters together, by name, are a solution."""
         if isinstance(member, Solution):
-            return member in self._solutions
+            return super().__contains__(member)
         if not isinstance(member, Mapping):
             return False
         values = {str(name): value for name, value in member.items()}
-        for one in self._solutions:
+        for one in self:
             if all(values.get(name) == value for name, value in one.values.items()):
                 return {n: v for n, v in values.items() if n not in one.values} in one.inputs
         return False
@@ -114,10 +96,10 @@ class Choices(Shown, Sequence[Solution]):
 
         Raises NoSolution if there are none, BadSpec unless each has a number.
         """
-        names = {name for one in self._solutions for name in one.values}
+        names = {name for one in self for name in one.values}
         if set(values) != names:
             raise BadSpec(f"given needs a number for each of {', '.join(sorted(names))}")
-        for one in self._solutions:
+        for one in self:
             if dict(one.values) == values:
                 return one.inputs
         raise NoSolution(f"no input reaches the target with {assignment(values)}")
@@ -125,12 +107,7 @@ class Choices(Shown, Sequence[Solution]):
     def taking(self, *sizes: int) -> Choices:
         """The solutions that take this input: ``taking(224, 224)``."""
         member = sizes if len(sizes) > 1 else sizes[0]
-        return Choices([one for one in self._solutions if member in one.inputs])
-
-    def __str__(self) -> str:
-        return "\n".join(map(str, self._solutions))
-
-    __repr__ = __str__
+        return Choices([one for one in self if member in one.inputs])
 
 
 def solve_choices(
