@@ -470,8 +470,8 @@ MUTANTS = (
     Mutant(
         "counts: thop's norms without their affine map",
         "symcnn/ops/tools.py",
-        "return read(node) * (4 if affine(node) else 2)",
-        "return read(node) * 2",
+        '{"thop": _by_affine(4, 2)',
+        '{"thop": _by_affine(2, 2)',
         "tests/test_cost_conventions.py -k counts_what",
     ),
     Mutant(
@@ -554,14 +554,14 @@ MUTANTS = (
     Mutant(
         "sizes: a pad by a maximum is a branch",
         "symcnn/ops/shape.py",
-        'sizes=True,\n    shows="every",\n    idle=_by_nothing,',
-        'sizes=False,\n    shows="every",\n    idle=_by_nothing,',
+        'sizes=True,\n    shows="every",\n    idle=lambda',
+        'sizes=False,\n    shows="every",\n    idle=lambda',
         "tests/test_selects.py -k one_network",
     ),
     Mutant(
         "idle: a pad by nothing is a pad",
         "symcnn/ops/shape.py",
-        'shows="every",\n    idle=_by_nothing,',
+        'shows="every",\n    idle=lambda node: {"pad": (0,) * len(node.arguments["pad"])},',
         'shows="every",\n    idle=None,',
         "tests/test_idle_branches.py -k one_network",
     ),
