@@ -294,3 +294,9 @@ def test_a_format_that_there_is_not_is_refused_with_those_that_there_are() -> No
     result = run("spec", CONV, "--input", "N 3 H W", "--for", "nope")
     assert result.exit_code == 2
     assert "there is torch.export, jax, tensorrt, openvino, onnx" in result.output
+
+
+def test_cost_at_sizes_of_an_image_is_a_formula_in_the_batch() -> None:
+    result = ask("cost", "resnet:resnet18", "--sizes", "224x224", "--depth", "0")
+    assert result.exit_code == 0
+    assert "1814073344*N MACs" in result.output

@@ -50,10 +50,13 @@ def cost(
 
     if (peak is None) != (bandwidth is None):
         raise click.UsageError("give both --peak and --bandwidth")
-    found = ask.net.cost(convention, partial=partial)
+    sizes, net = ask.sizes, ask.net
+    if left := sizes and [name for name in net.symbols if name not in sizes]:  # formulas in these
+        net = net.given(**sizes)
+    found = net.cost(convention, partial=partial)
     if under:
         found = found.under(*under)
-    if sizes := ask.sizes:
+    if sizes and not left:
         found = found.at(**sizes)
     width = shutil.get_terminal_size((100, 24)).columns
     if peak is not None and bandwidth is not None:
