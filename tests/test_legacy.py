@@ -177,6 +177,14 @@ def _written(x: torch.Tensor) -> torch.Tensor:
     return made
 
 
+def _reflected(rows: int) -> Any:
+    """Rows beside a map, as a transform that mirrors its borders reads them."""
+    places = np.asanyarray(np.arange(-3, rows + 3)) + 0.5
+    within = np.fmod(places, 2 * rows)
+    within = np.where(within < 0, within + 2 * rows, within)
+    return (np.where(within >= rows, 2 * rows - within, within) - 0.5).astype(int)
+
+
 def _framed(x: torch.Tensor) -> torch.Tensor:
     """A mask with numbers written between sizes."""
     mask = np.zeros(x.shape[2:])
@@ -251,6 +259,11 @@ GRIDS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "indices": lambda x: torch.from_numpy(np.indices((x.shape[2], x.shape[3], 2)).reshape(3, -1).T),
     "rows and columns of indices": lambda x: torch.from_numpy(
         np.add(*np.indices((x.shape[2], x.shape[3])))
+    ),
+    "reflected": lambda x: x[:, :, torch.from_numpy(_reflected(x.shape[2]))],
+    "rolled": lambda x: torch.from_numpy(np.roll(np.ascontiguousarray(np.arange(x.shape[2])), 1)),
+    "truths of two": lambda x: torch.from_numpy(
+        np.logical_and(np.arange(x.shape[2]) > 1, np.copy(np.arange(x.shape[2])) < 4)
     ),
     "one or the other": lambda x: torch.from_numpy(
         np.where(np.arange(x.shape[3]) % 2 == 0, np.arange(x.shape[3]), 0.5)

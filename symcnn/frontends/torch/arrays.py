@@ -295,7 +295,9 @@ _OF_NUMBERS = (
     *(torch.sin, torch.cos, torch.exp, torch.log),
     *(torch.sqrt, torch.square, torch.negative, torch.absolute, torch.maximum, torch.minimum),
     *(torch.floor, torch.ceil, torch.tan, torch.tanh, torch.log2, torch.sign, torch.logical_not),
-    *(torch.fmod, torch.hypot, torch.arctan2, torch.log10, torch.trunc),
+    *(torch.fmod, torch.hypot, torch.arctan2, torch.log10, torch.trunc, torch.deg2rad),
+    *(torch.logical_and, torch.logical_or, torch.logical_xor, torch.log1p, torch.expm1),
+    *(torch.arcsin, torch.arccos, torch.arctan, torch.sinh, torch.cosh, torch.exp2),
 )
 
 
@@ -427,6 +429,14 @@ class _Copies:
     def repeat(a: torch.Tensor, repeats: int, axis: int | None = None) -> torch.Tensor:
         laid, along = (a.reshape(-1), 0) if axis is None else (a, axis)
         return laid.repeat_interleave(repeats, along)
+
+    @staticmethod
+    def copy(a: torch.Tensor) -> torch.Tensor:
+        return a.clone()
+
+    @staticmethod
+    def roll(a: torch.Tensor, shift: object, axis: object = None) -> torch.Tensor:
+        return torch.roll(a, _sequence(shift), () if axis is None else _sequence(axis))
 
     @staticmethod
     def zeros_like(a: torch.Tensor) -> torch.Tensor:

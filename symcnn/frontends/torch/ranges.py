@@ -164,4 +164,4 @@ def _array(name: str) -> Callable[..., object]:
 
 #: Names of python that make ranges and lists, and those of numpy that make arrays of them.
 STAND_INS: Mapping[str, Callable[..., object]] = {"range": _range, "list": _list}
-OF_NUMPY = {name: _array(name) for name in ("array", "asarray")}
+OF_NUMPY = {name: _array(name) for name in ("array", "asarray", "asanyarray", "ascontiguousarray")}
