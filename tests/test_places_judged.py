@@ -442,3 +442,25 @@ def test_rows_that_attention_reads_beside_those_of_the_place_itself_are_compared
         with torch.no_grad():
             same = torch.allclose(one(x), other(x), atol=1e-6)
         assert ((size, size) in found.reads) == same, size
+
+
+class Selective(nn.Module):
+    """A dilated window beside a gate that reads all: between taps and behind pools both hide."""
+
+    def __init__(self, dilation: int) -> None:
+        super().__init__()
+        self.stem = nn.Conv1d(1, 4, 3, 2, 1)
+        self.conv = nn.Conv1d(4, 4, 2 * (2 // dilation) + 1, padding=2, dilation=dilation)
+        self.gate = nn.Conv1d(4, 4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.conv(self.stem(x))
+        return y * torch.sigmoid(self.gate(y.mean(2, keepdim=True)))
+
+
+def test_a_gate_that_reads_all_leaves_dilated_windows_decided() -> None:
+    dense, holed, again = (
+        symcnn.from_torch(Selective(dilation), "N 1 L") for dilation in (1, 2, 2)
+    )
+    assert symcnn.agree(holed, again)
+    assert not symcnn.agree(dense, holed).reads

@@ -348,7 +348,7 @@ def _hidden_alike(
             alike = _read_alike(ours, theirs, alike)
     if not alike or not _holes(*(f for each in fields for f in each if f is not None)):
         return alike
-    first, second = ({way(found, t): t for t in whole_reads(*each)} for each in passes)
+    first, second = ({way(each[0], t): t for t in whole_reads(*each)} for each in passes)
     ours_left = [t for key, t in first.items() if key not in second]
     theirs_left = [t for key, t in second.items() if key not in first]
     if len(ours_left) != len(theirs_left):
@@ -467,7 +467,8 @@ def _equal_reads(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet) 
                 late += [Condition(axis, ">=", far)] if start < far else []
                 gone = late if length >= far else [Condition(axis, "==", length)]
                 sizes = sizes - sizes.where(*gone)
-    if any(span is None for span in spans) and sizes:
+    pairs = zip(spans, ours.whole, theirs.whole, strict=True)
+    if any(span is None and not (a and b) for span, a, b in pairs) and sizes:
         # a formula where all of an axis is read, none where it hangs on the place
         extents = [extent for field in (ours, theirs) for extent in field.row()["size"]]
         size = max((extent for extent in extents if isinstance(extent, int)), default=1)
@@ -496,14 +497,15 @@ def _span(ours: ReceptiveField, theirs: ReceptiveField, k: int) -> tuple[int, in
     fields = (ours._fields[k], theirs._fields[k])
     if symbols_of(fields[0].x) != {ours.axes[k]}:
         return None
+    if any(type(field.reach) is not AffineRange for field in fields):
+        return None  # else whatever is read is a window
     period = 1
     for field in (ours, theirs):
         for node in field.nodes():
             for out in node.outputs:
-                reach = field._pass.reaches.get(out, ())
-                if k < len(reach):
-                    line = reach[k]
-                    if type(line) is not AffineRange or not isinstance(line.stride, int):
+                line = dict(enumerate(field._pass.reaches.get(out, ()))).get(k)
+                if type(line) is AffineRange:
+                    if not isinstance(line.stride, int):
                         return None
                     period = lcm(period, line.stride)
     sizes = (ours.size[k], theirs.size[k])
