@@ -18,7 +18,7 @@ import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import product
 from pathlib import Path
 from random import Random
@@ -102,6 +102,11 @@ def _recurrent(function: Any, gates: int, states: int) -> Any:
     return function, (_rows, hidden, _cell(gates), True, 1, 0.0, False, False, False)
 
 
+def _weighed(weights: Any, x: torch.Tensor) -> torch.Tensor:
+    made: torch.Tensor = x * weights(x.shape[1])
+    return made
+
+
 def _observed(x: torch.Tensor) -> torch.Tensor:
     """As the layers of quantization-aware training observe what they make."""
     on, bound, zero = (
@@ -177,6 +182,12 @@ _MORE: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "binomial": (torch.binomial, (_x, _y)),
     "_is_all_true": (torch._is_all_true, (_x > 0,)),
     "_is_any_true": (torch._is_any_true, (_x > 0,)),
+    **{
+        f"{name}_window": (partial(_weighed, getattr(torch, f"{name}_window")), (_row,))
+        for name in ("bartlett", "blackman", "hamming", "hann", "kaiser")
+    },
+    "fft_fftfreq": (partial(_weighed, torch.fft.fftfreq), (_row,)),
+    "fft_rfftfreq": (lambda x: x[:, :3] * torch.fft.rfftfreq(x.shape[1]), (_row,)),
     **{
         name: (getattr(torch.special, name), (_x,))
         for name in "entr erfcx expit i0e i1 i1e log_ndtr ndtr ndtri".split()
