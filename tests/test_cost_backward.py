@@ -363,19 +363,23 @@ KEEPERS = {
     "one in another": lambda layers, x: Decorated.apply(layers(x)),
     "a checkpoint": lambda layers, x: checkpoint(layers, x, use_reentrant=False),
     "one with reentry": lambda layers, x: checkpoint(layers, x, use_reentrant=True),
+    "one with reentry, of what one made": lambda layers, x: checkpoint(
+        torch.sin, checkpoint(layers, x, use_reentrant=True), use_reentrant=True
+    ),
     "checkpoints in it": lambda layers, x: checkpoint(
         lambda y: checkpoint(layers, y.relu(), use_reentrant=False).tanh(), x, use_reentrant=False
     ),
 }
 
 
+@pytest.mark.parametrize("input_grad", [True, False])
 @pytest.mark.parametrize("keeper", KEEPERS)
-def test_what_has_a_backward_of_its_own_keeps_what_it_says(keeper: str) -> None:
+def test_what_has_a_backward_of_its_own_keeps_what_it_says(keeper: str, input_grad: bool) -> None:
     module, sizes = Within(KEEPERS[keeper]), {"N": 2, "H": 9, "W": 8}
     net = symcnn.from_torch(module, "N 3 H W")
-    want = torch_saved(net, module, sizes, input_grad=True)
-    assert net.cost(input_grad=True).at(**sizes).saved == want
-    assert net.given(N=2).cost(input_grad=True).at(H=9, W=8).saved == want
+    want = torch_saved(net, module, sizes, input_grad=input_grad)
+    assert net.cost(input_grad=input_grad).at(**sizes).saved == want
+    assert net.given(N=2).cost(input_grad=input_grad).at(H=9, W=8).saved == want
 
 
 def test_what_a_setup_context_saves_is_refused() -> None:

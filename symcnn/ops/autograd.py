@@ -92,6 +92,9 @@ class Gradients:
 def flow(nodes: Iterable[Node], needed: set[SymbolicTensor]) -> None:
     """Add to what requires a gradient what nodes make of such tensors."""
     for node in nodes:
+        custom = node.mode.custom
+        if custom is not None and custom.inputs and not any(t in needed for t in custom.inputs):
+            continue  # of weights that its forward reads it knows nothing
         # torch sends zeros back through x.zero_()
         written = node.inputs[:1] if node.mode.inplace else ()
         asks = (*node.sources, *written) if differentiable(node) else _unseen(node)
