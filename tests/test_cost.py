@@ -273,7 +273,7 @@ def test_the_command_answers_in_json_at_sizes() -> None:
     ("words", "status"),
     [
         (["--convention", "fvcor"], 2),
-        (["--at", "H=224"], 2),
+        (["--at", "Q=224"], 2),
         (["--at", "N=1,H=0,W=224"], 1),
         (["--under", "H %"], 2),
         (["--show", "colour"], 2),
