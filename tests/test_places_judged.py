@@ -465,3 +465,24 @@ def test_a_gate_that_reads_all_leaves_dilated_windows_decided() -> None:
     assert symcnn.agree(holed, again)
     alone = symcnn.agree(dense, holed).reads.axis("L")  # one place, beside which there is none
     assert str(alone) == "1 <= L <= 2"
+
+
+def test_what_makes_the_output_as_large_is_about_space_where_channels_stand_behind_it() -> None:
+    class Codec(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.down, self.up = nn.Conv2d(3, 8, 3, 2, 1), nn.ConvTranspose2d(8, 3, 3, 2, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.up(self.down(x)).permute(0, 2, 3, 1)
+
+    module = Codec()
+    net = symcnn.from_torch(module, "N 3 H W")
+    as_it_is, padded, by_hand = net.fix(output=("H", "W"))
+    assert (7, 9) in as_it_is.where
+    assert (7, 8) not in as_it_is.where
+    assert padded.changes == {"up": {"output_padding": 1}}
+    assert (6, 8) in by_hand.where
+    assert "F.pad(output, (0, 0, 0, 1, 0, 1))" in str(by_hand)
+    x = torch.zeros(1, 3, 6, 8)
+    assert nn.functional.pad(module(x), (0, 0, 0, 1, 0, 1)).shape == (1, 6, 8, 3)

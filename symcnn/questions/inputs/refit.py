@@ -24,7 +24,7 @@ from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, evaluate, symbols_of
 from symcnn.errors import BadSpec, NoSolution, SymcnnError, suggested
 from symcnn.ops.registry import one_or_each
-from symcnn.questions.inputs.solve import parsed_target
+from symcnn.questions.inputs.solve import parsed_target, target_axes
 from symcnn.sets.condition import Condition, Requirement, decide_syntactically
 from symcnn.sets.grammar import Target
 from symcnn.sets.inputset import InputSet, input_set
@@ -43,19 +43,22 @@ class Refit(Shown):
         changes: per node, what its layer's hyperparameters should be, by torch's names; empty if
             nothing needs to change.
         where: the inputs at which the output is then as wanted, exactly.
-        size: the sizes of the output's last axes after the change, in sympy.
+        size: the sizes of the output's axes that are wanted, after the change, in sympy.
         crop: rows to crop on the right of the output (negative: to pad), per axis; 0 if none.
+        behind: how many axes of the output stand behind those: 1 where channels do.
     """
 
     changes: Mapping[str, Mapping[str, Any]]
     where: InputSet
     size: tuple[Any, ...]
     crop: tuple[int, ...] = ()
+    behind: int = 0
 
     def __str__(self) -> str:
         lines = [f"{node}: {assignment(values)}" for node, values in self.changes.items()]
         if any(self.crop):
-            pads = ", ".join(f"0, {-c}" for c in reversed(self.crop))
+            crops = (*self.crop, *(0,) * self.behind)
+            pads = ", ".join(f"0, {-c}" for c in reversed(crops))
             lines.append(f"F.pad(output, ({pads}))")
         shown = " x ".join(text(_kernel(s)) for s in self.size)
         return f"{'; '.join(lines) or 'as it is'}: {shown}, right where {self.where.describe()}"
@@ -209,10 +212,12 @@ class _Changed(Replay):
 
 
 class _Question:
-    """A network and a target for its last axes."""
+    """A network and a target for its space, or its last axes."""
 
     def __init__(self, net: Trace, wanted: Sequence[Any]) -> None:
         self.net, self.wanted = net, wanted
+        self.axes = target_axes(net, wanted)
+        self.behind = len(net.output_dims) - self.axes.stop
 
     def ask(self, changes: Mapping[Node, Mapping[str, object]]) -> Refit | None:
         """What comes of changes; None if the target is reached nowhere."""
@@ -224,7 +229,7 @@ class _Question:
         output = next(iter(tensors_in(replay(net.output_tensors))), None)
         if output is None or output.ndim <= len(self.wanted):
             return None
-        dims = output.dims[output.ndim - len(self.wanted) :]
+        dims = [output.dims[axis] for axis in self.axes]
         known: dict[Requirement, None] = dict.fromkeys(
             r for node in replay.nodes for r in node.result.requires
         )
@@ -233,7 +238,7 @@ class _Question:
         if where is None:
             return None
         named = {node.name: dict(values) for node, values in changes.items()}
-        return Refit(named, where, tuple(map(public, dims)))
+        return Refit(named, where, tuple(map(public, dims)), behind=self.behind)
 
     def _where(
         self, dims: Sequence[Int], known: Iterable[Requirement], crop: Sequence[int]
@@ -278,9 +283,9 @@ class _Question:
     def cropped(self) -> Refit | None:
         """The rows that multiples of all strides are off by, cropped or padded at the end."""
         net, count = self.net, len(self.wanted)
-        dims = net.output_dims[len(net.output_dims) - count :]
         if len(net.output_dims) <= count or not all(isinstance(g, Size) for g in self.wanted):
             return None
+        dims = [net.output_dims[axis] for axis in self.axes]
         at = dict.fromkeys(symbols_of(*dims, *self.wanted), _MULTIPLE)
         crop = [
             int(evaluate(dim, at) - evaluate(goal, at))
@@ -289,7 +294,8 @@ class _Question:
         if not any(crop):
             return None
         where = self._where(dims, net.requirements, crop)
-        return None if where is None else Refit({}, where, tuple(map(public, dims)), tuple(crop))
+        size = tuple(map(public, dims))
+        return None if where is None else Refit({}, where, size, tuple(crop), self.behind)
 
 
 #: A multiple of every stride.
