@@ -32,6 +32,16 @@ def test_every_operation_that_torch_declares_has_torchs_dtypes() -> None:
     assert compared > 1000
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.int64])
+def test_a_hinge_embedding_loss_has_the_dtype_of_its_input_alone(dtype: torch.dtype) -> None:
+    def loss(x: torch.Tensor) -> torch.Tensor:
+        target = torch.ones(5, dtype=torch.float64)
+        return F.hinge_embedding_loss(x.to(dtype), target, reduction="none")
+
+    net = symcnn.from_torch(Function(loss), "5")
+    assert net.output_tensors[0].dtype == str(loss(torch.zeros(5)).dtype).removeprefix("torch.")
+
+
 #: torch casts the bias of "same" padding in 3-d and whole numbers among biases of attention;
 #: no processor draws complex numbers for this dropout, and no declaration says so.
 ODD_REFUSALS = frozenset(

@@ -178,7 +178,7 @@ _pairs(
     "hinge_embedding_loss",
     f"margin {_REST}",
     steps=criteria.hinge,
-    dtype=dtypes.of_tensors,
+    dtype=dtypes.first,
     takes={"input": "int float"},
 )
 _pairs("soft_margin_loss", saves=losses.shrunk, takes={"input": "float complex"})
