@@ -64,8 +64,8 @@ def borders_of(found: Pass, outputs: Sequence[SymbolicTensor]) -> list[Border]:
             maps.pad(t, axes, out)
     for t in outputs:
         maps.ask_all(t)
-    for _, t, axes, out in reversed(reads):
-        maps.ask(t, axes, out)
+    for node, t, axes, out in reversed(reads):
+        maps.ask(t, axes, out, pads=not node.params)
     return list(maps.borders)
 
 
@@ -102,21 +102,27 @@ class _Maps:
         first, last = self.asked.get((t, axis), ends)
         self.asked[t, axis] = least(first, ends[0]), most(last, ends[1])
 
-    def ask(self, t: SymbolicTensor, axes: Axes, out: SymbolicTensor) -> None:
-        """Carry backwards what is asked for: of what a layer reads by no window, all places."""
+    def ask(self, t: SymbolicTensor, axes: Axes, out: SymbolicTensor, *, pads: bool) -> None:
+        """Carry backwards what is asked for: of what a layer reads by no window, all places.
+
+        pads: a window of one place is no layer that reads, but pads or crops.
+        """
         alone: dict[int, _Ends] = {}
         for a, (source, layer) in enumerate(axes):
             if not isinstance(source, int) or (out, a) not in self.asked:
                 continue
             first, last = self.asked[out, a]
             if isinstance(layer, Window):
-                alone[source] = self._read(t, source, layer, first, last)
+                reads = not pads or (layer.extent, layer.stride) != (1, 1)
+                alone[source] = self._read(t, source, layer, first, last, reads)
             elif layer is IDENTITY:
                 alone[source] = first, last
         for axis in range(t.ndim):
             self._ask(t, axis, alone.get(axis) or self._ends(t, axis))
 
-    def _read(self, t: SymbolicTensor, axis: int, window: Window, first: Int, last: Int) -> _Ends:
+    def _read(
+        self, t: SymbolicTensor, axis: int, window: Window, first: Int, last: Int, reads: bool
+    ) -> _Ends:
         """The outermost places of an axis that windows read, of which some read over its ends."""
         low, high = self._ends(t, axis)
         start, stop = window.pullback(first, last)
@@ -127,7 +133,7 @@ class _Maps:
             start = stride * most(first, -((width - left - low) // stride)) - left
             stop = stride * least(last, (high + left) // stride) - left + width
         start, stop = most(low, start), least(high, stop)
-        if (window.extent, window.stride) != (1, 1):
+        if reads:
             for k, reach in enumerate(self.found.reaches[t]):
                 if type(reach) is AffineRange and reach.axis == axis:
                     for place, over, of in ((start, before, False), (stop, behind, True)):
