@@ -42,6 +42,7 @@ def test_what_the_sweep_found(number: int, what: str) -> None:
         (2, 2351, "agreement: rows between the places of a stride, at some sizes"),
         (2, 1987, "agreement: where only an end between places differs"),
         (23, 6827, "agreement: a window of one place that reads padding"),
+        (23, 2831, "agreement: what it makes of padding is no padding"),
         (1, 4250, "stream: taps that all fall between those of a transposed convolution"),
     ],
 )

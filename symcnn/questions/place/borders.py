@@ -35,6 +35,7 @@ class _Edge(NamedTuple):
     axis: int  # of the source, as the pass counts
     stride: Int
     width: Int  # how much of the source a place of the map reads, less 1
+    one: bool  # read by a layer of one place, whose map has the same windows
     last: bool
 
 
@@ -113,15 +114,14 @@ class _Maps:
                 continue
             first, last = self.asked[out, a]
             if isinstance(layer, Window):
-                reads = not pads or (layer.extent, layer.stride) != (1, 1)
-                alone[source] = self._read(t, source, layer, first, last, reads)
+                alone[source] = self._read(t, source, layer, first, last, pads)
             elif layer is IDENTITY:
                 alone[source] = first, last
         for axis in range(t.ndim):
             self._ask(t, axis, alone.get(axis) or self._ends(t, axis))
 
     def _read(
-        self, t: SymbolicTensor, axis: int, window: Window, first: Int, last: Int, reads: bool
+        self, t: SymbolicTensor, axis: int, window: Window, first: Int, last: Int, pads: bool
     ) -> _Ends:
         """The outermost places of an axis that windows read, of which some read over its ends."""
         low, high = self._ends(t, axis)
@@ -133,11 +133,12 @@ class _Maps:
             start = stride * most(first, -((width - left - low) // stride)) - left
             stop = stride * least(last, (high + left) // stride) - left + width
         start, stop = most(low, start), least(high, stop)
-        if reads:
+        one = (window.extent, window.stride) == (1, 1)
+        if not (one and pads):
             for k, reach in enumerate(self.found.reaches[t]):
                 if type(reach) is AffineRange and reach.axis == axis:
                     for place, over, of in ((start, before, False), (stop, behind, True)):
-                        edge = _Edge(k, reach.stride, reach.left + reach.reach, of)
+                        edge = _Edge(k, reach.stride, reach.left + reach.reach, one, of)
                         self.borders[Border(edge, reach.stride * place - reach.left, over)] = None
         return start, stop
 
