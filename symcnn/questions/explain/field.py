@@ -31,7 +31,6 @@ from symcnn.questions.field.reach import (
     substituted,
 )
 from symcnn.questions.field.reader import reader
-from symcnn.questions.field.readings import used
 from symcnn.questions.field.receptive_field import receptive_field
 from symcnn.trace.graph import Node, SymbolicTensor, ancestors
 from symcnn.trace.trace import Trace
@@ -96,7 +95,7 @@ class _Derivation:
     def _visit(self, node: Node, out: SymbolicTensor) -> _Visit:
         after = self.reach(out)
         which = node.outputs.index(out)
-        read = used(node, which, self.found.reaches, self.found.gates, self.found.statistics)
+        read = self.found.reads(node, which)
         each = [(t, self.reach(t), self._through(node, t, axes, out)) for t, axes in read]
         needed = _needed(each, after)
         beside = [(t, seen) for t, _, seen in each if all(t is not n for n, _, _ in needed)]
@@ -254,7 +253,7 @@ class _Derivation:
         (axis,) = along
         node, out = visit.node, visit.out
         which = node.outputs.index(out)
-        read = used(node, which, self.found.reaches, self.found.gates, self.found.statistics)
+        read = self.found.reads(node, which)
         axes = next(axes for t, axes in read if t is source)
         try:
             seen = reader(axes, source.dims, out.dims).read(

@@ -156,9 +156,15 @@ class Pass:
                     reaches[k] = IndexRange(*cover.outer, whole=cover.whole)
                     self.reaches[t] = tuple(reaches)
 
+    def reads(self, node: Node, k: int) -> list[tuple[SymbolicTensor, Axes]]:
+        """The tensors, of those that reach the source, that the k-th output of a node reads, and
+        how.
+        """
+        return used(node, k, self.reaches, self.gates, self.statistics)
+
     def _node(self, node: Node, k: int, out: SymbolicTensor) -> None:
         try:
-            read = used(node, k, self.reaches, self.gates, self.statistics)
+            read = self.reads(node, k)
         except UnsupportedOperation as error:  # told to who asks for what depends on it
             self.reaches[out] = (Unknown(error),) * len(self.axes)
             return

@@ -503,11 +503,11 @@ def _span(ours: ReceptiveField, theirs: ReceptiveField, k: int) -> tuple[int, in
     for field in (ours, theirs):
         for node in field.nodes():
             for out in node.outputs:
-                line = dict(enumerate(field._pass.reaches.get(out, ()))).get(k)
-                if type(line) is AffineRange:
-                    if not isinstance(line.stride, int):
-                        return None
-                    period = lcm(period, line.stride)
+                for line in field._pass.reaches.get(out, ())[k : k + 1]:
+                    if type(line) is AffineRange:
+                        if not isinstance(line.stride, int):
+                            return None
+                        period = lcm(period, line.stride)
     sizes = (ours.size[k], theirs.size[k])
     if not all(isinstance(size, int) for size in sizes) or period > _LOOKED_AT // 2:
         return None

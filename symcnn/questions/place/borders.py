@@ -12,13 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
-from symcnn.algebra.axis import IDENTITY, Axes, Window
+from symcnn.algebra.axis import Axes, AxisMap, Window
 from symcnn.algebra.size import Int
 from symcnn.questions.field.passed import Pass
 from symcnn.questions.field.reach import AffineRange, least, most
-from symcnn.questions.field.readings import used
 from symcnn.sets.condition import Condition
 from symcnn.sets.inputset import InputSet
 from symcnn.trace.graph import SymbolicTensor, ancestors
@@ -58,7 +57,7 @@ def borders_of(found: Pass, outputs: Sequence[SymbolicTensor]) -> list[Border]:
         for node in nodes
         for k, out in enumerate(node.outputs)
         if out is not found.source and out in found.reaches
-        for t, axes in used(node, k, found.reaches, found.gates, found.statistics)
+        for t, axes in found.reads(node, k)
     ]
     for node, t, axes, out in reads:
         if not node.params:  # which would make a number of padding, too
@@ -82,14 +81,9 @@ class _Maps:
     def pad(self, t: SymbolicTensor, axes: Axes, out: SymbolicTensor) -> None:
         """Carry forward where places end, through what pads, crops, or works place by place."""
         for a, (source, layer) in enumerate(axes):
-            if not isinstance(source, int):
-                continue
-            first, last = self._ends(t, source)
-            if layer is IDENTITY:
-                self.ends.setdefault((out, a), (first, last))
-            elif isinstance(layer, Window) and layer.extent == layer.stride == 1:
-                end = out.dims[a] - 1
-                self.ends[out, a] = most(first + layer.left, 0), least(last + layer.left, end)
+            if isinstance(source, int) and _is_of_one_place(layer):
+                first, last = (end + layer.left for end in self._ends(t, source))
+                self.ends.setdefault((out, a), (most(first, 0), least(last, out.dims[a] - 1)))
 
     def _ends(self, t: SymbolicTensor, axis: int) -> _Ends:
         return self.ends.get((t, axis), (0, t.dims[axis] - 1))
@@ -112,11 +106,8 @@ class _Maps:
         for a, (source, layer) in enumerate(axes):
             if not isinstance(source, int) or (out, a) not in self.asked:
                 continue
-            first, last = self.asked[out, a]
             if isinstance(layer, Window):
-                alone[source] = self._read(t, source, layer, first, last, pads)
-            elif layer is IDENTITY:
-                alone[source] = first, last
+                alone[source] = self._read(t, source, layer, *self.asked[out, a], pads)
         for axis in range(t.ndim):
             self._ask(t, axis, alone.get(axis) or self._ends(t, axis))
 
@@ -133,7 +124,7 @@ class _Maps:
             start = stride * most(first, -((width - left - low) // stride)) - left
             stop = stride * least(last, (high + left) // stride) - left + width
         start, stop = most(low, start), least(high, stop)
-        one = (window.extent, window.stride) == (1, 1)
+        one = _is_of_one_place(window)
         if not (one and pads):
             for k, reach in enumerate(self.found.reaches[t]):
                 if type(reach) is AffineRange and reach.axis == axis:
@@ -141,6 +132,10 @@ class _Maps:
                         edge = _Edge(k, reach.stride, reach.left + reach.reach, one, of)
                         self.borders[Border(edge, reach.stride * place - reach.left, over)] = None
         return start, stop
+
+
+def _is_of_one_place(layer: AxisMap) -> TypeGuard[Window]:
+    return isinstance(layer, Window) and layer.extent == layer.stride == 1
 
 
 def same_borders(ours: Iterable[Border], theirs: Iterable[Border], sizes: InputSet) -> InputSet:

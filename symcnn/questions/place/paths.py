@@ -18,7 +18,7 @@ from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from symcnn.algebra.axis import Adaptive
+from symcnn.algebra.axis import Adaptive, Axes
 from symcnn.algebra.size import Int, Size, Symbol, evaluate, sharp_lower, symbols_of
 from symcnn.errors import Undecidable
 from symcnn.ops.registry import same_axes
@@ -83,17 +83,25 @@ def whole_reads(found: Pass, outputs: Sequence[SymbolicTensor]) -> list[Symbolic
         for k, out in enumerate(node.outputs):
             if out is found.source or out not in asked or out not in found.reaches:
                 continue
-            for t, axes in used(node, k, found.reaches, found.gates, found.statistics):
+            for t, axes in found.reads(node, k):
                 if t in pooled:
                     pooled.add(out)
                     continue
-                pools = any(isinstance(m, Adaptive) for _, m in axes)
-                ends = zip(found.reaches[t], apart.through(node, t, axes, out), strict=True)
-                if pools or any(_whole(new) and not _whole(old) for old, new in ends):
+                pools = _pools(axes)
+                if pools or _mixes(found.reaches[t], apart.through(node, t, axes, out)):
                     result[t] = None
                 if pools:
                     pooled.add(out)
     return list(result)
+
+
+def _pools(axes: Axes) -> bool:
+    return any(isinstance(m, Adaptive) for _, m in axes)
+
+
+def _mixes(before: Sequence[ReadRange], after: Sequence[ReadRange]) -> bool:
+    """Whether a layer reads the whole of an axis of which a place had read a part."""
+    return any(_whole(b) and not _whole(a) for a, b in zip(before, after, strict=True))
 
 
 def _whole(reach: ReadRange) -> bool:
@@ -145,16 +153,14 @@ def ways_of(found: Pass, outputs: Sequence[SymbolicTensor]) -> list[dict[Way, No
             if out in every or out not in found.reaches:
                 continue
             carried: dict[tuple[ReadRange, ...], None] = {}
-            for t, axes in used(node, k, found.reaches, found.gates, found.statistics):
-                pools = any(isinstance(m, Adaptive) for _, m in axes)
+            for t, axes in found.reads(node, k):
+                pools = _pools(axes)
                 for one in every[t]:
                     apart.reaches[t] = one
                     after = apart.through(node, t, axes, out)
                     carried[after] = None
-                    mixes = any(
-                        _whole(b) and not _whole(a) for a, b in zip(one, after, strict=True)
-                    )
-                    if (mixes or pools) and out in asked and t not in pooled:
+                    mixes = pools or _mixes(one, after)
+                    if mixes and out in asked and t not in pooled:
                         mixed[_way(one, t)] = None
                 if pools or t in pooled:
                     pooled.add(out)
