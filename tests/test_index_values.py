@@ -593,3 +593,42 @@ def test_each_of_some_sizes_once_is_a_branch_per_order() -> None:
     assert net.complete
     for h, w in ((3, 4), (4, 3), (3, 3)):
         assert net.shape_at(N=1, H=h, W=w) == tuple(Once()(torch.zeros(1, 3, h, w)).shape)
+
+
+MOVED: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "movedim": lambda i: i[None].movedim(0, 1)[:, 0],
+    "moveaxis": lambda i: torch.moveaxis(i[None], (1,), (0,))[:, 0],
+    "the last two axes": lambda i: i[None].mT[:, 0],
+    "all axes": lambda i: i[:, None].T[0],
+    "conjugated": lambda i: i[:, None].mH[0],
+    "adjoint": lambda i: i[:, None].adjoint()[0],
+    "columns from the right": lambda i: i[None].fliplr()[0],
+    "rows from below": lambda i: i[:, None].flipud()[:, 0],
+    "turned": lambda i: torch.rot90(i[None], 3)[:, 0],
+    "a part": lambda i: i.narrow(0, 1, i.shape[0] - 1),
+    "a place": lambda i: i[None].select(0, 0),
+    "half of them": lambda i: i.chunk(2)[-1],
+    "the second half": lambda i: i.tensor_split((1,))[1],
+    "of an axis": lambda i: i[:, None].unbind(1)[0],
+}
+
+
+@pytest.mark.parametrize("move", MOVED.values(), ids=MOVED)
+def test_positions_go_where_their_axes_go(
+    move: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    test_numbers_in_a_tensor_must_be_places_of_the_axis(
+        lambda x: x[:, :, move(torch.arange(x.shape[3])) + 1]
+    )
+
+
+@pytest.mark.parametrize("move", MOVED.values(), ids=MOVED)
+def test_sizes_in_a_tensor_go_where_their_axes_go(
+    move: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    net = symcnn.from_torch(
+        Function(lambda x: x.new_zeros(int(move(torch.tensor([9, *x.shape[2:], 7]))[1]))), "N 3 H W"
+    )
+    sizes = torch.tensor([9, 4, 5, 7])
+    assert net.complete
+    assert net.shape_at(N=1, H=4, W=5) == (int(move(sizes)[1]),)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -331,3 +332,44 @@ def _reads_apart(y: torch.Tensor) -> torch.Tensor:
 def test_a_view_made_without_gradients_is_not_read_after_a_write(read: Call) -> None:
     ours, theirs = refuses(read, grad=True)
     assert ours == theirs == (read in (_reads, _reads_a_part))
+
+
+def _quietly(write: Callable[[Any], object], read: Callable[[Any], Any]) -> Call:
+    """Parts of a tensor, one written to without gradients, one read with them."""
+
+    def function(y: torch.Tensor) -> torch.Tensor:
+        parts = y.split(2, 1)
+        with torch.no_grad():
+            write(parts[0])
+        found: torch.Tensor = read(parts[0])
+        return found * 2
+
+    return function
+
+
+QUIET = {
+    "the part": _quietly(lambda z: z.add_(1), lambda z: z),
+    "a row of it": _quietly(lambda z: z[:, :, 1:].add_(1), lambda z: z),
+    "a row of it, which is read": _quietly(lambda z: z, lambda z: z[:, :, 1:]),
+    "without autograd": _quietly(lambda z: z.detach().mul_(2), lambda z: z),
+    "what autograd does not see": _quietly(lambda z: z.data.mul_(2), lambda z: z),
+    "the part, read without autograd": _quietly(lambda z: z.add_(1), lambda z: z.detach()),
+}
+
+
+@pytest.mark.parametrize("function", QUIET.values(), ids=QUIET)
+def test_one_of_several_views_is_not_read_once_autograd_saw_a_write(function: Call) -> None:
+    torchs, ours = refuses(function, grad=True)
+    assert ours == torchs
+
+
+def test_no_gradient_flows_through_data() -> None:
+    class Reads(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = nn.Conv2d(3, 4, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.sigmoid(self.a(x).data) * 2
+
+    assert symcnn.from_torch(Reads(), "1 3 10 10").cost().saved == 3 * 10 * 10 * 4

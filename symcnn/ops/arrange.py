@@ -179,7 +179,7 @@ def repeat_interleave(
 # Moving axes ----------------------------------------------------------------------------------
 
 
-@rule("movedim", "moveaxis", saves=views.by_axes)
+@rule("movedim", "moveaxis", saves=views.by_axes, value=values.by_axes)
 def movedim(input: SymbolicTensor, source: OneOrMore[int], destination: OneOrMore[int]) -> Result:
     """Some axes to other places; the rest keep their order."""
     moved = normal_dims(source, input.ndim, "movedim")
@@ -191,14 +191,14 @@ def movedim(input: SymbolicTensor, source: OneOrMore[int], destination: OneOrMor
     return permuted(input, [at[i] if i in at else next(rest) for i in range(input.ndim)])
 
 
-@rule("t", saves=views.by_axes, value=values.turned)
+@rule("t", saves=views.by_axes, value=values.by_axes)
 def t(input: SymbolicTensor) -> Result:
     """A matrix transposed; a vector stays."""
     require_rank(input, (0, 1, 2), "t")
     return permuted(input, range(input.ndim)[::-1])
 
 
-@rule("adjoint", "mT", "mH", saves=views.by_axes)
+@rule("adjoint", "mT", "mH", saves=views.by_axes, value=values.by_axes)
 def adjoint(input: SymbolicTensor) -> Result:
     """The last two axes exchanged."""
     if input.ndim < 2:
@@ -207,14 +207,14 @@ def adjoint(input: SymbolicTensor) -> Result:
     return permuted(input, [*order[:-2], order[-1], order[-2]])
 
 
-@rule("matrix_H", "H", saves=views.by_axes)
+@rule("matrix_H", "H", saves=views.by_axes, value=values.by_axes)
 def matrix_h(input: SymbolicTensor) -> Result:
     """A matrix transposed and conjugated."""
     require_rank(input, (0, 2), "matrix_H")
     return permuted(input, range(input.ndim)[::-1])
 
 
-@rule("numpy_T", "T", saves=views.by_axes)
+@rule("numpy_T", "T", saves=views.by_axes, value=values.by_axes)
 def numpy_t(input: SymbolicTensor) -> Result:
     """The axes in reverse order."""
     return permuted(input, range(input.ndim)[::-1])

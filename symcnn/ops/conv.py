@@ -32,6 +32,10 @@ from symcnn.ops.storage import products
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.trace.graph import Node, Result, SymbolicTensor
 
+# Which kernel torch takes hangs on dtype, batch, groups, elements, device. Its own, of which meta
+# has the checks, refuses an empty output.
+_NOT_EMPTY = "the output must not be empty: of the kernels of torch oneDNN and cuDNN alone make one"
+
 
 def _convolution(
     n: int,
@@ -127,7 +131,7 @@ def _transposed(
     c_out = c_group * groups
     requires = _channels(op, channels, c_in, c_out, groups, bias) + filled(input, space) + needs
     requires += _splits(c_in, groups, f"{op}: {c_in} input channels do not split into the groups")
-    sizes, fitting = map_axes(space, scatters, "the output must not be empty")
+    sizes, fitting = map_axes(space, scatters, _NOT_EMPTY)
     macs = prod((*batch, *space)) * (c_in * c_group * prod(kernel))
     axes = _axes(len(batch), Whole(c_out), tuple(scatters))
     return Result(((*batch, c_out, *sizes),), axes, macs, (*requires, *fitting))

@@ -60,15 +60,6 @@ class Corners:
     def _moved(self, order: Positions | None) -> Corners | None:
         return None if order is None else replace(self, order=order, by_place=None)
 
-    @property
-    def T(self) -> Corners | None:  # noqa: N802  # as arrays call it
-        """The axes backwards."""
-        return self._moved(self.order.T)
-
-    def swapaxes(self, a: int, b: int) -> Corners | None:
-        """Two axes exchanged."""
-        return self._moved(self.order.swapaxes(a, b))
-
     def transpose(self, *order: int | Sequence[int]) -> Corners | None:
         """The axes in another order."""
         return self._moved(self.order.transpose(*order))

@@ -335,7 +335,7 @@ def _scattered(x: SymbolicTensor, index: Any, src: SymbolicTensor, name: str) ->
     return replace(written, requires=(*written.requires, *same))
 
 
-@rule("narrow", saves=views.by_axes, sizes=True)
+@rule("narrow", saves=views.by_axes, sizes=True, value=values.by_axes)
 def narrow(input: SymbolicTensor, dim: int, start: Int | SymbolicTensor, length: Int) -> Result:
     """`length` places of one axis, from `start` on."""
     axis = normal_dim(dim, input.ndim, "narrow")
@@ -355,7 +355,7 @@ def narrow(input: SymbolicTensor, dim: int, start: Int | SymbolicTensor, length:
     return Result((dims,), tuple(axes), requires=tuple(requires), empties=some)
 
 
-@rule("select", saves=views.by_axes)
+@rule("select", saves=views.by_axes, value=values.by_axes)
 def select(input: SymbolicTensor, dim: int, index: Int | SymbolicTensor) -> Result:
     """One place of an axis, which goes."""
     if not input.ndim:
@@ -375,8 +375,8 @@ def kept_but(x: SymbolicTensor, axis: int) -> Axes:
     return tuple((i, IDENTITY) for i in range(x.ndim) if i != axis)
 
 
-rule("narrow_copy", saves="")(narrow.rule)
-rule("select_copy", saves="")(select.rule)
+rule("narrow_copy", saves="", value=values.by_axes)(narrow.rule)
+rule("select_copy", saves="", value=values.by_axes)(select.rule)
 
 # Splits ---------------------------------------------------------------------------------------
 
@@ -405,7 +405,7 @@ def _axis_to_split(x: SymbolicTensor, dim: int, op: str) -> int:
 _FEW = 8
 
 
-@rule("chunk", saves=views.apart)
+@rule("chunk", saves=views.apart, value=values.by_axes)
 def chunk(input: SymbolicTensor, chunks: int, dim: int = 0) -> Result:
     """At most `chunks` parts of equal size ``ceil(size/chunks)``, the last one smaller."""
     at_least("chunks", (chunks,), 1)
@@ -416,7 +416,7 @@ def chunk(input: SymbolicTensor, chunks: int, dim: int = 0) -> Result:
     return _split(input, ceildiv(size, chunks), axis, f"chunk({chunks})", chunks)
 
 
-@rule("split", "split_with_sizes", saves=views.apart)
+@rule("split", "split_with_sizes", saves=views.apart, value=values.by_axes)
 def split(input: SymbolicTensor, split_size_or_sections: OneOrMore[Int], dim: int = 0) -> Result:
     """Parts of a given size, or of given sizes."""
     axis = _axis_to_split(input, dim, "split")
@@ -424,8 +424,10 @@ def split(input: SymbolicTensor, split_size_or_sections: OneOrMore[Int], dim: in
 
 
 # so called because nobody looks whether one of them is written to
-rule("unsafe_chunk", saves=views.by_axes)(chunk.rule)
-rule("unsafe_split", "unsafe_split_with_sizes", saves=views.by_axes)(split.rule)
+rule("unsafe_chunk", saves=views.by_axes, value=values.by_axes)(chunk.rule)
+rule("unsafe_split", "unsafe_split_with_sizes", saves=views.by_axes, value=values.by_axes)(
+    split.rule
+)
 
 
 def _split(input: SymbolicTensor, sections: Any, axis: int, text: str, of: int = 0) -> Result:
@@ -487,7 +489,7 @@ def _count(size: Int, each: Int, most: int) -> int | None:
     return None
 
 
-@rule("tensor_split", saves=views.by_axes)
+@rule("tensor_split", saves=views.by_axes, value=values.by_axes)
 def tensor_split(
     input: SymbolicTensor,
     indices_or_sections: OneOrMore[Int] | SymbolicTensor | None = None,
@@ -538,10 +540,10 @@ def _split_along(op: str, axis: int, least: int) -> Any:
 
 
 for _name, _axis, _least in (("hsplit", 1, 1), ("vsplit", 0, 2), ("dsplit", 2, 3)):
-    rule(_name, saves=views.by_axes)(_split_along(_name, _axis, _least))
+    rule(_name, saves=views.by_axes, value=values.by_axes)(_split_along(_name, _axis, _least))
 
 
-@rule("unbind", saves=views.apart, value=values.unbound)
+@rule("unbind", saves=views.apart, value=values.by_axes)
 def unbind(input: SymbolicTensor, dim: int = 0) -> Result:
     """Every place of an axis, as a tensor of its own."""
     axis = _axis_to_split(input, dim, "unbind")
@@ -564,8 +566,8 @@ def unbind(input: SymbolicTensor, dim: int = 0) -> Result:
     return Result((dims,) * count, requires=requires, single=False, parts=parts)
 
 
-rule("split_with_sizes_copy", saves="")(split.rule)
-rule("unbind_copy", saves="")(unbind.rule)
+rule("split_with_sizes_copy", saves="", value=values.by_axes)(split.rule)
+rule("unbind_copy", saves="", value=values.by_axes)(unbind.rule)
 
 
 # Order along an axis --------------------------------------------------------------------------
@@ -597,7 +599,7 @@ def roll(
     return Result((input.dims,), tuple(maps))
 
 
-@rule("flip", saves=points.clone, value=values.flipped)
+@rule("flip", saves=points.clone, value=values.by_axes)
 def flip(input: SymbolicTensor, *axes: OneOrMore[int], dims: OneOrMore[int] = ()) -> Result:
     """Axes in reverse order."""
     named = unpacked(axes if axes else (dims,))
@@ -619,11 +621,11 @@ def _flip_along(op: str, axis: int) -> Any:
     return operation
 
 
-rule("fliplr", saves=points.clone)(_flip_along("fliplr", 1))
-rule("flipud", saves=points.clone)(_flip_along("flipud", 0))
+rule("fliplr", saves=points.clone, value=values.by_axes)(_flip_along("fliplr", 1))
+rule("flipud", saves=points.clone, value=values.by_axes)(_flip_along("flipud", 0))
 
 
-@rule("rot90", saves=maps.turned)
+@rule("rot90", saves=maps.turned, value=values.by_axes)
 def rot90(input: SymbolicTensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Result:
     """A plane turned by quarter turns: odd ones exchange its axes."""
     if len(dims) != 2 or input.ndim < 2:

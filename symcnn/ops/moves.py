@@ -6,8 +6,10 @@ Of arrays element by element; of positions, corners and formulas as these go.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
+from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Flip, Pick, Window
+from symcnn.algebra.size import Int
 from symcnn.ops.corners import PLACED, Between, Corners
 from symcnn.ops.laws import ArrayLaw, Held, Value, are_whole, filled_with, is_unknown
 from symcnn.ops.piecewise import Arguments, Options, Piecewise
@@ -37,29 +39,47 @@ def of_whole_numbers(args: Arguments, kwargs: Options, dims: Sequence[int]) -> H
     return expanded(args, kwargs, dims) if whole else None
 
 
-def flipped(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
-    """Some axes from their ends."""
-    import numpy as np
+def by_axes(axes: Axes, rank: int) -> ArrayLaw:
+    """Each of so many axes whole, from its end, a part of it or one place, and in that order."""
 
-    axes = kwargs.get("dims", args[1] if len(args) == 2 else tuple(args[1:]))
-    if isinstance(args[0], PLACED):
-        return args[0].flip((axes,) if isinstance(axes, int) else axes)
-    return np.flip(args[0], axes)
+    def law(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
+        import numpy as np
+
+        first, items = args[0], dict[object, object]()
+        for i, (source, axis_map) in enumerate(axes):
+            items[source] = _item(axis_map, dims[i] if i < len(dims) else 1)
+        placed = isinstance(first, PLACED)
+        if isinstance(first, Between):
+            return first
+        if items.keys() != {*range(rank)} or None in items.values():
+            return any_of(args, kwargs, dims) if placed else None
+        left = sorted(range(len(dims)), key=lambda i: cast("int", axes[i][0]))
+        moved = first
+        if any(item != _ALL for item in items.values()):
+            index = tuple(items[source] for source in range(rank))
+            moved = first.pick(index, [dims[i] for i in left]) if placed else first[index]
+        if moved is not None and left != [*range(len(left))]:
+            moved = moved.transpose([left.index(i) for i in range(len(left))])
+        back = [i for i, (_, axis_map) in enumerate(axes) if isinstance(axis_map, Flip)]
+        if moved is not None and back:
+            moved = moved.flip(back) if placed else np.flip(moved, (*back,))
+        return any_of(args, kwargs, dims) if moved is None else moved
+
+    return law
 
 
-def turned(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
-    """All axes backwards."""
-    return args[0].T
-
-
-def swapped(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
-    """Two axes exchanged."""
-    return args[0].swapaxes(*args[1:], *kwargs.values())
-
-
-def permuted(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
-    """The axes in another order."""
-    return args[0].transpose(*args[1:], *kwargs.values())
+def _item(axis_map: AxisMap, size: Int) -> object:
+    """What a map leaves of an axis, as an index; None where sizes say that."""
+    if isinstance(axis_map, Pick):
+        return axis_map.index if type(axis_map.index) is int else None
+    if axis_map is IDENTITY or isinstance(axis_map, Flip):
+        return _ALL
+    if not isinstance(axis_map, Window) or axis_map.extent != 1:
+        return None
+    start, step = -axis_map.left, axis_map.stride
+    if type(start) is not int or type(step) is not int:
+        return None
+    return slice(start, start + step * size if type(size) is int else None, step)
 
 
 def windows(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:

@@ -128,7 +128,7 @@ _moves(
     shows="every",
     idle=lambda node: {},
 )(_laid)
-_moves("detach", gradient=False, saves=views.alias, value=values.same)(_unary)
+_moves("detach data", gradient=False, saves=views.alias, value=values.same)(_unary)
 for _names, _to, _value in (
     ("float", "float32", values.as_float),
     ("half", "float16", values.recast),

@@ -144,17 +144,6 @@ class Positions:
 
     __radd__, __rmul__ = __add__, __mul__
 
-    @property
-    def T(self) -> Positions:  # noqa: N802  # as arrays call it
-        """The axes backwards."""
-        return Positions(self.start, self.axes[::-1])
-
-    def swapaxes(self, a: int, b: int) -> Positions:
-        """Two axes exchanged."""
-        axes = [*self.axes]
-        axes[a], axes[b] = axes[b], axes[a]
-        return Positions(self.start, tuple(axes))
-
     def transpose(self, *order: int | Sequence[int]) -> Positions:
         """The axes in another order."""
         named = order[0] if isinstance(order[0], Sequence) else cast("Sequence[int]", order)
@@ -345,15 +334,6 @@ class Stack:
         return self._with(other, lambda a, b: b - a)
 
     __radd__, __rmul__ = __add__, __mul__
-
-    @property
-    def T(self) -> Stack | None:  # noqa: N802  # as arrays call it
-        """The axes backwards."""
-        return self._each(lambda p: p.T, self.parts.T)
-
-    def swapaxes(self, a: int, b: int) -> Stack | None:
-        """Two axes exchanged."""
-        return self._each(lambda p: p.swapaxes(a, b), self.parts.swapaxes(a, b))
 
     def transpose(self, *order: int | Sequence[int]) -> Stack | None:
         """The axes in another order."""

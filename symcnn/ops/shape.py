@@ -506,7 +506,7 @@ def unsqueeze(input: SymbolicTensor, dim: int) -> Result:
     return Result((dims,), tuple(axes))
 
 
-@rule("permute", saves=views.by_axes, value=values.permuted)
+@rule("permute", saves=views.by_axes, value=values.by_axes)
 def permute(input: SymbolicTensor, *dims: OneOrMore[int]) -> Result:
     """The axes in another order."""
     named = whole_numbers(unpacked(dims), "dims")  # type: ignore[arg-type]  # axes, not sizes
@@ -516,7 +516,7 @@ def permute(input: SymbolicTensor, *dims: OneOrMore[int]) -> Result:
     return permuted(input, order)
 
 
-@rule("transpose", "swapaxes", "swapdims", saves=views.by_axes, value=values.swapped)
+@rule("transpose", "swapaxes", "swapdims", saves=views.by_axes, value=values.by_axes)
 def transpose(input: SymbolicTensor, dim0: int, dim1: int) -> Result:
     """Two axes exchanged."""
     order = list(range(input.ndim))

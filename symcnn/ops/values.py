@@ -20,6 +20,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from symcnn.algebra.axis import Axes
 from symcnn.algebra.size import Size, floordiv, maximum, minimum, mod, prod, sharp_lower
 from symcnn.ops import moves
 from symcnn.ops import piecewise as by_place
@@ -306,15 +307,6 @@ def _sorted(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     return [Between(args[0].ends) if told else None, _order(args, kwargs, dims)]
 
 
-def _unbound(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
-    """The numbers of a row; what each place of an axis has."""
-    if isinstance(args[0], PLACED):
-        axis = [*args[1:], *kwargs.values(), 0][0]
-        whole = Stack.of(args[0])
-        return None if whole is None else whole.along(axis)
-    return [*args[0]] if getattr(args[0], "ndim", 0) == 1 else None
-
-
 def _grid(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     """Rows of numbers, each along an axis of its own."""
     swaps = kwargs.get("indexing") == "xy" and len(args) > 1
@@ -478,7 +470,7 @@ clamped = Value(_clamped, ends=_always, rises=upwards, cases=by_place.clamped)
 
 #: A row of numbers, in any order; spread between two; rows along axes of their own.
 row, shuffled, spread = Value(makes=_row), Value(makes=_shuffled), Value(makes=_spread)
-grid, unbound = Value(parts=_grid), Value(parts=_unbound)
+grid = Value(parts=_grid)
 
 #: In their order, and the places where they were; each of one beside each of another.
 in_order, order, paired = Value(parts=_sorted), Value(makes=_order), Value(positions=moves.any_of)
@@ -492,9 +484,9 @@ def _moves(law: ArrayLaw, ends: Callable[[Arguments], bool] = _always) -> Value:
     return Value(array=moves.of_first(law), everywhere=_same, ends=ends, positions=law, moves=True)
 
 
-#: In another shape; stretched; backwards; picked by an index that is static.
+#: In another shape; stretched; picked by an index that is static.
 shaped, expanded = _moves(lambda args, kwargs, dims: args[0].reshape(dims)), _moves(moves.expanded)
-flipped, picked = _moves(moves.flipped), _moves(moves.picked, moves.takes_all)
+picked = _moves(moves.picked, moves.takes_all)
 
 #: Windows of them, and what they hold.
 windows = Value(positions=moves.windows, moves=True)
@@ -505,8 +497,14 @@ padded = Value(positions=moves.padded)
 #: Written to at such an index.
 set_at = Value(array=moves.of_first(moves.set_at), positions=moves.put)
 
-#: Its axes backwards; two exchanged; in another order.
-turned, swapped, permuted = _moves(moves.turned), _moves(moves.swapped), _moves(moves.permuted)
+#: Where the axes of the result say.
+by_axes = Value(moves=True)
+
+
+def moved(axes: Axes, rank: int) -> Value:
+    """The law of numbers that go where axes say, of a tensor of so many."""
+    return _moves(moves.by_axes(axes, rank))
+
 
 #: Cast to another dtype, which the result says; elsewhere, or several times; all or any of it;
 #: resized by copying places.

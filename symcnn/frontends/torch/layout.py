@@ -96,7 +96,9 @@ class Layouts:
         self.sure: int | None = None  # so many nodes lie alike in all branches; None: all
         self.open: dict[SymbolicTensor, _Open] = {}  # what is not known
         self.told: dict[Condition, bool] = {}
-        self.torn: set[SymbolicTensor] = set()  # views of what was written to since, read anew
+        self.torn: dict[
+            SymbolicTensor, SymbolicTensor
+        ] = {}  # what views are since a write, as made
         self._flown = 0  # so many nodes
         self._needed: set[SymbolicTensor] = set()  # what requires a gradient, of what they make
         self._asked: Condition | None = None
@@ -349,7 +351,7 @@ def require_whole(run: Traced, node: Node, writes: bool, out: object) -> None:
     target = node.inputs[0] if writes and node.inputs and not leaves_alone(node) else None
     before = [t for t in node.inputs if t in run.layouts.torn] if run.wrote else []
     for t in before if target is None else [target, *before]:
-        view = torn_from(t)
+        view = torn_from(run.layouts.torn.get(t, t))
         if view is None or not _shares(run, t, view):
             continue
         gradient = run.layouts.needs(node.outputs[0]) or (t is target and run.layouts.needs(t))

@@ -13,7 +13,7 @@ from torch.utils.hooks import RemovableHandle
 from symcnn.algebra.size import Int, Size
 from symcnn.errors import DataDependent, UnsupportedOperation
 from symcnn.frontends.torch.checks import truth_to_go_on
-from symcnn.frontends.torch.layout import Layouts, follows
+from symcnn.frontends.torch.layout import Layouts, follows, torn_from
 from symcnn.frontends.torch.questions import Questions
 from symcnn.frontends.torch.shape import Sizes
 from symcnn.frontends.torch.sizes import Dim
@@ -123,6 +123,8 @@ class State:
     _at: object = None  # at which index
     _number_since: tuple[Any, int] | None = None  # its values, after so many writes to its memory
     _writes: int = 0  # to its memory, if it is a view of none
+    _seen: int = 0  # the last of them that autograd saw: not through `data`
+    _torn: bool = False  # a view that autograd does not read any more
 
     @property
     def _state(self) -> State:
@@ -138,6 +140,23 @@ class State:
         while found._source is not None:
             found = found._source
         return found
+
+    def count(self) -> None:
+        """A write to it. Autograd sees none through `data`."""
+        memory, view, through = self._memory, self, False
+        memory._writes += 1
+        while view._source is not None:
+            through = through or (view._made.node is not None and view._made.node.op == "data")
+            view = view._source
+        if not through:
+            memory._seen = memory._writes
+
+    def tear(self) -> None:
+        """Autograd does not read views of some kinds once it saw a write to their memory."""
+        if self._since < self._memory._seen and torn_from(self._made) is not None:
+            self._torn = True
+        if self._torn:
+            self._tracer.layouts.torn[self._value] = self._made
 
     def look_into(self, base: TracedTensor, index: object, part: bool) -> None:
         """From now on it shares the memory of another, all of it or at an index or as a view."""
@@ -284,9 +303,10 @@ class TracedTensor(State, torch.Tensor):
         return self._tracer.device.type == "meta"
 
     @property
-    def data(self) -> TracedTensor:
-        """The tensor itself: it has no values."""
-        return self
+    def data(self) -> torch.Tensor:
+        """What shares its memory, without gradients: autograd sees no write to it."""
+        shared: torch.Tensor = self._tracer.method("data", self)
+        return shared
 
     @data.setter
     def data(self, values: torch.Tensor) -> None:

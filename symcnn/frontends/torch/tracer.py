@@ -49,7 +49,7 @@ from symcnn.frontends.torch.arrays import Array, tensor_of
 from symcnn.frontends.torch.branches import Choice, Comparison, Refused
 from symcnn.frontends.torch.complaint import Complaint
 from symcnn.frontends.torch.forms import NUMPY, Kind, numbers, placed, require_floats
-from symcnn.frontends.torch.layout import Layouts, asks, repeats, require_whole, torn_from
+from symcnn.frontends.torch.layout import Layouts, asks, repeats, require_whole
 from symcnn.frontends.torch.lazy import call_lazy, lazy_parameters
 from symcnn.frontends.torch.operations import (
     RESIZES,
@@ -301,7 +301,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         self._part(target)
         number, base = result._number, target._source
         whole = None if base is None or base._source is not None else base._number
-        target._memory._writes += 1
+        target.count()
         target._value, target._number = result._value, number
         if base is not None and number is not None and target._whole:
             base._number = number
@@ -318,6 +318,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
                     self.ran(base._value.node, True)
             else:
                 base._value = part_written(whole, view._value)
+            view.tear()
             view._since, view, base = target._memory._writes, base, base._source
         return target
 
@@ -346,9 +347,8 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
             view._value = again.outputs[node.outputs.index(made)]
         else:
             view._value = part_written(view._value, base._value)
+        view.tear()
         view._since = view._memory._writes
-        if torn_from(made) is not None:
-            self.layouts.torn.add(view._value)
 
     def _part(self, view: State) -> None:
         """What turns out to be a copy is a view of nothing; all of all of a tensor is all of it."""

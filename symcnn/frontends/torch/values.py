@@ -18,6 +18,7 @@ from typing import Any, cast
 
 import torch
 
+from symcnn.algebra.axis import Axes
 from symcnn.algebra.size import Size
 from symcnn.errors import DataDependent
 from symcnn.frontends.torch.arguments import INDEXED, PLAIN, flat
@@ -64,6 +65,14 @@ def _is_known(value: object) -> bool:
     if type(value) is tuple or type(value) is list:
         return any(map(_is_known, value))
     return type(value) is TracedTensor and value._number_since is not None
+
+
+def _axes_of(made: SymbolicTensor) -> tuple[Axes, int]:
+    """How the axes of a result read those of the first tensor, and how many these are."""
+    node = made.node
+    assert node is not None
+    axes = node.result.parts[node.outputs.index(made)] if node.result.parts else node.result.axes
+    return axes or (), node.inputs[0].ndim if len(node.inputs) == 1 else -1
 
 
 def _span(value: object) -> Any:
@@ -215,6 +224,10 @@ class Values:
 
     def _made(self, record: Operation, args: Any, kwargs: Any, made: SymbolicTensor) -> Any:
         law, dims = record.value, cast("tuple[int, ...]", made.dims)
+        if law is values.by_axes:
+            if not (args and (_is_known(args[0]) or type(args[0]) is not TracedTensor)):
+                return None
+            law, args, kwargs = values.moved(*_axes_of(made)), args[:1], {}
         small = not dims or self._is_small(made)
         if law is not None and law.makes is not None:
             return law.makes(args, kwargs, dims)
@@ -246,14 +259,14 @@ class Values:
         if dims or any(isinstance(v, (tuple, list)) or hasattr(v, "flat") for v in held):
             found = law.of_arrays(held, named, dims)
             return found.item() if hasattr(found, "flat") and not found.ndim else found
-        values = [self.value_of(a) for a in args]
-        if not values or values[0] is None:
+        numbers = [self.value_of(a) for a in args]
+        if not numbers or numbers[0] is None:
             return None
         if law.grows:
-            told = type(values[0]) in (Dim, Real)
-            return in_tensor(record.name, *args, *values) if told else None
+            told = type(numbers[0]) in (Dim, Real)
+            return in_tensor(record.name, *args, *numbers) if told else None
         words = (torch.dtype, str)
-        given = [a if isinstance(a, words) else v for a, v in zip(args, values, strict=True)]
+        given = [a if isinstance(a, words) else v for a, v in zip(args, numbers, strict=True)]
         return law.of_numbers(given, kwargs)
 
     def _is_row(self, value: Any) -> bool:
@@ -370,6 +383,8 @@ class Values:
         self, record: Operation, args: Any, kwargs: Any, made: Sequence[SymbolicTensor]
     ) -> Any:
         """The values of each of several results, if they are made from sizes."""
+        if record.value is values.by_axes:
+            return [self.number(record, args, kwargs, part) for part in made]
         law = None if record.value is None else record.value.parts
         if law is None:
             return None
