@@ -494,3 +494,18 @@ def test_no_other_number_cures_a_dtype() -> None:
     with pytest.raises(symcnn.ShapeMismatch, match="cast one of them") as refusal:
         symcnn.from_torch(model, "N 3 9 9")
     assert "model[1] =" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("exponent", [-1, 0, 1, 2])
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int64, torch.float16, torch.float32])
+def test_a_power_takes_what_its_products_take(exponent: int, dtype: torch.dtype) -> None:
+    def power(x: torch.Tensor) -> torch.Tensor:
+        return torch.linalg.matrix_power(torch.eye(x.shape[2]).to(dtype), exponent)
+
+    try:
+        shape = tuple(power(torch.zeros(1, 3, 4, 4)).shape)
+    except RuntimeError:
+        with pytest.raises(symcnn.ShapeMismatch, match="matrix_power"):
+            symcnn.from_torch(Function(power), "N 3 H W")
+    else:
+        assert symcnn.from_torch(Function(power), "N 3 H W").shape_at(N=1, H=4, W=4) == shape

@@ -190,12 +190,32 @@ def _sizes_written_as_a_view(x: Any) -> Any:
         lambda x: (torch.zeros_like(x) == 0).all(),
         lambda x: (torch.full((x.shape[2], 99), 3) + 2 * _ones(x).long()[0, :, :1] == 5).any(),
         lambda x: not x.new_zeros(x.shape).transpose(1, 3).repeat(1, 2, 1, 1).bool().any(),
+        lambda x: (~torch.zeros(x.shape[2], dtype=torch.bool)).all(),
+        lambda x: not _ones(x).logical_not().any(),
+        lambda x: (_ones(x).bool() & ~_ones(x).bool() | True).all(),
+        lambda x: torch.zeros_like(x).sum() == 0,
     ],
 )
 def test_a_tensor_of_one_number_everywhere_is_that_number(holds: Callable[..., Any]) -> None:
     net = symcnn.from_torch(Unmasked(holds), "N 3 H W")
     assert net.complete
     assert net.shape_at(N=2, H=10, W=20) == tuple(Unmasked(holds)(torch.zeros(2, 3, 10, 20)).shape)
+
+
+@pytest.mark.parametrize(
+    "holds",
+    [
+        lambda x: torch.ones(x.shape[2] - 3).any(),
+        lambda x: torch.zeros(x.shape[2] - 3).all(),
+        lambda x: (~torch.zeros(x.shape[2] - 3).bool()).any(),
+        lambda x: torch.ones(x.shape[2] - 3).all(),
+    ],
+)
+def test_all_and_any_of_what_may_be_empty_are_a_branch(holds: Callable[..., Any]) -> None:
+    net = symcnn.from_torch(Unmasked(holds), "N 3 H W")
+    assert net.complete
+    for h in (3, 4, 7):
+        assert net.shape_at(N=1, H=h, W=2) == tuple(Unmasked(holds)(torch.zeros(1, 3, h, 2)).shape)
 
 
 def test_a_fill_that_is_a_quotient_of_sizes_decides_nothing() -> None:

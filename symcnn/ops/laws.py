@@ -39,6 +39,7 @@ class Value:
     makes: what is told of what it makes, of numbers.
     parts: of several that it makes, of arrays and their shape.
     grows: whether it is a float that only grows with a number: torch computes it.
+    of_none: what it makes of no elements, where that is not what it makes of them.
     lists: the lists that it makes of a list of numbers, where their length depends on these.
     """
 
@@ -54,6 +55,7 @@ class Value:
     makes: ArrayLaw | None = None
     parts: ArrayLaw | None = None
     grows: bool = False
+    of_none: int | None = None
     lists: Callable[..., tuple[list[Any], ...]] | None = None
 
     def of_numbers(self, args: Arguments, kwargs: Options) -> Held:
@@ -63,7 +65,17 @@ class Value:
     def of_one_number(self, args: Arguments, kwargs: Options) -> Held:
         """What is everywhere, of tensors that are each one number everywhere; None if not known."""
         law = self.everywhere or self.number
-        return None if law is None else law(args, kwargs)
+        if law is not None or self.cases is None or not _are_plain(args):
+            return None if law is None else law(args, kwargs)
+        cases = self.cases(args, kwargs) or ()
+        return next(
+            (
+                value
+                for value, given in cases
+                if all(type(gap) is int and gap >= 0 for gap in given)
+            ),
+            None,
+        )
 
     def of_ends(self, args: Arguments, kwargs: Options) -> Between | None:
         """What lies between what is made, where one argument lies between numbers."""
@@ -102,6 +114,11 @@ class Value:
 def are_whole(args: Arguments) -> bool:
     """Whether all are whole numbers, or sizes."""
     return all(isinstance(a, int) for a in args)
+
+
+def _are_plain(args: Arguments) -> bool:
+    """Whether all are whole numbers of python."""
+    return all(type(a) in (int, bool) for a in args)
 
 
 def _by_element(law: Law, args: Arguments, kwargs: Options) -> Held:

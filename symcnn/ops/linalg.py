@@ -33,6 +33,7 @@ from symcnn.ops.registry import (
     whole_axes,
 )
 from symcnn.ops.storage import products
+from symcnn.ops.takes import require_part
 from symcnn.sets.condition import Requirement
 from symcnn.trace.graph import Node, Result, SymbolicTensor
 
@@ -98,11 +99,12 @@ def _power_products(node: Node) -> list[Product]:
     "linalg_matrix_power",
     "matrix_power",
     products=_power_products,
-    takes="int float complex",
 )
 def matrix_power(input: SymbolicTensor, n: int) -> Result:
     """A square for each digit of the exponent but one, a product for each further digit 1."""
     batch, rows, _ = _matrices(input, "matrix_power")
+    factors = _SINGLE if n < 0 else "int float complex" if n > 1 else ""  # of one is nothing asked
+    require_part(f"matrix_power of {input.dtype}", input, factors)
     count = abs(n).bit_length() + abs(n).bit_count() - 2 if n else 0
     found = _result(len(batch), (*batch, rows, rows), requires=_square(input, "matrix_power"))
     return replace(found, macs=count * prod(batch) * rows**3)

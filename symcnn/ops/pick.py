@@ -60,7 +60,7 @@ def _no_larger(
 _INDEX = {"index": "int32 int64"}
 
 
-@rule("gather", saves="input index", takes=_INDEX, uniform=True, value=values.logical)
+@rule("gather", saves="input index", takes=_INDEX, uniform=True, value=values.kept)
 def gather(input: SymbolicTensor, dim: int, index: SymbolicTensor, **kwargs: object) -> Result:
     """One element per index, from anywhere along `dim`: the index's shape."""
     axis = normal_dim(dim, input.ndim, "gather")

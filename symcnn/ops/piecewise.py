@@ -355,6 +355,13 @@ def denied(args: Arguments, kwargs: Options) -> list[Case] | None:
     return compares(0, 1, 0)([args[0], 0], {})
 
 
+#: All bits the other way round.
+inverted = formula(lambda a: -1 - a, 1)
+
+#: What is done to truths by the laws of what is done to numbers.
+OF_TRUTHS = {same: truths, inverted: denied}
+
+
 def of_bits(function: Callable[[int, int], int]) -> Cases:
     """What is made of the bits of numbers; of a formula the last few are a remainder."""
 

@@ -104,11 +104,9 @@ rule("prod", saves=_both, dtype=dtypes.counts, autocast=dtypes.SINGLE, value=val
 )
 rule("nanmean", takes=_FLOATS)(_statistic("nanmean"))
 rule("nansum", saves="input", dtype=dtypes.counts)(_statistic("nansum"))
-for _name in "all any".split():
-    rule(_name, saves="", dtype=dtypes.logical, value=values.logical)(_statistic(_name))
-    rule(f"_is_{_name}_true", saves="", dtype="bool", takes="bool", value=values.logical)(
-        _statistic(_name)
-    )
+for _name, _value in (("all", values.ALL), ("any", values.ANY)):
+    rule(_name, saves="", dtype=dtypes.logical, value=_value)(_statistic(_name))
+    rule(f"_is_{_name}_true", saves="", dtype="bool", takes="bool", value=_value)(_statistic(_name))
 for _name in "argmax argmin".split():
     rule(_name, saves="", dtype="int64", takes="int float")(_statistic(_name))
 

@@ -320,6 +320,11 @@ def _grid(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     return found
 
 
+def _zeros(args: Arguments, kwargs: Options) -> Held:
+    """A sum of zeros, however many they are."""
+    return 0 if args and args[0] == 0 else None
+
+
 def _literal(args: Arguments, kwargs: Options, dims: Sequence[int]) -> Held:
     return filled_with(args[0] if args else None, dims)
 
@@ -512,14 +517,14 @@ recast = Value(everywhere=_same, ends=_always, positions=moves.expanded, cases=b
 as_float = replace(recast, number=_as_float)
 as_truth = replace(recast, cases=by_place.truths)
 kept = Value(everywhere=_same, ends=_always)
-logical = Value(everywhere=_same)
+ALL, ANY = (Value(everywhere=_same, of_none=number) for number in (1, 0))
 resized = Value(everywhere=_nearest, positions=_repeated)
 
 #: Numbers without those that are there already: of all, of the one before.
 each_once, runs_of = Value(lists=_each_once), Value(lists=_runs_of)
 
 #: Sums and products, also along an axis; the extremes of all, or of numbers.
-SUM = Value(array=moves.reduced(sum, along=True), positions=moves.summed)
+SUM = Value(None, moves.reduced(sum, along=True), _zeros, positions=moves.summed)
 PROD = Value(array=moves.reduced(math.prod, along=True))
 RUNNING = Value(array=moves.of_first(moves.running), positions=moves.running)
 AMAX, AMIN = (
@@ -550,6 +555,7 @@ EQ, NE, LT, LE, GT, GE = (
     )
 )
 denied, signs = Value(cases=by_place.denied), Value(cases=by_place.signs)
+inverted = Value(cases=by_place.inverted)
 AND, OR, XOR = (
     Value(cases=by_place.of_bits(f)) for f in (operator.and_, operator.or_, operator.xor)
 )

@@ -32,7 +32,7 @@ from symcnn.ops.corners import PLACED, SEVERAL, Between, Corners, Everywhere
 from symcnn.ops.dtypes import WHOLES
 from symcnn.ops.laws import Value, are_whole
 from symcnn.ops.operation import Operation
-from symcnn.ops.piecewise import Piecewise, same, truths
+from symcnn.ops.piecewise import OF_TRUTHS, Piecewise
 from symcnn.ops.positions import Positions, Stack
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Parameter, SymbolicTensor, tree_map
@@ -182,6 +182,7 @@ class Values:
     apply: Callable[..., Any]  # runs a rule
     unwrap: Callable[[Any], Any]
     leaving: Callable[[Exception], Exception]
+    decide: Callable[[Condition], bool]
 
     def _of_values(self, func: Any, args: Any, kwargs: Any) -> Any:
         """A function of tensors with values, run. What it freezes or trains is that once read."""
@@ -233,6 +234,8 @@ class Values:
             return law.makes(args, kwargs, dims)
         if law is not None and law.moves and args and not small and self._is_row(args[0]):
             return _everywhere(self._of_span(law, args, kwargs, made))
+        if made.dtype == "bool" and law is not None and law.cases in OF_TRUTHS:
+            law = replace(law, cases=OF_TRUTHS[law.cases])
         if law is None or not (small or record.uniform or any(map(_is_known, args))):
             return None
         args = [a for a in args if not isinstance(a, _NO_VALUES)]
@@ -249,6 +252,8 @@ class Values:
                 [a if type(a) is Dim else _sole_number(h) for a, h in zip(args, held, strict=True)],
                 kwargs,
             )
+            if law.of_none is not None and alike is not None and self._is_empty(args[0]):
+                alike = law.of_none
             if type(alike) is Dim and 0 not in dims:
                 return Positions.everywhere(alike.expr, dims)
             several = any(type(h) is Everywhere or hasattr(h, "flat") for h in held)
@@ -273,6 +278,11 @@ class Values:
         """Whether it is a tensor of whole numbers with values, and these are positions."""
         real = isinstance(value, torch.Tensor) and type(value) is not TracedTensor
         return real and value.numel() <= _ROWS and self._row(value) is not None
+
+    def _is_empty(self, value: Any) -> bool:
+        """Whether a tensor has no elements, on the branch that is followed."""
+        sizes = value._value.empties if type(value) is TracedTensor else ()
+        return any(self.decide(Condition(size, "==", 0)) for size in sizes)
 
     def _are_told(self, args: Any) -> bool:
         """Whether something is told of every tensor."""
@@ -305,7 +315,7 @@ class Values:
             each = args[0] if type(args[0]) in (tuple, list) else ()
             formulas = [*map(self._formulas, each)]
             return law.by_place([formulas, *args[1:]], kwargs, cast("Any", dims))  # type: ignore[no-any-return]
-        cases = truths if made.dtype == "bool" and law.cases is same else law.cases
+        cases = law.cases
         given = [*map(self._formulas, args)]
         if cases is None or not dims or None in given:
             return None
