@@ -633,3 +633,49 @@ def test_rows_that_the_stem_leaves_over_are_read_by_nobody(pad: int) -> None:
     assert str(field.size) == "(4*(H//4), 4*(W//4))"
     for height in (32, 33, 35):
         assert field.at(H=height, W=40).interval(0) == (0, 4 * (height // 4) - 1)
+
+
+# What a layer leaves over, nothing behind it reads ---------------------------------------------
+
+
+class Beside(tnn.Module):
+    """A layer beside another one."""
+
+    def __init__(self, one: tnn.Module, other: tnn.Module) -> None:
+        super().__init__()
+        self.one, self.other = one, other
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.one(x) + self.other(x)
+
+
+class Crop(tnn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[:, :, 2 : x.shape[2] - 3]
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [tnn.Conv1d(2, 2, 11, 4, 2), tnn.MaxPool1d(3, 2), tnn.Conv1d(2, 2, 5, padding=2)],
+        [
+            Beside(tnn.Conv1d(2, 2, 3, 2, 1), tnn.Conv1d(2, 2, 1, 2)),
+            tnn.MaxPool1d(3, 3),
+            Beside(tnn.Conv1d(2, 2, 3, padding=1), tnn.Identity()),
+        ],
+        [Crop(), tnn.Conv1d(2, 2, 7, padding=3)],
+        [tnn.ConvTranspose1d(2, 2, 4, 2, 1), tnn.MaxPool1d(3), tnn.Conv1d(2, 2, 3, padding=1)],
+    ],
+    ids=["AlexNet", "branches", "crop", "decoder"],
+)
+def test_a_classifier_reads_no_rows_that_its_layers_leave_over(layers: list[tnn.Module]) -> None:
+    head = tnn.AdaptiveAvgPool1d(2), tnn.Flatten(), tnn.Linear(4, 3)
+    module = tnn.Sequential(*layers, *head).eval()
+    net = symcnn.from_torch(module, "N 2 L")
+    first, last = map(sympy.sympify, net.receptive_field().interval(0))
+    for length in (n for n in range(13, 60) if n in net.valid_inputs()):
+        said = range(int(first.subs({symcnn.L: length})), int(last.subs({symcnn.L: length})) + 1)
+        x = torch.zeros(length, 2, length)
+        x[range(length), :, range(length)] = torch.nan  # whoever reads one makes more of them
+        read = module(x).isnan().any(1).nonzero().flatten().tolist()
+        assert (read[0], read[-1]) == (said[0], said[-1])

@@ -486,3 +486,13 @@ def test_what_makes_the_output_as_large_is_about_space_where_channels_stand_behi
     assert "F.pad(output, (0, 0, 0, 1, 0, 1))" in str(by_hand)
     x = torch.zeros(1, 3, 6, 8)
     assert nn.functional.pad(module(x), (0, 0, 0, 1, 0, 1)).shape == (1, 6, 8, 3)
+
+
+def test_a_network_of_another_scale_is_cropped_to_no_size() -> None:
+    """2*H is H nowhere; at one size of a hundred million rows a crop would make it so."""
+    net = symcnn.from_torch(nn.Upsample(scale_factor=2), "N 3 H W")
+    with pytest.raises(symcnn.NoSolution) as error:
+        net.fix(output=("H", "W"))
+    assert "output=('2*H', '2*W')" in error.value.cure
+    (as_it_is,) = net.fix(output=("2*H", "2*W"))
+    assert as_it_is.changes == {}

@@ -32,6 +32,7 @@ from symcnn.questions.field.reach import (
 )
 from symcnn.questions.field.reader import reader
 from symcnn.questions.field.receptive_field import receptive_field
+from symcnn.questions.field.together import of_input
 from symcnn.trace.graph import Node, SymbolicTensor, ancestors
 from symcnn.trace.trace import Trace
 
@@ -257,7 +258,7 @@ class _Derivation:
         axes = next(axes for t, axes in read if t is source)
         try:
             seen = reader(axes, source.dims, out.dims).read(
-                reaching.AffineRange(axis, 1, 0, 0, 0), source.dims[axis], node, []
+                reaching.AffineRange(axis, 1, 0, 0, 0), of_input(source.dims[axis]), node, []
             )
             return str(_ends(seen))
         except Undecidable:

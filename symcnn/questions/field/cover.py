@@ -36,14 +36,11 @@ from symcnn.questions.field.reach import (
     axes_of,
     least,
     most,
-    over_all,
 )
 from symcnn.questions.field.reader import Reader, reader
 from symcnn.questions.field.readings import used
+from symcnn.questions.field.together import Ends, Together
 from symcnn.trace.graph import Node, SymbolicTensor
-
-#: First and last index of the input.
-Ends = tuple[Int, Int]
 
 #: A node, an output, and what that reads.
 _Step = tuple[Node, SymbolicTensor, list[tuple[SymbolicTensor, Axes]]]
@@ -69,10 +66,11 @@ class Covers:
         source: SymbolicTensor,
         axis: int,
         reaches: Mapping[SymbolicTensor, Sequence[ReadRange]],
+        together: Mapping[SymbolicTensor, Sequence[Together]],
         simplest: Simplest,
     ) -> None:
-        self.length, self.simplest, self.reaches = source.dims[axis], simplest, reaches
-        whole = (0, self.length - 1)
+        self.simplest, self.reaches, self.together = simplest, reaches, together
+        whole = (0, source.dims[axis] - 1)
         self.found = {source: Cover(whole, whole, frozenset({axis}))}
         self.batch = source.dims[0] if axis and isinstance(source.dims[0], Size) else 1
 
@@ -92,7 +90,7 @@ class Covers:
         if self._mixes(steps, k):
             for node, out, read in steps:
                 each = [self._through(t, axes, node, out) for t, axes in read]
-                self.found[out] = self._sharper(self._united(each), self.reaches[out][k], out)
+                self.found[out] = self._sharper(self._united(each), out, k)
         return self.found
 
     def _mixes(self, steps: Sequence[_Step], k: int) -> bool:
@@ -123,24 +121,17 @@ class Covers:
                 found.add(o)
         return frozenset(o for o in found if out.dims[o] not in (1, self.batch))
 
-    def _sharper(self, cover: Cover, reach: ReadRange, out: SymbolicTensor) -> Cover:
+    def _sharper(self, cover: Cover, out: SymbolicTensor, k: int) -> Cover:
         """The cover by the formula, where there is one."""
+        reach = self.reaches[out][k]
         if isinstance(reach, Unknown) or cover.whole:
             return cover
         axes = frozenset(axes_of(reach.first, reach.last))
-        try:
-            first, last = over_all(reach, out.dims)
-        except Undecidable:
-            return cover._replace(axes=axes)
-        end = self.length - 1
-        low, high = cover.outer
         whole = reach.whole if type(reach) is IndexRange else ""
-        ends = most(first, low), least(last, high)
-        plain = ends[0] in (first, low) and ends[1] in (last, high)
-        if not plain and cover.inner == cover.outer:
+        try:
+            ends = self.together[out][k].ends
+        except Undecidable:
             return cover._replace(axes=axes, whole=whole)
-        first, last = map(self.simplest, ends)
-        ends = first, end if last == self.simplest(end) else last
         return Cover(ends, ends, axes, whole)
 
     def _united(self, operands: Sequence[Cover]) -> Cover:

@@ -7,14 +7,12 @@ shortest path the smallest.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
-from itertools import chain
 from math import gcd
 from typing import Any
 
-from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Whole, Window
+from symcnn.algebra.axis import IDENTITY, Axes
 from symcnn.algebra.expr import Expr
 from symcnn.algebra.size import Int, Size, exact_div, symbols_of
 from symcnn.errors import Undecidable, UnsupportedOperation
@@ -26,12 +24,12 @@ from symcnn.questions.field.reach import (
     IndexRange,
     ReadRange,
     Unknown,
-    least,
     narrowest,
     united,
 )
 from symcnn.questions.field.reader import reader
 from symcnn.questions.field.readings import used
+from symcnn.questions.field.together import Together, behind, of_any, of_ends, of_input
 from symcnn.sets.condition import AnyOf, Condition
 from symcnn.shown import Shown
 from symcnn.trace.graph import Dims, Node, SymbolicTensor, public
@@ -82,7 +80,7 @@ class Pass:
     smallest: bool = False  # the field along the shortest path, not the hull of all
     _shortest: Pass | None = None
     simplest: Callable[[Int], Int] = lambda size: size
-    lengths: list[Int] = field(default_factory=list)  # how many rows are read at all, per axis
+    together: dict[SymbolicTensor, tuple[Together, ...]] = field(default_factory=dict)
     _dims: frozenset[Int] | None = None
     _covered: set[int] = field(default_factory=set)  # axes along which all tensors have a cover
 
@@ -114,31 +112,12 @@ class Pass:
 
     def run(self) -> Pass:
         self.reaches[self.source] = tuple(AffineRange(a, 1, 0, 0, 0) for a in self.axes)
-        self.lengths = [self.source.dims[axis] for axis in self.axes]
-        stem: SymbolicTensor | None = self.source  # all that is read of the source is read of this
-        readers = Counter(chain.from_iterable(node.inputs for node in self.nodes))
+        self.together[self.source] = tuple(of_input(self.source.dims[a]) for a in self.axes)
         for node in self.nodes:
             for k, out in enumerate(node.outputs):
                 if out is not self.source:
                     self._node(node, k, out)
-            if stem in node.inputs:
-                stem = self._stem(node) if readers[stem] == len(node.outputs) == 1 else None
         return self
-
-    def _stem(self, node: Node) -> SymbolicTensor | None:
-        """The output of a node of one input; rows that it leaves over are read by nobody."""
-        (out,) = node.outputs
-        if sum(t in self.reaches for t in node.inputs) != 1 or out not in self.reaches:
-            return None
-        if not any(map(_may_leave_rows, node.result.axes or ())):
-            return out
-        for k, (length, reach) in enumerate(zip(self.lengths, self.reaches[out], strict=True)):
-            if type(reach) is AffineRange:
-                last = reach.stride * (out.dims[reach.axis] - 1) + reach.reach
-                shorter = least(last, length - 1) == last != length - 1
-                if shorter and self.simplest(last - length + 1) != 0:
-                    self.lengths[k] = last + 1
-        return out
 
     def cover(self, output: SymbolicTensor) -> None:
         """Where an output has no formula, what every place reads that reads all of a tensor: once
@@ -148,13 +127,16 @@ class Pass:
             if k in self._covered or not _has_no_formula(self.reaches[output][k]):
                 continue
             self._covered.add(k)
-            covers = Covers(self.source, axis, self.reaches, self.simplest)
+            covers = Covers(self.source, axis, self.reaches, self.together, self.simplest)
             found = covers.follow(self.nodes, k, gates=self.gates, statistics=self.statistics)
             for t, cover in found.items():
                 if cover.whole and _has_no_formula(self.reaches[t][k]):
                     reaches = [*self.reaches[t]]
                     reaches[k] = IndexRange(*cover.outer, whole=cover.whole)
                     self.reaches[t] = tuple(reaches)
+                    together = [*self.together[t]]
+                    together[k] = of_ends(cover.outer, together[k])
+                    self.together[t] = tuple(together)
 
     def reads(self, node: Node, k: int) -> list[tuple[SymbolicTensor, Axes]]:
         """The tensors, of those that reach the source, that the k-th output of a node reads, and
@@ -173,38 +155,57 @@ class Pass:
         if node.result.requires:
             self._assume(node, read, out)
         if len(read) == 1:
-            self.reaches[out] = self.through(node, *read[0], out)
+            self.reaches[out], self.together[out] = self._carried(node, *read[0], out)
             return
-        carried = [self.through(node, t, axes, out) for t, axes in read]
-        along = list(zip(*carried, strict=True))
+        each = [self._carried(node, t, axes, out) for t, axes in read]
+        along = list(zip(*(carried for carried, _ in each), strict=True))
+        beside = list(zip(*(together for _, together in each), strict=True))
         if self.smallest:
-            self.reaches[out] = tuple(narrowest(each, out.dims) for each in along)
+            self.reaches[out] = tuple(narrowest(reaches, out.dims) for reaches in along)
+            self.together[out] = tuple(
+                own[reaches.index(r)] if r in reaches else of_any(own)
+                for r, reaches, own in zip(self.reaches[out], along, beside, strict=True)
+            )
             return
         self._compare(node, read, along)
+        self.together[out] = tuple(map(of_any, beside))
         self.reaches[out] = tuple(
-            united(each, length, out.dims) for each, length in zip(along, self.lengths, strict=True)
+            united(reaches, _ends(reaches, own), out.dims)
+            for reaches, own in zip(along, self.together[out], strict=True)
         )
 
     def through(
         self, node: Node, t: SymbolicTensor, axes: Axes, out: SymbolicTensor
     ) -> tuple[ReadRange, ...]:
         """What an output carries of one tensor that it reads."""
-        carried, dims = self.reaches[t], t.dims
+        return self._carried(node, t, axes, out)[0]
+
+    def _carried(
+        self, node: Node, t: SymbolicTensor, axes: Axes, out: SymbolicTensor
+    ) -> tuple[tuple[ReadRange, ...], tuple[Together, ...]]:
+        """The same, and what all its places read together."""
+        carried, together, dims = self.reaches[t], self.together[t], t.dims
         if axes == same_axes(len(dims)):
-            return carried
+            return carried, together
         steps: Any = ((axes, out.dims),)
         if node.result.steps and t is node.inputs[0] and _whole_but_in_steps(node, axes):
             steps = node.result.steps
         for maps, after in steps:
             through = reader(maps, dims, after)
-            carried = tuple(
+            read = tuple(
                 [
-                    through.read(reach, length, node, self.assumed, self._is_length)
-                    for length, reach in zip(self.lengths, carried, strict=True)
+                    through.read(reach, own, node, self.assumed, self._is_length)
+                    for reach, own in zip(carried, together, strict=True)
                 ]
             )
-            dims = after
-        return carried
+            together = tuple(
+                [
+                    own if through.reads_all(reach) else behind(own, new, after)
+                    for reach, new, own in zip(carried, read, together, strict=True)
+                ]
+            )
+            carried, dims = read, after
+        return carried, together
 
     def _assume(self, node: Node, read: list[Any], out: SymbolicTensor) -> None:
         """Sizes that may be equal, or else 1 and stretched, are taken to be equal."""
@@ -253,17 +254,10 @@ def axis_name(t: SymbolicTensor, axis: int) -> str:
     return text if isinstance(size, Size) and text.isidentifier() else f"axis {axis}"
 
 
+def _ends(reaches: Sequence[ReadRange], own: Together) -> tuple[Int, Int] | None:
+    """What places read together, where that is asked for: an operand sees all that there is."""
+    return own.ends_or_none if any(isinstance(r, IndexRange) and r.whole for r in reaches) else None
+
+
 def _has_no_formula(reach: ReadRange) -> bool:
     return type(reach) is Unknown and isinstance(reach.error, Undecidable)
-
-
-def _may_leave_rows(entry: tuple[Any, AxisMap]) -> bool:
-    """Whether a layer may read less of an axis than there is: it strides, crops or resizes."""
-    axis_map = entry[1]
-    if axis_map is IDENTITY or isinstance(axis_map, Whole):
-        return False
-    return not (isinstance(axis_map, Window) and axis_map.stride == 1 and _pads(axis_map))
-
-
-def _pads(window: Window) -> bool:
-    return all(isinstance(side, int) and side >= 0 for side in (window.left, window.right))

@@ -320,15 +320,18 @@ def combined(first: Int, last: Int, digits: Digits) -> tuple[Int, Int]:
     return substituted(first, swap), substituted(last, swap)
 
 
-def united(reaches: Sequence[ReadRange], length: Int, dims: tuple[Int, ...]) -> ReadRange:
-    """What any of several operands is reached from: of an input axis of `length`, by an output of
-    the sizes `dims`.
+def united(
+    reaches: Sequence[ReadRange], ends: tuple[Int, Int] | None, dims: tuple[Int, ...]
+) -> ReadRange:
+    """What any of several operands is reached from, by an output of the sizes `dims`.
+
+    ends: what all their places read together, where that is known.
     """
     one: ReadRange = reaches[0]
     if all(r == one for r in reaches[1:]):
         return one
-    for r in reaches:  # no operand sees beyond the axis, whatever else is known of it
-        if isinstance(r, IndexRange) and r.whole and (r.first, r.last) == (0, length - 1):
+    for r in reaches:  # no operand sees beyond that, whatever else is known of it
+        if isinstance(r, IndexRange) and r.whole and (r.first, r.last) == ends:
             return r
     for r in reaches:
         if type(r) is Unknown:
@@ -340,20 +343,20 @@ def united(reaches: Sequence[ReadRange], length: Int, dims: tuple[Int, ...]) -> 
     spans: list[Any] = [
         IndexRange(r.first, r.last) if type(r) is AffineRange else r for r in reaches
     ]
-    found = _hull(tuple(spans), length, dims)
+    found = _hull(tuple(spans), ends, dims)
     return found if isinstance(found, IndexRange) else Unknown(Undecidable(found[0], cure=found[1]))
 
 
 @lru_cache(maxsize=2048)
 def _hull(
-    given: tuple[IndexRange, ...], length: Int, dims: tuple[Int, ...]
+    given: tuple[IndexRange, ...], ends: tuple[Int, Int] | None, dims: tuple[Int, ...]
 ) -> IndexRange | tuple[str, str]:
     """The hull of several spans; why there is no formula, and what to do, if there is none."""
     spans: Sequence[IndexRange] = given
     try:
         fixed = [s for s in spans if s.whole]
-        if fixed:  # what all indices see together, one of them does not see beyond
-            spans = [s for s in spans if s.whole or not _within(s, fixed[0], length, dims)]
+        if fixed and ends:  # what all indices see together, one of them does not see beyond
+            spans = [s for s in spans if s.whole or not _within(s, fixed[0], ends, dims)]
         spans = _in_one_notation(spans)
         digits = dict.fromkeys(d for s in spans for d in s.digits)
         first, last = spans[0].first, spans[0].last
@@ -507,10 +510,12 @@ def _one_window(lines: Sequence[AffineRange]) -> AffineRange:
     return AffineRange(one.axis, one.stride, left, reach, right)
 
 
-def _within(span: IndexRange, fixed: IndexRange, length: Int, dims: tuple[Int, ...]) -> bool:
+def _within(
+    span: IndexRange, fixed: IndexRange, ends: tuple[Int, Int], dims: tuple[Int, ...]
+) -> bool:
     """Whether no index along `dims` sees more than what is `fixed`."""
     first, last = over_all(span, dims)
-    first, last = most(first, 0), least(last, length - 1)
+    first, last = most(first, ends[0]), least(last, ends[1])
     low, high = sharp_lower(first - fixed.first), sharp_lower(fixed.last - last)
     return low is not None and low >= 0 and high is not None and high >= 0
 

@@ -19,12 +19,16 @@ from typing import Any, NamedTuple
 
 from symcnn.algebra.axis import (
     IDENTITY,
+    Adaptive,
     Axes,
     AxisMap,
     Const,
+    Flip,
     Integer,
     Pick,
     Resample,
+    Roll,
+    Running,
     Scatter,
     Whole,
     Window,
@@ -54,6 +58,7 @@ from symcnn.questions.field.reach import (
     slope_of,
     substituted,
 )
+from symcnn.questions.field.together import Together
 from symcnn.sets.condition import Condition
 from symcnn.trace.graph import Node
 
@@ -163,14 +168,15 @@ class Reader:
     def read(
         self,
         reach: ReadRange,
-        length: Int,
+        together: Together,
         node: Node,
         assumed: list[Condition],
         known: Callable[[Int], bool] = lambda size: False,
     ) -> ReadRange:
-        """What the output of a node carries for what the tensor carries, of an input axis of
-        `length`; the formula holds for sizes that meet what is noted in `assumed`.
+        """What the output of a node carries for what the tensor carries of an axis of the input;
+        the formula holds for sizes that meet what is noted in `assumed`.
 
+        together: what all places of the tensor read.
         known: whether a formula is the length of an axis.
         """
         if type(reach) is AffineRange:
@@ -189,18 +195,55 @@ class Reader:
             reach = IndexRange(reach.first, reach.last)
         if not isinstance(reach, IndexRange) or reach.whole:
             return reach
-        if all(self.entries.get(a) == (a, IDENTITY) for a in axes_of(reach.first, reach.last)):
+        along = axes_of(reach.first, reach.last)
+        if all(self.entries.get(a) == (a, IDENTITY) for a in along):
             return reach  # every index stays where it is
-        found = _passed(self, reach, length)
+        try:
+            if all(map(self._mixes, along)):
+                return IndexRange(*together.ends, whole=node.name)
+        except Undecidable as error:
+            return Unknown(error)
+        found = _passed(self, reach)
         assumed += [c for c in found.assumed if c not in assumed]
         if not all(map(known, found.lengths)):
             return Unknown(no_formula())
         if found.span is None:
             return Unknown(Undecidable(found.cause, cure=found.cure))
-        return replace(found.span, whole=node.name) if found.span.whole else found.span
+        if not found.span.whole:
+            return found.span
+        try:
+            low, high = together.ends
+        except Undecidable as error:
+            return Unknown(error)
+        return IndexRange(
+            most(found.span.first, low), least(found.span.last, high), whole=node.name
+        )
+
+    def _mixes(self, axis: int) -> bool:
+        """Whether each output reads all places along an axis."""
+        axis_map = self.entries.get(axis, (None, None))[1]
+        return not any(axis in source for source in self.views) and (
+            axis_map is None or isinstance(axis_map, Whole)
+        )
+
+    def reads_all(self, reach: ReadRange) -> bool:
+        """Whether the outputs together read all places along the axes of a reach."""
+        if type(reach) is AffineRange:
+            return self._reads_all(reach.axis)
+        return type(reach) is Unknown or all(map(self._reads_all, axes_of(reach.first, reach.last)))
+
+    def _reads_all(self, axis: int) -> bool:
+        for source in self.views:
+            if axis in source:
+                return source not in self.joint
+        axis_map = self.entries.get(axis, (None, None))[1]
+        if type(axis_map) is Window:
+            sides = axis_map.left, axis_map.right - axis_map.stride + 1
+            return axis_map is IDENTITY or all(type(s) is int and s >= 0 for s in sides)
+        return axis_map is None or isinstance(axis_map, (Whole, Running, Roll, Flip, Adaptive))
 
     def substituted(
-        self, span: IndexRange, length: Int, assumed: list[Condition], lengths: list[Int]
+        self, span: IndexRange, assumed: list[Condition], lengths: list[Int]
     ) -> IndexRange:
         """The formulas by the output's indices; `whole` says only whether all is mixed."""
         digits = {d.axis: d for d in span.digits}
@@ -245,7 +288,7 @@ class Reader:
         first, last = _unmarked(first), _unmarked(last)
         first, last = pruned(first, last, limits(self.out, result))
         if mixed and not axes_of(first, last):
-            return IndexRange(most(first, 0), least(last, length - 1), whole=_MIXED)
+            return IndexRange(first, last, whole=_MIXED)
         return IndexRange(first, last, tuple(sorted(result, key=lambda d: d.axis)))
 
     def _coupled(self, source: tuple[int, ...], first: Int, last: Int) -> tuple[Int, Int]:
@@ -327,11 +370,11 @@ def reader(axes: Axes, dims: tuple[Int, ...], out: tuple[Int, ...]) -> Reader:
 
 
 @lru_cache(maxsize=4096)
-def _passed(reader: Reader, span: IndexRange, length: Int) -> _Passed:
+def _passed(reader: Reader, span: IndexRange) -> _Passed:
     assumed: list[Condition] = []
     lengths: list[Int] = []
     try:
-        found = short(reader.substituted(span, length, assumed, lengths))
+        found = short(reader.substituted(span, assumed, lengths))
         return _Passed(found, tuple(assumed), tuple(lengths))
     except Undecidable as error:
         return _Passed(None, tuple(assumed), (), error.cause, error.cure)

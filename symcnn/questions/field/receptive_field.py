@@ -48,6 +48,7 @@ from symcnn.questions.field.reach import (
     substituted,
 )
 from symcnn.questions.field.spatial import spatial_axes
+from symcnn.questions.field.together import Together
 from symcnn.sets.condition import Condition
 from symcnn.shown import Shown
 from symcnn.trace.content import Valued, content
@@ -80,6 +81,7 @@ class _Field:
     reach: Any
     dims: tuple[Int, ...]  # of the output
     simplest: Callable[[Int], Int]  # on the domain of the network
+    together: Together  # what all places of the output read
 
     @cached_property
     def first(self) -> Int:
@@ -170,8 +172,11 @@ class ReceptiveField(Valued, Pictured, Shown):
                 _of_place(reach, output),
                 output.dims,
                 net.simplest,
+                together,
             )
-            for axis, reach in zip(found.axes, found.reaches[output], strict=True)
+            for axis, reach, together in zip(
+                found.axes, found.reaches[output], found.together[output], strict=True
+            )
         )
 
     def _value(self) -> tuple[object, ...]:

@@ -23,6 +23,7 @@ from symcnn.algebra.axis import AxisMap, Scatter, Window
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, evaluate, symbols_of
 from symcnn.errors import BadSpec, NoSolution, SymcnnError, suggested
+from symcnn.lazy import sympy
 from symcnn.ops.registry import one_or_each
 from symcnn.questions.inputs.solve import parsed_target, target_axes
 from symcnn.sets.condition import Condition, Requirement, decide_syntactically
@@ -100,10 +101,12 @@ def refits(net: Trace, output: Target) -> list[Refit]:
     if (cropped := question.cropped()) is not None and _is_new(cropped, found):
         found.append(cropped)
     if not found:
-        shape = net.describe_output()
+        shape, instead = net.describe_output(), "(H, W)"
+        if len(wanted) < len(net.output_dims):
+            instead = question.multiples()
         raise NoSolution(
             f"no padding, output_padding or ceil_mode makes {shape} what is wanted",
-            cure="a target has the axes of the output, such as output=(H, W)",
+            cure=f"a target is what it makes of multiples of its strides, such as output={instead}",
         )
     return Rows(found)
 
@@ -280,18 +283,36 @@ class _Question:
                     best, left = other, rest
         return best
 
+    def multiples(self) -> str:
+        """How large the output is at multiples of all strides, to ask for."""
+        sizes = []
+        for axis in self.axes:
+            dim = self.net.output_dims[axis]
+            terms = []
+            for name in sorted(symbols_of(dim)):
+                at = dict.fromkeys(symbols_of(dim), _MULTIPLE)
+                more = evaluate(dim, {**at, name: 2 * _MULTIPLE}) - evaluate(dim, at)
+                terms.append(str(sympy.Rational(more, _MULTIPLE) * sympy.Symbol(name)))
+            sizes.append(" + ".join(terms) or str(dim))
+        return f"({', '.join(map(repr, sizes))})" if len(sizes) > 1 else repr(*sizes)
+
     def cropped(self) -> Refit | None:
-        """The rows that multiples of all strides are off by, cropped or padded at the end."""
+        """The rows that multiples of all strides are off by, cropped or padded at the end: as many
+        at each of them.
+        """
         net, count = self.net, len(self.wanted)
         if len(net.output_dims) <= count or not all(isinstance(g, Size) for g in self.wanted):
             return None
         dims = [net.output_dims[axis] for axis in self.axes]
-        at = dict.fromkeys(symbols_of(*dims, *self.wanted), _MULTIPLE)
-        crop = [
-            int(evaluate(dim, at) - evaluate(goal, at))
-            for dim, goal in zip(dims, self.wanted, strict=True)
-        ]
-        if not any(crop):
+        names = symbols_of(*dims, *self.wanted)
+        crop, again = (
+            [
+                int(evaluate(dim, at) - evaluate(goal, at))
+                for dim, goal in zip(dims, self.wanted, strict=True)
+            ]
+            for at in (dict.fromkeys(names, _MULTIPLE), dict.fromkeys(names, 2 * _MULTIPLE))
+        )
+        if not any(crop) or crop != again:
             return None
         where = self._where(dims, net.requirements, crop)
         size = tuple(map(public, dims))

@@ -425,13 +425,17 @@ def _apart(x: Any, y: Any, output: SymbolicTensor, sizes: InputSet, folded: bool
 
 def _compared(x: Any, y: Any, folded: bool) -> tuple[tuple[Int, Int], tuple[Int, Int]]:
     """First and last place of both that are to be equal. Of windows padding counts; of all else
-    the image: beside a whole axis one hull may begin in the padding, another at the border.
+    what is read at all: beside a whole axis one hull may begin in the padding, another at the
+    border.
     """
     if folded or type(x.reach) is type(y.reach) is AffineRange:
         return x.plain, y.plain
-    (first, last), (start, stop) = x.plain, y.plain
-    end = x.x - 1
-    return (most(first, 0), least(last, end)), (most(start, 0), least(stop, end))
+    return _within(x), _within(y)
+
+
+def _within(field: Any) -> tuple[Int, Int]:
+    (first, last), (low, high) = field.plain, field.together.ends_or_none or (0, field.x - 1)
+    return most(first, low), least(last, high)
 
 
 def _holes(*fields: ReceptiveField) -> bool:
