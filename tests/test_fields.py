@@ -638,7 +638,7 @@ def test_rows_that_the_stem_leaves_over_are_read_by_nobody(pad: int) -> None:
 # What a layer leaves over, nothing behind it reads ---------------------------------------------
 
 
-class Beside(tnn.Module):
+class Both(tnn.Module):
     """A layer beside another one."""
 
     def __init__(self, one: tnn.Module, other: tnn.Module) -> None:
@@ -659,9 +659,9 @@ class Crop(tnn.Module):
     [
         [tnn.Conv1d(2, 2, 11, 4, 2), tnn.MaxPool1d(3, 2), tnn.Conv1d(2, 2, 5, padding=2)],
         [
-            Beside(tnn.Conv1d(2, 2, 3, 2, 1), tnn.Conv1d(2, 2, 1, 2)),
+            Both(tnn.Conv1d(2, 2, 3, 2, 1), tnn.Conv1d(2, 2, 1, 2)),
             tnn.MaxPool1d(3, 3),
-            Beside(tnn.Conv1d(2, 2, 3, padding=1), tnn.Identity()),
+            Both(tnn.Conv1d(2, 2, 3, padding=1), tnn.Identity()),
         ],
         [Crop(), tnn.Conv1d(2, 2, 7, padding=3)],
         [tnn.ConvTranspose1d(2, 2, 4, 2, 1), tnn.MaxPool1d(3), tnn.Conv1d(2, 2, 3, padding=1)],
