@@ -288,6 +288,13 @@ def _written(x: torch.Tensor) -> int:
     return len(found)
 
 
+def _gathered(x: torch.Tensor) -> int:
+    lengths = [x.shape[2], 64]
+    return len({s for s in lengths}) + len({s: 1 for s in LENGTHS + x.shape[2:]})  # noqa: C416, C420
+
+
+LENGTHS = (30, 224)
+
 KEYS |= {
     "in a set beside a size": lambda x: F.pad(x, (0, int(x.shape[2] in {9, 30, x.shape[3]}))),
     "in a set that meets another": lambda x: F.pad(x, (0, len({*x.shape[2:]} & {64, 30}))),
@@ -303,6 +310,11 @@ KEYS |= {
         (0, len({s: 1 for s in x.shape[2:]} | {64: 1})),  # noqa: C420
     ),
     "beside a number of its own": lambda x: F.pad(x, (0, _apart(*x.shape))),
+    "in comprehensions over variables": lambda x: F.pad(x, (0, _gathered(x))),
+    "in a comprehension over numbers": lambda x: F.pad(
+        x,
+        (0, len({s for s in (x.shape[2], 64)})),  # noqa: C416
+    ),
     "written into a dict": lambda x: F.pad(x, (0, _written(x))),
     "counted": lambda x: F.pad(x, (0, Counter(x.shape)[3])),
 }

@@ -22,6 +22,9 @@ from symcnn.trace.where import catching
 
 _RAISED = (AssertionError, ValueError, RuntimeError)
 
+#: What asks for a truth, or turns it, before a jump; from python 3.13 on a comparison asks for its own.
+_TRUTHS = ("COMPARE_OP", "TO_BOOL", "UNARY_NOT")
+
 
 def truth_to_go_on(value: SymbolicTensor, tape: Tape) -> bool | None:
     """The truth of a tensor, asked by the caller's caller, with which the forward goes on where the
@@ -47,7 +50,7 @@ def _truth(code: CodeType, at: int) -> bool | None:
     steps = [*dis.get_instructions(code)]
     k = _index(steps, at)
     turned = False
-    while steps[k].opname in ("TO_BOOL", "UNARY_NOT"):
+    while steps[k].opname in _TRUTHS:
         turned ^= steps[k].opname == "UNARY_NOT"
         k += 1
     jumps_if = "IF_TRUE" in steps[k].opname

@@ -31,6 +31,7 @@ _SETS = frozenset(
     dis.opmap[n] for n in ("BUILD_SET", "SET_ADD", "SET_UPDATE", "BUILD_MAP", "MAP_ADD")
 )
 _DISPLAYS = frozenset(dis.opmap[n] for n in ("BUILD_MAP", "BUILD_SET", "MAP_ADD"))
+_ADDS = frozenset(dis.opmap[n] for n in ("MAP_ADD", "SET_ADD"))
 
 _ASKS = frozenset(dis.opmap[n] for n in ("CONTAINS_OP", "BINARY_SUBSCR") if n in dis.opmap)
 _CALLS = frozenset(op for name, op in dis.opmap.items() if name.startswith(("CALL", "PRECALL")))
@@ -102,8 +103,8 @@ def numbers_near(frame: FrameType) -> list[object]:
         outer = outer.f_back
         found.update((number, number) for number in (_in_code(outer.f_code) if outer else ()))
     if _fills(frame):
-        local = frame.f_locals.values()
-        found.update((number, number) for number in _among(local, alone=_displays(frame)))
+        values = _nameable(frame) if _inlined(frame) else frame.f_locals.values()
+        found.update((number, number) for number in _among(values, alone=_displays(frame)))
     sizes = [key for keys in _near(frame) for key in keys if issubclass(type(key), torch.SymInt)]
     for keys in _near(frame):
         found.update((number, number) for number in _numbers(keys))
@@ -111,7 +112,25 @@ def numbers_near(frame: FrameType) -> list[object]:
 
 
 def _displays(frame: FrameType) -> bool:
-    return frame.f_code.co_code[frame.f_lasti] in _DISPLAYS
+    return frame.f_code.co_code[frame.f_lasti] in _DISPLAYS and not _inlined(frame)
+
+
+def _inlined(frame: FrameType) -> bool:
+    """Whether a comprehension runs in the frame of its function, as from python 3.12 on: what it
+    runs over stands in no variable.
+    """
+    return frame.f_code.co_code[frame.f_lasti] in _ADDS and ".0" not in frame.f_locals
+
+
+def _nameable(frame: FrameType) -> Iterator[Any]:
+    """The values that the code names: variables, their attributes, globals."""
+    names = frame.f_code.co_names
+    for value in frame.f_locals.values():
+        yield value
+        own = getattr(value, "__dict__", None)
+        if isinstance(own, dict):
+            yield from (own[name] for name in names if name in own)
+    yield from (frame.f_globals[name] for name in names if name in frame.f_globals)
 
 
 def _among(values: Iterable[Any], *, alone: bool) -> Iterator[int]:
