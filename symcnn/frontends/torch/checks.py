@@ -22,7 +22,7 @@ from symcnn.trace.where import catching
 
 _RAISED = (AssertionError, ValueError, RuntimeError)
 
-#: What asks for a truth, or turns it, before a jump; from python 3.13 on a comparison asks for its own.
+#: What asks for a truth, or turns it, before a jump; from python 3.13 on a comparison asks, too.
 _TRUTHS = ("COMPARE_OP", "TO_BOOL", "UNARY_NOT")
 
 
