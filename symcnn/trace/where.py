@@ -184,13 +184,16 @@ def _caught(found: Sequence[dis.Instruction], target: int) -> tuple[str, ...]:
 
 def _suppressed(found: Sequence[dis.Instruction], start: int) -> tuple[str, ...]:
     """The names in ``with suppress(...)``, whose block starts there; none of any other block."""
-    k = bisect_left(found, start, key=lambda one: one.offset)
+    k = bisect_left(found, start, key=lambda one: one.offset) - 1
+    if k >= 5 and found[k - 1].opname == "LOAD_SPECIAL":  # python 3.14 calls ``__enter__``
+        k -= 5
+    elif found[k].opname != "BEFORE_WITH":
+        return ()
     names: list[str] = []
-    if k and found[k - 1].opname == "BEFORE_WITH":
-        k -= 2
-        while found[k].opname.startswith(("LOAD_", "BUILD_", "PRECALL", "CALL", "PUSH_NULL")):
-            names.append(str(found[k].argval))
-            k -= 1
+    k -= 1
+    while found[k].opname.startswith(("LOAD_", "BUILD_", "PRECALL", "CALL", "PUSH_NULL")):
+        names.append(str(found[k].argval))
+        k -= 1
     return tuple(names) if "suppress" in names else ()
 
 

@@ -25,6 +25,7 @@ from weakref import ref
 
 import torch
 
+from symcnn.frontends.torch.recompile import instruction
 from symcnn.trace.tape import current_tape
 
 _SETS = frozenset(
@@ -33,7 +34,7 @@ _SETS = frozenset(
 _DISPLAYS = frozenset(dis.opmap[n] for n in ("BUILD_MAP", "BUILD_SET", "MAP_ADD"))
 _ADDS = frozenset(dis.opmap[n] for n in ("MAP_ADD", "SET_ADD"))
 
-_ASKS = frozenset(dis.opmap[n] for n in ("CONTAINS_OP", "BINARY_SUBSCR") if n in dis.opmap)
+_CONTAINS, _LOOKUP = dis.opmap["CONTAINS_OP"], instruction("a[b]")
 _CALLS = frozenset(op for name, op in dis.opmap.items() if name.startswith(("CALL", "PRECALL")))
 
 #: Functions that take many keys at once, where others take one key, which may be a tuple of sizes.
@@ -64,12 +65,12 @@ class KeyBook(threading.local):
 
     def beside(self, size: T, frame: FrameType) -> list[T]:
         """The sizes, or texts of sizes, before this one in the same set."""
-        place, code, tape = (id(frame), frame.f_lasti), frame.f_code, current_tape()
+        place, tape = (id(frame), frame.f_lasti), current_tape()
         if tape is None:
             return []
         if self.run is None or self.run() is not tape:
             self.run, self.place = ref(tape), (0, -1)
-        if code.co_code[frame.f_lasti] in _ASKS:  # of a set or dict that may stand in no variable
+        if _asks(frame):  # of a set or dict that may stand in no variable
             return [*self.sizes] if place[0] == self.place[0] else []
         if not _fills(frame):
             return []
@@ -78,6 +79,11 @@ class KeyBook(threading.local):
         before = [*self.sizes]
         self.sizes.append(size)
         return before
+
+
+def _asks(frame: FrameType) -> bool:
+    code, at = frame.f_code.co_code, frame.f_lasti
+    return code[at] == _CONTAINS or code[at : at + 2] == _LOOKUP
 
 
 def _fills(frame: FrameType) -> bool:

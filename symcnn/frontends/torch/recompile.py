@@ -12,6 +12,7 @@ from __future__ import annotations
 import __future__ as features
 
 import ast
+import dis
 import inspect
 import linecache
 import operator
@@ -23,6 +24,22 @@ from types import CodeType
 _FUTURE = reduce(
     operator.or_, (getattr(features, name).compiler_flag for name in features.all_feature_names)
 )
+
+
+def instruction(expression: str) -> bytes:
+    """The instruction that works out an operation of two names, as it stands in bytecode."""
+    steps = dis.get_instructions(compile(expression, "", "eval"))
+    found = next(step for step in steps if step.opname.startswith("BINARY_"))
+    return bytes((found.opcode, found.arg or 0))
+
+
+def has(code: CodeType, one: bytes) -> bool:
+    """Whether an instruction stands in the code."""
+    units = code.co_code
+    place = units.find(one)
+    while place % 2 and place > 0:
+        place = units.find(one, place + 1)
+    return place >= 0
 
 
 def definition(code: CodeType) -> ast.FunctionDef | None:

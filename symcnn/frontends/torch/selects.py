@@ -60,7 +60,7 @@ from symcnn.frontends.torch.expressions import (
 )
 from symcnn.frontends.torch.identities import Probe, run_on_all
 from symcnn.frontends.torch.layout import is_stretched
-from symcnn.frontends.torch.recompile import compiled, definition
+from symcnn.frontends.torch.recompile import compiled, definition, has, instruction
 from symcnn.frontends.torch.sizes import Dim
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.texts import Spelling, may_spell
@@ -320,15 +320,7 @@ def _number(value: object) -> Int | None:
 
 # In code --------------------------------------------------------------------------------------
 
-#: The instructions of ``a % b`` and of ``a[b]`` in bytecode.
-_REMAINDER, _LOOKUP = (
-    next(
-        bytes((i.opcode, i.arg or 0))
-        for i in dis.get_instructions(compile(text, "", "eval"))
-        if i.opname.startswith("BINARY_")
-    )
-    for text in ("a % b", "a[b]")
-)
+_REMAINDER, _LOOKUP = instruction("a % b"), instruction("a[b]")
 _COMPARE = dis.opmap["COMPARE_OP"]
 _SLICES = frozenset(
     dis.opmap[name] for name in ("BUILD_SLICE", "BINARY_SLICE") if name in dis.opmap
@@ -360,19 +352,11 @@ def _may_choose(code: CodeType) -> bool:
         return True
     if not idle().isdisjoint(code.co_names):
         words = any(type(c) is str and c.isidentifier() for c in code.co_consts)
-        if _COMPARE in code.co_code[::2] or (words and _has(code, _LOOKUP)):
+        if _COMPARE in code.co_code[::2] or (words and has(code, _LOOKUP)):
             return True
-    if _has(code, _REMAINDER) or not _FILLS.keys().isdisjoint(code.co_names):
+    if has(code, _REMAINDER) or not _FILLS.keys().isdisjoint(code.co_names):
         return True
     return any(type(c) is CodeType and _may_choose(c) for c in code.co_consts)
-
-
-def _has(code: CodeType, instruction: bytes) -> bool:
-    units = code.co_code
-    place = units.find(instruction)
-    while place % 2 and place > 0:
-        place = units.find(instruction, place + 1)
-    return place >= 0
 
 
 class _Choices(ast.NodeTransformer):

@@ -29,6 +29,7 @@ from typing import Any, Protocol
 import torch
 
 from symcnn.frontends.torch.keys import KeyBook, hashing, texts_near
+from symcnn.frontends.torch.recompile import has, instruction
 from symcnn.frontends.torch.shape import Sizes
 from symcnn.frontends.torch.where import is_left_alone
 
@@ -332,7 +333,7 @@ def may_spell(code: CodeType) -> bool:
     texts = counts[_BUILD] or sum(counts[instruction] for instruction in _FORMATS)
     if texts > counts[_RAISE] or not _SPELLING.isdisjoint(code.co_names):
         return True
-    fills = _REMAINDER in zip(code.co_code[::2], code.co_code[1::2], strict=True)
+    fills = has(code, _REMAINDER)
     inner = code.co_consts
     return any(may_spell(c) if type(c) is CodeType else fills and _is_template(c) for c in inner)
 
@@ -343,11 +344,7 @@ def _is_template(constant: object) -> bool:
 
 _BUILD, _RAISE = dis.opmap["BUILD_STRING"], dis.opmap["RAISE_VARARGS"]
 _FORMATS = [code for name, code in dis.opmap.items() if name.startswith("FORMAT_")]
-_REMAINDER = next(
-    (step.opcode, step.arg or 0)
-    for step in dis.get_instructions(compile("a % b", "", "eval"))
-    if step.opname.startswith("BINARY")
-)
+_REMAINDER = instruction("a % b")
 _SPELLING = frozenset({"join", "format"})
 
 
