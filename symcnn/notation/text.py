@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import Protocol
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
@@ -73,7 +74,15 @@ def table(
     fc       512
     layer1     7
     """
-    shown, right = Table(box=None, header_style="bold", pad_edge=False), {*numbers}
+    right, rows = {*numbers}, [*rows]
+    columns = [*zip(headings, *rows, strict=True)]
+    widths = [max(map(cell_len, column)) for column in columns]
+    folds = any("\n" in cell for column in columns for cell in column)
+    if sum(widths) + 2 * (len(widths) - 1) <= width and not folds:  # of many rows rich takes long
+        sides = [">" if heading in right else "<" for heading in headings]
+        cells = zip(*map(_aligned, columns, widths, sides), strict=True)
+        return "\n".join("  ".join(line).rstrip() for line in cells)
+    shown = Table(box=None, header_style="bold", pad_edge=False)
     for heading in headings:
         shown.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
     for row in rows:
@@ -85,6 +94,13 @@ def table(
     )  # fmt: skip
     console.print(shown)
     return "\n".join(line.rstrip() for line in lines.getvalue().splitlines())
+
+
+def _aligned(column: Sequence[str], width: int, side: str) -> list[str]:
+    """Cells filled up to a width: letters of some alphabets take two places."""
+    if side == ">":
+        return [" " * (width - cell_len(cell.rstrip())) + cell.rstrip() for cell in column]
+    return [cell + " " * (width - cell_len(cell)) for cell in column]
 
 
 def shapes_table(net: Trace) -> str:

@@ -11,6 +11,16 @@ symbolic size is taken to be longer than 1, where torch would ignore its stride.
 """
 
 from symcnn.ops.storage.layouts import Layout, Piece, Storage, pieces, weighed
-from symcnn.ops.storage.memory import Memory, in_place, refusal
+from symcnn.ops.storage.memory import Life, Memory, in_place, refusal
 
-__all__ = ["Layout", "Memory", "Piece", "Storage", "in_place", "pieces", "refusal", "weighed"]
+__all__ = [
+    "Layout",
+    "Life",
+    "Memory",
+    "Piece",
+    "Storage",
+    "in_place",
+    "pieces",
+    "refusal",
+    "weighed",
+]

@@ -37,6 +37,12 @@ LONG, SINGLE = 8, 4
 
 Rule = Callable[["Memory", Node], None]
 
+#: A node, what is there from then on before it runs, what stands beside that at its moments, what
+#: of these stays, and what goes behind the node.
+Life = tuple[
+    Node, dict[Storage, None], Sequence[Sequence[Storage]], dict[Storage, None], Iterable[Storage]
+]
+
 
 class Memory:
     """Runs the nodes of a network over storages: what each makes, and what autograd saves."""
@@ -211,6 +217,24 @@ class Memory:
         inputs: what stands there throughout.
         held: what python holds, and the place of the last node that runs while python does.
         """
+        alive: dict[Storage, None] = {}
+        for node, came, moments, stay, gone in self.lives(nodes, inputs, outputs, held):
+            alive |= came
+            yield from ((node, [*alive, *more]) for more in moments)
+            alive |= stay
+            for storage in gone:
+                alive.pop(storage, None)
+
+    def lives(
+        self,
+        nodes: Sequence[Node],
+        inputs: Iterable[SymbolicTensor],
+        outputs: Iterable[SymbolicTensor],
+        held: Iterable[tuple[SymbolicTensor, int]],
+    ) -> Iterator[Life]:
+        """The same as what comes and goes: of a loop of many steps, which adds one tensor to many,
+        all that are alive are not listed at each.
+        """
         last: dict[Storage, int] = {}
         for i, node in enumerate(nodes):
             for t in (*node.inputs, *node.outputs):
@@ -223,18 +247,20 @@ class Memory:
             last[storage] = places.get(node, len(nodes))
         for t in (*inputs, *outputs):
             last[self.of(t).storage] = len(nodes)
-        alive = dict.fromkeys(self.of(t).storage for t in inputs)
+        ends: dict[int, list[Storage]] = {}
+        for storage, i in last.items():
+            ends.setdefault(i, []).append(storage)
+        came = dict.fromkeys(self.of(t).storage for t in inputs)
         for i, node in enumerate(nodes):
             read = (self.of(t).storage for t in node.inputs)
-            alive.update(dict.fromkeys(s for s in read if s.kind == "input"))
+            came.update(dict.fromkeys(s for s in read if s.kind == "input"))
             made = self.made[node]
             results = {self.of(t).storage for t in node.outputs} | self._cached.keys()
             scratch = [s for s in made if last[s] == i and s not in results]
             stay = dict.fromkeys(s for s in made if s not in scratch)
             moments = self.meetings.get(node) or [[*stay, s] for s in scratch] or [[*stay]]
-            yield from ((node, [*alive, *more]) for more in moments)
-            alive |= stay
-            alive = {s: None for s in alive if last[s] != i}
+            yield node, came, moments, stay, ends.get(i, ())
+            came = {}
 
     def _take(self, node: Node, steps: Steps) -> None:
         """What an operation of steps makes and keeps is what its steps do, and what stands in

@@ -17,7 +17,7 @@ from symcnn.algebra.size import Int, Max, Size, maximum, prod, sole_atom, with_v
 from symcnn.errors import BadSpec, SymcnnError, Undecidable, UnsupportedOperation
 from symcnn.lazy import cached_property, uncollected
 from symcnn.ops.autograd import Gradients, gradients
-from symcnn.ops.storage import Memory, Piece, Storage, in_place, pieces, refusal, weighed
+from symcnn.ops.storage import Life, Memory, Piece, Storage, in_place, pieces, refusal, weighed
 from symcnn.questions.cost.conventions import Convention, elementwise
 from symcnn.sets.member import lone
 from symcnn.trace.content import Valued, content
@@ -252,9 +252,12 @@ class PerNode(Valued):
         }
 
     def _alive(self) -> Iterator[tuple[Node, list[Storage]]]:
-        net = self.net
-        memory, outputs = self._inference, net.output_tensors
-        return memory.alive(net.nodes, net.input_tensors, outputs, self._released)
+        return self._inference.alive(*self._run)
+
+    @property
+    def _run(self) -> Any:
+        """An inference pass: its nodes, inputs and outputs, and what python holds."""
+        return self.net.nodes, self.net.input_tensors, self.net.output_tensors, self._released
 
     @property
     def _released(self) -> Iterator[tuple[SymbolicTensor, int]]:
@@ -271,7 +274,10 @@ class PerNode(Valued):
         if self._laid is not self:
             return self._laid._moments
         with uncollected():
-            moments = [dict.fromkeys(pieces(alive)) for _, alive in self._alive()]
+            memory = self._inference
+            whole = all(s.taken == 1 for made in memory.made.values() for s in made)
+            large = _undominated(memory.lives(*self._run), by_size=whole)
+            moments = [dict.fromkeys(pieces(alive)) for alive in large]
             return dict(zip(_totals(moments, self._piece_bytes), moments, strict=True))
 
     def _piece_bytes(self, piece: Piece) -> Int:
@@ -388,6 +394,49 @@ def paths(module: str) -> Iterator[str]:
     parts = module.split(".") if module else []
     for i in range(len(parts)):
         yield ".".join(parts[: i + 1])
+
+
+def _undominated(lives: Iterable[Life], *, by_size: bool) -> list[list[Storage]]:
+    """What is alive at each moment, but for those of which another one a few nodes before or behind
+    has as much: as many storages of each size.
+
+    by_size: whether storages of one size count alike: not so where branches leave some out.
+    """
+    kept: list[tuple[int, Counter[object], list[Storage]]] = []
+    counts = Counter[object]()  # of what is alive, by size
+    alive: dict[Storage, None] = {}
+
+    def size(storage: Storage) -> object:
+        plain = by_size and storage.kind != "own"
+        return (storage.elements, storage.width) if plain else storage
+
+    def within(some: Counter[object], other: Counter[object]) -> bool:
+        return all(other.get(key, 0) >= count for key, count in some.items())
+
+    for _, came, moments, stay, gone in lives:
+        for storage in came.keys() - alive.keys():
+            counts[size(storage)] += 1
+        alive |= came
+        for more in moments:
+            now = counts + Counter(size(s) for s in dict.fromkeys(more) if s not in alive)
+            total = now.total()
+            near = kept[-_NEAR:]
+            if any(total <= n and within(now, other) for n, other, _ in near):
+                continue
+            kept[-_NEAR:] = [one for one in near if one[0] > total or not within(one[1], now)]
+            kept.append((total, now, [*alive, *more]))
+        for storage in stay.keys() - alive.keys():
+            counts[size(storage)] += 1
+        alive |= stay
+        for storage in gone:
+            if storage in alive:
+                counts[size(storage)] -= 1
+                del alive[storage]
+    return [storages for _, _, storages in kept]
+
+
+#: So many moments are compared with the next one.
+_NEAR = 64
 
 
 def _largest(moments: Sequence[Moment], size: Mapping[Piece, Int]) -> list[Moment]:
