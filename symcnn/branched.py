@@ -23,6 +23,7 @@ from symcnn.lazy import cached_property, sympy
 from symcnn.network import Network
 from symcnn.questions.cases import Cases, as_expr, merged, plain
 from symcnn.questions.cost.cost import measure, total_flops, total_macs
+from symcnn.questions.cost.laid import LaidFormula, laid
 from symcnn.questions.explain import explain
 from symcnn.questions.explain.derivation import Derivation
 from symcnn.questions.field.receptive_field import receptive_field
@@ -47,7 +48,7 @@ from symcnn.trace.branches import At, Branch, Part, Refusal, Then, Unfollowed, n
 from symcnn.trace.coverage import elsewhere, further, leave
 from symcnn.trace.graph import Shape, leaves, tree_map
 from symcnn.trace.rerun import AnotherBranch, Replay, check_values
-from symcnn.trace.trace import of_one_image
+from symcnn.trace.trace import Trace, of_one_image
 from symcnn.words.paper import to_latex
 
 
@@ -605,6 +606,16 @@ class Distributed:
         known = taken.accepted_symbols(sizes)  # none, where the forward ran at these sizes alone
         return self._ask(taken).at(**{name: v for name, v in sizes.items() if name in known})
 
+    @property
+    def net(self) -> Branched:
+        """The network that was asked."""
+        return self._net
+
+    def of(self, net: Trace) -> object:
+        """The same of another network."""
+        ask: Callable[[Any], object] = self._ask
+        return ask(net)
+
     def plot(self, *args: object, **options: object) -> object:
         """The figure in the branch that takes its sizes; without sizes, in the first."""
         refused: list[InvalidInput] = []
@@ -626,7 +637,8 @@ class Distributed:
         values = [value for _, value in found]
         if all(map(callable, values)):
             return lambda *args, **options: self._of(methodcaller(name, *args, **options))
-        return self._of(attrgetter(name))
+        figure = self._of(attrgetter(name))
+        return laid(figure, self, name) if isinstance(values[0], LaidFormula) else figure
 
     def _of(self, ask: Callable[[Any], Any]) -> Any:
         """What is asked of each answer, in one: a value, cases, or an answer with figures again."""

@@ -1138,3 +1138,37 @@ def _real(x: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("pair", [torch.complex, torch.polar, _real])
 def test_complex_numbers_of_two_tensors_lie_as_they_do(pair: Any) -> None:
     agree(Polar(pair), "N 3 L", N=2, L=9)
+
+
+class Swaps(nn.Module):
+    """Two axes in the other order, in memory too: of one image, or of one place, a view."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (x * 2).transpose(0, 2).contiguous() ** 2
+
+
+def test_a_formula_of_memory_is_exact_at_numbers_that_are_1() -> None:
+    net = symcnn.from_torch(Swaps(), "N 1 L")
+    made = formula(net.cost().activations)
+    for sizes in ({"N": 3, "L": 5}, {"N": 1, "L": 5}, {"N": 3, "L": 1}):
+        assert made.at(**sizes) == net.cost().at(**sizes).activations
+    assert made.at(N=1, L=5) == made.at(N=5, L=1) < made.at(N=2, L=5) // 2
+    assert made.subs(N=1).at(L=7) == made.at(N=1, L=7)
+    both: Any = made.at(N=1, L=[5, 7])
+    assert [*both] == [made.at(N=1, L=5), made.at(N=1, L=7)]
+    assert made.under("L % 2 == 0").at(N=1, L=6) == made.at(N=1, L=6)
+
+
+def test_a_case_is_asked_at_all_sizes_of_the_network_and_at_no_others() -> None:
+    class Fits(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = torch.nn.functional.conv2d(x, torch.ones(1, 1, 3, 3))
+            return y if x.shape[2] == 8 and x.shape[3] == 8 else y[:, :, ::2]
+
+    net = symcnn.from_torch(nn.Sequential(Fits(), nn.Conv2d(1, 1, 1)), "N 1 H W")
+    figure: Any = net.cost().total
+    assert (figure.at(N=1, H=8, W=8), figure.at(N=1, H=8, W=9)) == (360, 399)
+    with pytest.raises(symcnn.BadSpec, match="no value for"):
+        figure.at(N=1, H=8)
+    with pytest.raises(symcnn.BadSpec, match="no size is called"):
+        figure.at(N=1, H=8, W=8, D=8)

@@ -16,10 +16,11 @@ from typing import Any
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.mathml import math
 from symcnn.algebra.size import Int, Size, evaluate, floordiv, symbols_of
-from symcnn.errors import InvalidInput, SymcnnError, Undecidable
+from symcnn.errors import BadSpec, InvalidInput, SymcnnError, Undecidable
 from symcnn.lazy import sympy
 from symcnn.sets.condition import Condition
 from symcnn.sets.formula import Formula, Given
+from symcnn.sets.grammar import check_sizes
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.member import lone
 from symcnn.sets.simplest import Simplest
@@ -49,15 +50,28 @@ class Cases:
         return self.expr
 
     def at(self, **sizes: int) -> object:
-        """The value at sizes. Raises InvalidInput where there is no case for them."""
+        """The value at sizes. Raises InvalidInput where there is no case for them, BadSpec for a
+        size that is missing or unknown.
+        """
+        names = frozenset[str]().union(
+            *(s.names for s, _ in self.pieces), *(getattr(v, "names", ()) for _, v in self.pieces)
+        )
+        numbers = check_sizes(sizes, names)
         for where, value in self.pieces:
-            if _inside(where, sizes):
-                return value.at(**sizes) if hasattr(value, "at") else value
-        raise InvalidInput(f"no case is for {assignment(sizes)}")
+            if missing := sorted({*where.names, *getattr(value, "symbols", ())} - numbers.keys()):
+                raise BadSpec(f"no value for {', '.join(missing)}", cure="give every size")
+            if _inside(where, numbers):
+                own = {
+                    name: n for name, n in numbers.items() if name in getattr(value, "names", ())
+                }
+                return value.at(**own) if hasattr(value, "at") else value
+        raise InvalidInput(f"no case is for {assignment(numbers)}")
 
     def under(self, *given: Given) -> Cases:
         """Each case where `given` holds, see `Formula.under`."""
-        return Cases((s, Formula(v).under(*given)) for s, v in self.pieces)
+        return Cases(
+            (s, (v if isinstance(v, Formula) else Formula(v)).under(*given)) for s, v in self.pieces
+        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Cases) and self.pieces == other.pieces
@@ -206,7 +220,7 @@ def _kernel(value: Any) -> Int | None:
 
 def _like(value: Any, size: Int) -> Any:
     """A size as the answer has sizes: a formula, or an expression."""
-    return Formula(size) if isinstance(value, Formula) else public(size)
+    return Formula(size, value.names) if isinstance(value, Formula) else public(size)
 
 
 def plain(value: object) -> object:

@@ -19,6 +19,7 @@ from symcnn.algebra.size import Int, evaluate, maximum, symbols_of
 from symcnn.errors import BadSpec, Undecidable, needs
 from symcnn.lazy import cached_property, sympy
 from symcnn.questions.cost.conventions import convention
+from symcnn.questions.cost.laid import laid
 from symcnn.questions.cost.pernode import PerNode, paths, unread_parameters
 from symcnn.questions.cost.rows import Roof, Roofline, Row
 from symcnn.questions.inputs.domain import shape_at
@@ -89,12 +90,22 @@ class Cost(PerNode, Shown):
         """The same where `given` holds, see `Formula.under`: ``under("H % 32 == 0")``."""
         return self._with(given=(*self.given, *conditions(*given)))
 
+    def of(self, net: Trace) -> Cost:
+        """The same of another network."""
+        return self._with(net=net)
+
     def _out(self, size: Int) -> Figure:
         """A kernel expression as the caller wants to see it."""
         if self.sizes is not None:
             return evaluate(size, self.sizes)
         formula = Formula(self.net.simplest(size), self.net.symbols)
         return formula.under(*self.given) if self.given else formula
+
+    def _laid_figure(self, size: Int, name: str) -> Figure:
+        """The same of what lies in memory."""
+        figure = laid(self._out(size), self, name)
+        assert isinstance(figure, (int, Formula))
+        return figure
 
     # work
 
@@ -130,9 +141,9 @@ class Cost(PerNode, Shown):
     def activations(self) -> Figure:
         """Bytes of all tensors that the operations make; views and work in place make none.
 
-        The formula is for axes longer than 1, see `saved`.
+        The formula is for axes longer than 1; at numbers it is exact, see `saved`.
         """
-        return self._out(sum(self._activations.values(), 0))
+        return self._laid_figure(sum(self._activations.values(), 0), "activations")
 
     @property
     def saved(self) -> Figure:
@@ -140,10 +151,11 @@ class Cost(PerNode, Shown):
 
         Every storage counts once and whole, the network's inputs included where they are kept.
         Equals what ``torch.autograd.graph.saved_tensors_hooks`` sees on CPU. The formula is for
-        axes longer than 1, and for sizes that are equal only where they are written alike; at
-        sizes (`at`) nothing is assumed.
+        axes longer than 1, and for sizes that are equal only where they are written alike. Asked at
+        numbers (``.at``, ``.subs``) where an axis is 1 it is that of the network at these; at sizes
+        (`Cost.at`) nothing is assumed.
         """
-        return self._out(sum(self._saved.values(), 0))
+        return self._laid_figure(sum(self._saved.values(), 0), "saved")
 
     @property
     def peak(self) -> Figure:
@@ -163,7 +175,8 @@ class Cost(PerNode, Shown):
             return max((evaluate(m, self.sizes) for m in self._moments), default=0)
         under = self.given  # by which `maximum` can compare
         moments = self._worst(lambda s: Formula(s).under(*under).size if under else s)
-        return self._out(maximum(*map(self.net.simplest, moments)) if moments else 0)
+        worst = maximum(*map(self.net.simplest, moments)) if moments else 0
+        return self._laid_figure(worst, "peak")
 
     @property
     def weights(self) -> Figure:
