@@ -186,6 +186,21 @@ def test_a_loop_without_end_is_followed_to_large_sizes() -> None:
     assert net.shape_at(N=1, L=5 << 24) == (1, 3, 5)
 
 
+def test_a_loop_that_changes_nothing_from_some_size_on_is_followed_no_farther_than_others() -> None:
+    """To halve a size once more is the same network, at every size: no run looks for the end."""
+
+    def halved(x: Any) -> Any:
+        rest, times = x.shape[2], 0
+        while (rest := rest // 2) > 4:
+            x, times = F.max_pool1d(x, 2) if x.shape[2] > 99 else x, times + 1
+        return x * times
+
+    net = trace(halved, "N 3 L")
+    assert {u.reason for u in net.unfollowed} == {"sizes above 268,435,456"}
+    assert max(map(len, (u.condition for u in net.unfollowed))) < 40
+    assert net.shape_at(N=1, L=1 << 20) == (1, 3, 64)
+
+
 def test_a_branch_whose_layers_refuse_all_its_sizes_is_a_refusal() -> None:
     class Tail(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:

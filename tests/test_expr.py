@@ -256,6 +256,15 @@ def test_the_content_of_factors_is_pythons_integer() -> None:
         assert sz.prod(parts) * found == content * least * least
 
 
+def test_a_sum_with_an_atom_in_one_term_alone_has_one_factor_beside_what_all_terms_share() -> None:
+    """The MACs of a pyramid: sympy takes seconds for a sum of so many products."""
+    h, w, n = (sz.Size.symbol(name) for name in "HWN")
+    levels = sum(((h + 2**k - 1) // 2**k) * ((w + 2**k - 1) // 2**k) * 9 for k in range(1, 24))
+    assert factors(-4 * n * n * levels) == ((n, n, levels // 9), -36)
+    assert factors(h * w - 6) == ((h * w - 6,), 1)
+    assert factors(6 * h * w + 6 * w) == ((w, h + 1), 6)
+
+
 def test_bounds_are_never_wrong_of_a_floor() -> None:
     h = sz.Size.symbol("H")
     assert (sz.lower(sz.minimum(h, 9) // 4), sz.upper(sz.minimum(h, 9) // 4)) == (0, 2)

@@ -238,6 +238,19 @@ def test_the_peak_of_a_chain_is_what_torchs_references_keep() -> None:
     assert all(c.ours == c.torch for c in peaks)
 
 
+class _AutocastProduct(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return x @ x.transpose(-1, -2)
+
+
+def test_a_peak_that_is_lower_on_meta_is_measured_on_the_cpu() -> None:
+    module = _AutocastProduct()
+    report = symcnn.from_torch(module, "N 3 H W").validate(module, samples=4)
+    assert report
+    assert any(c.what == "peak" for c in report.passed)
+
+
 def test_a_size_that_fills_the_memory_is_halved_and_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -9,6 +9,10 @@ terms in which c is the ratio of a coefficient of B to one of A.
 
 **Product.** A sum is a product of its factors, or one but for a number; written so where that is
 shorter. The factoring is sympy's.
+
+**Lone atom.** Where an atom x stands in one term alone, to the first power, a polynomial is the
+product of what all its terms share and one irreducible factor: a factor without x divides the
+term of x and all the others.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from math import gcd
 from typing import Literal, TypeGuard, get_args
 
 from symcnn.algebra.expr import from_sympy, to_sympy
@@ -88,15 +93,47 @@ def factors(expr: Int) -> tuple[tuple[Size, ...], int]:
     """
     if isinstance(expr, int):
         return (), expr
-    atoms = {atom: sympy.Dummy() for atom in expr.atoms()}
-    terms = []
     for mono, coeff in expr.terms.items():
         if not isinstance(coeff, int) or any(power < 0 for _, power in mono):
             raise ValueError(f"{expr} is not a polynomial with whole coefficients")
-        terms.append(sympy.Mul(coeff, *(atoms[atom] ** power for atom, power in mono)))
-    content, found = sympy.factor_list(sympy.Add(*terms), *atoms.values())
+    content, found = _by_lone_atom(expr) or _by_sympy(expr)
     parts: list[Size] = []
-    sign = int(content)
+    for size, power in found:
+        high = upper(size)
+        if high is not None and high < 0:
+            size, content = -size, content * (-1) ** power
+        parts += [size] * power
+    return tuple(parts), content
+
+
+def _by_lone_atom(expr: Size) -> tuple[int, list[tuple[Size, int]]] | None:
+    """The factors by the law of a lone atom; None where no atom is one."""
+    powers = [dict(mono) for mono in expr.terms]
+    times = Counter(atom for power in powers for atom in power)
+    lone = any(n == 1 for power in powers for a, n in times.items() if power.get(a) == 1)
+    if not lone:
+        return None
+    shared = {a: min(power[a] for power in powers) for a, n in times.items() if n == len(powers)}
+    atoms = [*expr.atoms()]
+    first = max(expr.terms, key=lambda mono: [dict(mono).get(a, 0) for a in atoms])
+    content = gcd(*map(int, expr.terms.values())) * (1 if expr.terms[first] > 0 else -1)
+    rest: dict[Monomial, Coeff] = {
+        tuple((a, p - shared.get(a, 0)) for a, p in mono if p > shared.get(a, 0)): int(coeff)
+        // content
+        for mono, coeff in expr.terms.items()
+    }
+    found = [(atom.size(), power) for atom, power in shared.items()]
+    return content, found if {*rest} == {()} else [*found, (Size(rest), 1)]
+
+
+def _by_sympy(expr: Size) -> tuple[int, list[tuple[Size, int]]]:
+    atoms = {atom: sympy.Dummy() for atom in expr.atoms()}
+    terms = [
+        sympy.Mul(coeff, *(atoms[atom] ** power for atom, power in mono))
+        for mono, coeff in expr.terms.items()
+    ]
+    content, found = sympy.factor_list(sympy.Add(*terms), *atoms.values())
+    parts = []
     for factor, power in found:
         size: Int = 0
         for powers, coeff in sympy.Poly(factor, *atoms.values()).terms():
@@ -104,11 +141,8 @@ def factors(expr: Int) -> tuple[tuple[Size, ...], int]:
                 a.size() ** p for a, p in zip(atoms, powers, strict=True)
             )
         assert isinstance(size, Size)
-        high = upper(size)
-        if high is not None and high < 0:
-            size, sign = -size, sign * (-1) ** int(power)
-        parts += [size] * power
-    return tuple(parts), sign
+        parts.append((size, int(power)))
+    return int(content), parts
 
 
 def is_product(dim: Int) -> TypeGuard[Size]:

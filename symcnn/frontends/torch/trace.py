@@ -408,7 +408,7 @@ class _Front:
             same.whole(run.outputs, _call(self.module, *self.given, again, self.stage))
         except (Diverged, Nowhere, SymcnnError):
             return None
-        return same.now.guards, again.choices
+        return None if _is_far(again) else (same.now.guards, again.choices)
 
     def _ours(self, error: SymcnnError, tracer: Tracer) -> Exception | None:
         """What to raise for an error that the forward does not raise at numbers: it is ours.
@@ -513,7 +513,6 @@ class _Front:
             path = *run.region.guards, *guards[:i]
             beyond = tuple(replace(guard, requirement=r, fixes="") for r in others)
             region = _Region((*path, *beyond), None, (run, i))
-            far = max(run.tracer.last.values(), default=0) > _FAR
             try:
                 region.sizes = reduce(_met, others, alive)
                 nowhere = not region.sizes
@@ -522,7 +521,7 @@ class _Front:
             else:
                 if nowhere:  # a layer refuses them before the branch
                     self.refusals.append(Refusal(region.guards, ""))
-                elif far:
+                elif _is_far(run.tracer):
                     self._leave(region, f"sizes above {_FAR:,}")
                 elif guard.fixes and not self._few(region.sizes, guard):
                     self._leave(region, guard.fixes)
@@ -559,6 +558,11 @@ class _Front:
             raise error
         self.given_up = self.given_up or error
         self._leave(region, error.cause)
+
+
+def _is_far(tracer: Tracer) -> bool:
+    """Whether a run is at sizes so large that no loop over sizes is followed beyond."""
+    return max(tracer.last.values(), default=0) > _FAR
 
 
 def _nothing(module: torch.nn.Module, returned: object) -> BadSpec:
