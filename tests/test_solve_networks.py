@@ -133,3 +133,18 @@ def test_a_domain_with_a_float_scale_on_two_axes_is_one_domain_per_axis() -> Non
     assert len(sure(box)) == 2
     rows, columns = str(domain).split(" and (")
     assert rows.strip("()") == columns.strip("()").replace("W", "H")
+
+
+def test_a_cost_that_grows_from_the_least_size_on_has_a_budget() -> None:
+    """Pools keep their indices: of SqueezeNet 6ab - 4a - 4b + 3, where a and b are at least 2."""
+    pool = torch.nn.MaxPool2d(3, 2)
+    first, last = torch.nn.Conv2d(3, 4, 11, 4, 2), torch.nn.Conv2d(4, 8, 5, padding=2)
+    module = torch.nn.Sequential(first, torch.nn.ReLU(), pool, last, pool)
+    net = symcnn.from_torch(module, "N 3 H W")
+    for h, w in ((70, 64), (41, 180)):
+        least: Any = net.cost().at(N=1, H=h, W=w).saved
+        kept = net.solve(saved=least)
+        assert (h, w) in kept
+        for sizes in ((h + 2, w), (h, w + 2), (h, w), (h - 2, w)):
+            cost: Any = net.cost().at(N=1, H=sizes[0], W=sizes[1])
+            assert (sizes in kept) == (cost.saved <= least)

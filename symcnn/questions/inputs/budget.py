@@ -141,6 +141,8 @@ def _grows(part: Size, domain: InputSet) -> bool:
         if low is not None and low >= 0:
             return True
         return domain <= input_set(domain.names, [Condition(part, ">=", 0)])
+    if _grows_with_its_floors(part, domain):
+        return True
     try:
         if not domain <= input_set(domain.names, [Condition(part, ">=", 0)]):
             return False
@@ -153,6 +155,28 @@ def _grows(part: Size, domain: InputSet) -> bool:
     except Undecidable:
         return False
     return True
+
+
+def _grows_with_its_floors(part: Size, domain: InputSet) -> bool:
+    """The same of a polynomial in floors that grow, each counted from the least that it is: in what
+    they are beyond that, no coefficient is negative.
+    """
+    least: dict[str, int] = {}
+    for name in symbols_of(part):
+        if name not in domain.names:
+            return False
+        least[name] = min(run.first for run in domain.axis(name).runs())
+    atoms = dict.fromkeys(atom for mono in part.terms for atom, _ in mono)
+    if not all(map(_atom_grows, atoms)) or any(p < 0 for mono in part.terms for _, p in mono):
+        return False
+    beyond = {
+        atom: sz.Symbol(f"beyond {k}", low=0).size() + evaluate(atom.size(), least)
+        for k, atom in enumerate(atoms)
+    }
+    moved: Any = 0
+    for mono, c in part.terms.items():
+        moved += c * prod(beyond[atom] ** p for atom, p in mono)
+    return isinstance(moved, Size) and not any(c < 0 for c in moved.terms.values())
 
 
 def _plainly_grows(expr: Int) -> bool:
