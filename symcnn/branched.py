@@ -633,16 +633,18 @@ class Distributed:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        found = [(where, getattr(answer, name)) for where, answer in self._general]
-        values = [value for _, value in found]
+        values = [getattr(answer, name) for _, answer in self._general]
         if all(map(callable, values)):
-            return lambda *args, **options: self._of(methodcaller(name, *args, **options))
-        figure = self._of(attrgetter(name))
+            return lambda *args, **options: self._of(
+                methodcaller(name, *args, **options),
+                [value(*args, **options) for value in values],
+            )
+        figure = self._of(attrgetter(name), values)
         return laid(figure, self, name) if isinstance(values[0], LaidFormula) else figure
 
-    def _of(self, ask: Callable[[Any], Any]) -> Any:
-        """What is asked of each answer, in one: a value, cases, or an answer with figures again."""
-        found = [(where, ask(answer)) for where, answer in self._general]
+    def _of(self, ask: Callable[[Any], Any], values: Sequence[Any]) -> Any:
+        """What each answer says, in one: a value, cases, or an answer with figures again."""
+        found = [(where, value) for (where, _), value in zip(self._general, values, strict=True)]
         if all(type(v).__module__.startswith("symcnn.questions.field") for _, v in found):
             return Distributed(self._net, Then(self._ask, ask))
         return merged(found, self._net.simplest)

@@ -149,13 +149,13 @@ def hyperparameters(nodes: Iterable[Node], inputs: Iterable[str]) -> dict[str, t
     for node in nodes:
         given = {name: _sizes_in(value) for name, value in node.arguments.items()}
         if node.call is None:
-            given["n"] = set[str]().union(*(r.symbols for r in node.result.requires))
+            given["n"] = _NONE.union(*(r.symbols for r in node.result.requires))
             given["n"] |= symbols_of(node.result.work, *(d for t in node.outputs for d in t.dims))
         else:
             shapes = [p.dims for p in node.parameters]
-            kernel = {n for dims in shapes for n in symbols_of(*dims[2:])}
-            given["kernel_size"] = kernel | given.get("kernel_size", set())
-            given["channels"] = {n for dims in shapes for n in symbols_of(*dims[:2])}
+            kernel = _NONE.union(*(symbols_of(*dims[2:]) for dims in shapes))
+            given["kernel_size"] = kernel | given.get("kernel_size", _NONE)
+            given["channels"] = _NONE.union(*(symbols_of(*dims[:2]) for dims in shapes))
         for role in sorted(given, key=lambda role: _ORDER.get(role, len(_ORDER))):
             for name in sorted(given[role] - born):
                 found.setdefault(name, {})[role] = None
@@ -234,9 +234,12 @@ _ORDER = {
 }
 
 
-def _sizes_in(value: Any) -> set[str]:
+def _sizes_in(value: Any) -> frozenset[str]:
     if isinstance(value, Size):
-        return set(symbols_of(value))
+        return symbols_of(value)
     if isinstance(value, (tuple, list)):
-        return set[str]().union(*map(_sizes_in, value))
-    return set()
+        return _NONE.union(*filter(None, map(_sizes_in, value)))
+    return _NONE
+
+
+_NONE = frozenset[str]()

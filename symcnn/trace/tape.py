@@ -8,7 +8,7 @@ asked of the tape's `Assumptions`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -53,6 +53,9 @@ Made = TypeVar("Made")
 #: After so many steps numbers are looked at; a bit of one is worth so many nodes.
 _EVERY, _WORD = 512, 64
 
+#: Of more tensors a set is made to look one up.
+_FEW = 16
+
 
 class Endless(BaseException):
     """What a run makes more of than it may. No `Exception`: a loop that catches all ends too."""
@@ -83,6 +86,7 @@ class Tape:
     queries: int = 0  # how often somebody asked which sizes are left
     computed: int = 0  # sizes that python computed, and asked about
     _seen: tuple[int, int] = (0, 0)
+    _reads: tuple[Node | None, frozenset[SymbolicTensor]] = (None, frozenset())  # of the last node
 
     @contextmanager
     def running(self) -> Iterator[Tape]:
@@ -151,8 +155,14 @@ class Tape:
         tensor for longer than nodes do: so many nodes stand by now. TorchScript lets go of a tensor
         behind its last reader.
         """
-        if self.open and not self.scripted and self.nodes and t not in self.nodes[-1].inputs:
-            self.releases[t] = len(self.nodes)
+        if self.open and not self.scripted and self.nodes:
+            read: Collection[SymbolicTensor] = self.nodes[-1].inputs
+            if len(read) > _FEW:  # of all of which python lets go, one after the other
+                if self._reads[0] is not self.nodes[-1]:
+                    self._reads = self.nodes[-1], frozenset(read)
+                read = self._reads[1]
+            if t not in read:
+                self.releases[t] = len(self.nodes)
 
     def _require_numbers(self, sizes: Iterable[Int]) -> None:
         """What doubles again and again makes few steps, but of numbers that take longer each."""
