@@ -488,6 +488,25 @@ def test_annotate_writes_formulas_that_the_checker_takes(tmp_path: Path) -> None
     assert len(told.graph.initializer[0].raw_data) == 864
 
 
+def test_annotate_tells_of_tensors_of_sizes_as_well() -> None:
+    """`Shape` gives int64, a comparison bool, a constant the type of what it is filled with."""
+    filler = helper.make_tensor("value", TensorProto.INT32, [1], [7])
+    nodes = [
+        helper.make_node("Shape", ["x"], ["sizes"]),
+        helper.make_node("ReduceMax", ["sizes"], ["most"], keepdims=0),
+        helper.make_node("Equal", ["most", "most"], ["same"]),
+        helper.make_node("ConstantOfShape", ["sizes"], ["sevens"], value=filler),
+        helper.make_node("Cast", ["sevens"], ["y"], to=TensorProto.FLOAT),
+    ]
+    told = symcnn.annotate(model(nodes, {"x": IMAGE}))
+    onnx.checker.check_model(told, full_check=True)
+    found = {i.name: (i.type.tensor_type.elem_type, dims(i)) for i in told.graph.value_info}
+    assert found["sizes"] == (TensorProto.INT64, [4])
+    assert found["most"] == (TensorProto.INT64, [])
+    assert found["same"] == (TensorProto.BOOL, [])
+    assert found["sevens"] == (TensorProto.INT32, ["N", 3, "H", "W"])
+
+
 # Command line ---------------------------------------------------------------------------------
 
 

@@ -124,6 +124,13 @@ def test_fields_grow_along_the_depth(resnet: Any) -> None:
     assert max(shortest.get_ydata()) <= 435
 
 
+def test_the_field_of_a_classifier_has_a_figure_without_a_place(resnet: Any) -> None:
+    """All of its outputs see the same."""
+    for sizes in ({}, {"H": 64, "W": 96}):
+        (ax,) = resnet.receptive_field().plot(**sizes).axes
+        assert "over all paths" in ax.get_legend().texts[0].get_text()
+
+
 def test_every_figure_takes_axes(resnet: Any) -> None:
     from matplotlib.figure import Figure
 

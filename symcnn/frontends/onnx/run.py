@@ -315,12 +315,18 @@ def _types(op: str, version: int) -> tuple[tuple[str, ...], tuple[str, ...]] | N
     schema = _schema(op, version)
     if schema is None:
         return None
-    return tuple(i.type_str for i in schema.inputs), tuple(o.type_str for o in schema.outputs)
+    only = {c.type_param_str: c.allowed_type_strs for c in schema.type_constraints}
+    gives = [o.type_str for o in schema.outputs]
+    return (
+        tuple(i.type_str for i in schema.inputs),
+        tuple(only[o][0] if len(only.get(o, ())) == 1 else o for o in gives),
+    )
 
 
 def _result_types(step: Step) -> list[str]:
     """The types of the outputs: named by the standard, or those of inputs with the same letter."""
     to = step.attribute("to", step.attribute("dtype"))
+    to = getattr(step.attribute("value"), "data_type", to)  # of what it is filled with
     if isinstance(to, int):
         return [dtype_of(to)] * step.outputs
     known = _types(step.op, step.version)

@@ -85,7 +85,8 @@ class Pictured:
         exact = self.at(**usual(self.part, **given))
         shortest = self.smallest.at(**exact.values)
         tables = [exact.tables(k)[1] for k in range(len(self.axes))]
-        place = _place(self.axes, at, [len(table) for table in tables])
+        counts = [len(table) if table.ndim > 1 else 1 for table in tables]  # 1: all see the same
+        place = _place(self.axes, at, counts)
         found = Seen(
             self.axes,
             exact.values,

@@ -453,8 +453,11 @@ def _check(net: Trace, whole: Mapping[str, int], course: Course, width: int) -> 
 
 
 def _nearest(net: Trace, whole: Mapping[str, int], course: Course, width: int) -> int | None:
-    """The least tile from `width` on that works along an axis."""
+    """The least tile from `width` on that works along an axis: none of less rows than a tile has
+    beyond its own.
+    """
     x, period = course.sizes[course.name], course.period
+    width = max(width, sum(halo(course)) - 2 * period)
 
     def works(candidate: int) -> bool:
         return _accepts(net, whole, course.name, candidate) and _plan(course, candidate) is not None
