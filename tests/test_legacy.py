@@ -12,6 +12,7 @@ from torch import FloatTensor, nn
 from torch.autograd import Variable
 
 import symcnn
+from symcnn.judge.oracles import torch_peak
 from tests.corpus.forwards import Function
 
 from .corpus.memory import agree
@@ -469,6 +470,37 @@ def test_the_peak_counts_memory_that_is_resized_later() -> None:
 
     report = symcnn.from_torch(Resizes(), "N 3 H W").validate(Resizes(), samples=2)
     assert report, report
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: FloatTensor([[1.0] * 16] * 16),
+        lambda: torch.from_numpy(np.ones((16, 16), np.float32)),
+        lambda: torch.tensor([[1.0] * 16] * 16),
+    ],
+)
+def test_what_becomes_a_tensor_is_let_go_where_python_lets_go(made: Callable[[], Any]) -> None:
+    model = Function(lambda x: torch.pow(x - made(), 2))
+    ours = symcnn.from_torch(model, "N 3 16 16").cost().at(N=1).peak
+    assert ours == torch_peak(model, model, [torch.zeros(1, 3, 16, 16)])[0] == 3 * 3072
+
+
+@pytest.mark.filterwarnings("ignore:non-inplace resize")
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda x: x.select(2, 0).resize(x.shape[0], 3, 1, x.shape[3]) * 2,
+        lambda x: x.transpose(1, 2).resize_as(x) * 2,
+    ],
+)
+def test_resize_of_old_is_a_view_of_as_many_elements(forward: Callable[..., Any]) -> None:
+    model = Function(forward)
+    net = symcnn.from_torch(model, "N 3 H W")
+    assert net.validate(model, "cpu", samples=4)
+    agree(model, "N 3 H W", net=net, **SIZES)
+    with pytest.raises(symcnn.SymcnnError, match="a size is below 0"):
+        symcnn.from_torch(Function(lambda x: x.resize(x.shape[0], -1)), "N 3 H W")
 
 
 def test_new_takes_no_float() -> None:

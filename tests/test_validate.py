@@ -238,6 +238,18 @@ def test_the_peak_of_a_chain_is_what_torchs_references_keep() -> None:
     assert all(c.ours == c.torch for c in peaks)
 
 
+class _MixedAxes(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.reshape(x.shape[0], 3, x.shape[3], x.shape[2])
+
+
+def test_a_field_that_hangs_on_several_output_axes_is_skipped_in_words() -> None:
+    module = _MixedAxes()
+    report = symcnn.from_torch(module, "N 3 H W").validate(module, "cpu", samples=3)
+    assert report
+    assert any("depends on the output axes" in c.why for c in report.skipped)
+
+
 class _AutocastProduct(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -65,8 +65,9 @@ class Value:
     def of_one_number(self, args: Arguments, kwargs: Options) -> Held:
         """What is everywhere, of tensors that are each one number everywhere; None if not known."""
         law = self.everywhere or self.number
-        if law is not None or self.cases is None or not _are_plain(args):
-            return None if law is None else law(args, kwargs)
+        found = None if law is None else law(args, kwargs)
+        if found is not None or self.cases is None or not _are_plain(args):
+            return found
         cases = self.cases(args, kwargs) or ()
         return next(
             (

@@ -564,5 +564,11 @@ TRUE_AND, TRUE_OR, TRUE_XOR = (
 )
 
 #: The one or the other by a truth, which may come second; a number where one is.
-chosen, chosen_second = Value(cases=by_place.chosen), Value(cases=by_place.chosen_second)
-overwritten = Value(cases=by_place.overwritten)
+chosen, chosen_second, overwritten = (
+    exact(number, cases)
+    for number, cases in (
+        (lambda truth, one, other: one if truth else other, by_place.chosen),
+        (lambda one, truth, other: one if truth else other, by_place.chosen_second),
+        (lambda one, truth, other: other if truth else one, by_place.overwritten),
+    )
+)

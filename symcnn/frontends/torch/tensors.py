@@ -561,13 +561,25 @@ def new(
 
 def resized(tracer: Tracer, target: torch.Tensor, *shape: object, **kwargs: object) -> object:
     """``x.new().resize_(n, h)``, ``y.resize_as_(x)``: room for elements in what had none."""
-    first = shape[0] if len(shape) == 1 else shape
-    if isinstance(first, torch.Tensor):
-        first = first.shape
-    sizes = tuple(first) if isinstance(first, (tuple, list)) else shape
+    sizes = _sizes_in(shape)
     if 0 not in target.shape and tuple(target.shape) != sizes:
         raise tracer.unsupported("resize_ of a tensor that has elements")
     return tracer.written(target, tracer.method("new_empty", target, sizes))
+
+
+def viewed(tracer: Tracer, target: torch.Tensor, *shape: object) -> object:
+    """``x.resize(n, h)``, ``y.resize_as(x)``: the same elements in another shape, none of it -1."""
+    sizes = _sizes_in(shape)
+    if any(type(size) is int and size < 0 for size in sizes):
+        raise RuntimeError(f"resize to {', '.join(map(str, sizes))}: a size is below 0")
+    return tracer.method("reshape", target, sizes)
+
+
+def _sizes_in(shape: tuple[Any, ...]) -> tuple[Any, ...]:
+    first = shape[0] if len(shape) == 1 else shape
+    if isinstance(first, torch.Tensor):
+        first = first.shape
+    return tuple(first) if isinstance(first, (tuple, list)) else shape
 
 
 #: What torch makes of a tensor where the old ways to make one are called.
@@ -575,6 +587,8 @@ MADE: dict[object, Callable[..., object]] = {
     torch.Tensor.new: new,
     torch.Tensor.resize_: resized,
     torch.Tensor.resize_as_: resized,
+    torch.Tensor.resize: viewed,
+    torch.Tensor.resize_as: viewed,
 }
 
 

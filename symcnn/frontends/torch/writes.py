@@ -257,6 +257,8 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return result
         for tensor in targets:
             self._before_write(tensor)
+        if func is _LIFT:  # what values, an array or a class of tensors became just now
+            self._theirs(args[0])
         if self.copies:
             args, kwargs = _mapped(self._read, args), _mapped(self._read, kwargs)
         call = partial(self._random, func, facts) if facts.random else partial(func)
