@@ -53,8 +53,8 @@ def trace(
         lambda self, x: x[
             ..., : torch.where(torch.tensor(x.shape[-1]) > 30, 7, torch.tensor(x.shape[-1]))
         ],
-        lambda self, x: F.adaptive_avg_pool1d(
-            x, torch.tensor(x.shape).where(torch.tensor(x.shape) > 30, torch.ones(3).long())[-1]
+        lambda self, x: F.pad(
+            x, torch.tensor(x.shape[-2:]).where(torch.tensor([x.shape[-1] > 30] * 2), 5).tolist()
         ),
         lambda self, x: x[
             ..., : torch.tensor(x.shape).masked_fill(torch.tensor(x.shape) > 30, 7)[-1]

@@ -462,7 +462,8 @@ class Values:
         if isinstance(value, torch.Tensor):
             if not value.ndim:
                 return self.value_of(value)
-            if value.dtype not in _WHOLES or value.is_meta or value.numel() > MANY:
+            told = value.dtype in _WHOLES or value.dtype is torch.bool
+            if not told or value.is_meta or value.numel() > MANY:
                 return None
             return self.writes.current(value).numpy().astype(object)
         return None if type(value) is Irrational else value
