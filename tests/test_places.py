@@ -367,6 +367,30 @@ def test_the_halo_of_resnet_50(resnet50: Any) -> None:
     assert [p.output[0] for p in shards] == [slice(k, k + 8) for k in (0, 8, 16, 24)]
 
 
+LONG: dict[str, Callable[[], nn.Module]] = {
+    "a row left over, interpolated": lambda: nn.Sequential(
+        nn.Conv1d(1, 1, 1, 3), nn.ConstantPad1d((-1, -2), 0), nn.Upsample(None, 2, "linear")
+    ),
+    "reflected": lambda: nn.Sequential(nn.ReflectionPad1d((2, 3)), nn.Conv1d(1, 1, 5, 2)),
+    "padded, then crossed out": lambda: nn.Sequential(
+        nn.ConstantPad1d((2, 0), 0), nn.Conv1d(1, 1, 1, 2), nn.Upsample(scale_factor=2)
+    ),
+    "spread and pooled": lambda: nn.Sequential(
+        nn.ConvTranspose1d(1, 1, 3, 2, 1), nn.MaxPool1d(3, 2, 1, ceil_mode=True)
+    ),
+}
+
+
+@pytest.mark.parametrize("make", LONG.values(), ids=LONG)
+def test_the_middle_of_a_long_axis_is_that_of_a_short_one(
+    make: Callable[[], nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = symcnn.from_torch(make(), "1 1 L")
+    whole = [net.shards(parts, L=parts * 60) for parts in (4, 9)]
+    monkeypatch.setattr("symcnn.questions.place.shards._LONG", 80)
+    assert [net.shards(parts, L=parts * 60) for parts in (4, 9)] == whole
+
+
 @pytest.mark.parametrize("mode", ["reflect", "replicate", "constant"])
 def test_a_part_reads_what_is_reflected_at_a_border(mode: str) -> None:
     """The first output sees further than the last one of its part: a causal encoder of speech."""

@@ -15,6 +15,7 @@ where a crop stands before padding, that interval lies inside the part and the o
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm, prod
@@ -141,6 +142,13 @@ class Course:
                 self._follow(node, k, out)
         self._whole = self.lengths(self.sizes)
         self._reads: dict[Any, Any] = {}
+
+    def of(self, length: int) -> Course:
+        """The same along an axis of another length."""
+        other = copy(self)
+        other.sizes = {**self.sizes, self.name: length}
+        other._whole, other._reads = other.lengths(other.sizes), {}
+        return other
 
     def home(self, t: SymbolicTensor) -> SymbolicTensor:
         """The tensor that has the same places and stands in `steps`, or is an input."""

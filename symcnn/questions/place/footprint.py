@@ -166,13 +166,13 @@ class Footprint:
             last = np.maximum(last, np.where(there, ends[1][at], -1))
         return first, last
 
-    def span(self, t: SymbolicTensor, start: int, stop: int) -> tuple[int, int]:
-        """The first and the last place that outputs ``[start, stop)`` read."""
-        first, last = self.ends[self.course.home(t)]
-        heads = np.arange(start, min(stop, start + len(first)))
-        tails = np.arange(max(start, stop - len(last)), stop)
-        reads = self._at(first, heads).min(initial=_NEVER), self._at(last, tails).max(initial=-1)
-        return int(reads[0]), int(reads[1])
+    @property
+    def reach(self) -> int:
+        """How far from its own period an output reads."""
+        first, last = self.ends[self.course.home(self.course.output)]
+        there = last >= first
+        ends = -first[there].min(initial=0), last[there].max(initial=0) - self.period
+        return max(0, *map(int, ends))
 
 
 def never_less(last: NDArray[np.int64], hop: int) -> NDArray[np.int64]:

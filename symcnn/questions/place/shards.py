@@ -11,15 +11,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from symcnn.algebra.axis import Folded
 from symcnn.errors import BadSpec, Undecidable
 from symcnn.questions.place.cut import Course, Moved
 from symcnn.questions.place.footprint import Footprint
 from symcnn.questions.place.tiles import courses, filled, of_several
 from symcnn.shown import Shown
 from symcnn.trace.trace import Trace
+
+if TYPE_CHECKING:
+    from symcnn.questions.place.footprint import Ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,31 +135,45 @@ def _along(course: Course, parts: Any) -> list[_Row]:
         )
     footprint, end = Footprint(course), course.end
     assert isinstance(end, Moved)
-    if x > _LONG and any(
-        isinstance(r.axis_map, Folded) for _, reads in course.steps for r in reads
-    ):
+    left_out = max(0, -(-(x - _LONG) // period)) * period
+    borders = footprint if not left_out else Footprint(course.of(x - left_out))
+    real, reach = borders.real(course.output), footprint.reach
+    if left_out and 4 * reach > x - left_out:
         raise Undecidable(
-            f"what is reflected at the borders of {x:,} rows is not followed",
+            f"the borders of {x:,} rows are not followed: an output reads {reach:,} around it",
             cure=f"divide up to {_LONG:,} rows: those of the parts inside are the same",
         )
-    real = footprint.real(course.output) if x <= _LONG else None
     rows: list[_Row] = []
-    width, outputs = x // parts, int(end.rate * (x // parts))
+    width, outputs, each = x // parts, int(end.rate * (x // parts)), int(end.rate * period)
     for k in range(parts):
         start, stop = k * outputs, (k + 1) * outputs if k < parts - 1 else course.length
         stop = min(stop, course.length)
-        if real is None:
-            first, last = footprint.span(course.output, start, stop)
-        else:
-            first = int(real[0][start:stop].min(initial=x))
-            last = int(real[1][start:stop].max(initial=-1))
-        first, last = max(first, 0), min(last, x - 1)
+        first, last = _between(real, start, stop, (left_out, period, each))
         own = slice(k * width, (k + 1) * width)
         if stop <= start or last < first:
             first, last = own.start, own.start - 1
         halo = own.start - first, last + 1 - own.stop
         rows.append((own, slice(first, last + 1), slice(start, stop), halo))
     return rows
+
+
+def _between(real: Ends, start: int, stop: int, left_out: tuple[int, int, int]) -> tuple[int, int]:
+    """First and last place that outputs read, by those of an axis of which the middle is left out.
+
+    left_out: how many places, the period, and how many outputs that has: *in the middle, all moves
+        by a period; up to there it is as in the shorter axis, and from the end backwards too.*
+    """
+    import numpy as np
+
+    places, period, each = left_out
+    half = len(real[0]) // 2
+    ends = np.arange(start, min(stop, start + half)), np.arange(max(start, stop - half), stop)
+    i = np.concatenate(ends)
+    moved = np.clip((i - half) // each, 0, places // period) if each else 0 * i
+    first, last = (table[i - moved * each] for table in real)
+    there = last >= first
+    first, last = (first + moved * period)[there], (last + moved * period)[there]
+    return int(first.min(initial=1 << 62)), int(last.max(initial=-1))
 
 
 def _fewer(x: int, period: int) -> str:
