@@ -89,7 +89,7 @@ QUESTIONS = {
     "summary": lambda net: re.sub(" +", " ", str(net.summary())),
     "to_code": lambda net: net.to_code(),
     "to_latex": lambda net: net.to_latex(),
-    "fix": lambda net: net.fix(output=("H", "W")),
+    "fix": lambda net: net.fix(output=("H/4", "W/4")),
     "diagnose": lambda net: net.diagnose(H=1, W=1),
     "nearest_valid": lambda net: net.nearest_valid(1, 1),
     "largest_batch": lambda net: net.largest_batch("1 GiB", H=64, W=64),

@@ -125,6 +125,7 @@ _MORE: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "affine_grid": (F.affine_grid, (torch.rand(2, 2, 3), [2, 3, 5, 7])),
     "cpu": (torch.Tensor.cpu, (_x,)),
     "detach": (torch.Tensor.detach, (_x,)),
+    "data": (lambda x: x.data, (_x,)),
     "dropout1d": (F.dropout1d, (_row, 0.5, False)),
     "feature_dropout": (torch.feature_dropout, (_x, 0.5, False)),
     "fold": (F.fold, (torch.rand(2, 12, 20), (6, 5), (2, 2))),

@@ -148,7 +148,9 @@ class Pass:
         try:
             read = self.reads(node, k)
         except UnsupportedOperation as error:  # told to who asks for what depends on it
-            self.reaches[out] = (Unknown(error),) * len(self.axes)
+            self.reaches[out] = unknown = (Unknown(error),) * len(self.axes)
+            every = zip(self.together[self.source], unknown, strict=True)
+            self.together[out] = tuple(behind(own, reach, out.dims) for own, reach in every)
             return
         if not read:
             return
