@@ -200,12 +200,11 @@ class Pass:
                     for reach, own in zip(carried, together, strict=True)
                 ]
             )
-            together = tuple(
-                [
+            if not all(map(through.reads_all, carried)):
+                together = tuple(
                     own if through.reads_all(reach) else behind(own, new, after)
                     for reach, new, own in zip(carried, read, together, strict=True)
-                ]
-            )
+                )
             carried, dims = read, after
         return carried, together
 

@@ -157,6 +157,7 @@ class Reader:
         self.entries: dict[int, tuple[int | None, AxisMap]] = {}
         self.views: dict[tuple[int, ...], list[int]] = {}
         self.joint: dict[tuple[int, ...], list[Tap | Laid]] = {}
+        self.whole: dict[int, bool] = {}  # whether all of an axis is read
         for o, (source, axis_map) in enumerate(axes):
             if type(source) is int:
                 self.entries[source] = (o if o < len(out) else None, axis_map)
@@ -229,7 +230,10 @@ class Reader:
     def reads_all(self, reach: ReadRange) -> bool:
         """Whether the outputs together read all places along the axes of a reach."""
         if type(reach) is AffineRange:
-            return self._reads_all(reach.axis)
+            axis = reach.axis
+            if (whole := self.whole.get(axis)) is None:
+                whole = self.whole[axis] = self._reads_all(axis)
+            return whole
         return type(reach) is Unknown or all(map(self._reads_all, axes_of(reach.first, reach.last)))
 
     def _reads_all(self, axis: int) -> bool:
