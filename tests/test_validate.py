@@ -238,6 +238,18 @@ def test_the_peak_of_a_chain_is_what_torchs_references_keep() -> None:
     assert all(c.ours == c.torch for c in peaks)
 
 
+class _MadeAnew(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.Conv2d(3, 4, 3)(nn.LayerNorm(x.shape[-1])(x))
+
+
+def test_what_autograd_keeps_of_layers_that_the_forward_makes_is_compared() -> None:
+    module = _MadeAnew()
+    report = symcnn.from_torch(module, "N 3 H W").validate(module, "cpu", samples=3)
+    assert report
+    assert any(c.what == "saved" for c in report.passed)
+
+
 class _MixedAxes(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.reshape(x.shape[0], 3, x.shape[3], x.shape[2])

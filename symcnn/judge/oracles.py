@@ -193,21 +193,35 @@ def torch_saved(
 
     own = _own(module)
     kept: dict[int, Any] = {}
+    learned = {id(p) for p in module.parameters()}
+    others: dict[int, Any] = {}  # parameters of none of the modules, held
 
     def pack(t: torch.Tensor) -> torch.Tensor:
-        # weights that a forward gives other data, and those of a closure, are not among them
-        if not isinstance(t if t._base is None else t._base, torch.nn.Parameter):
+        # weights that a forward gives other data are not among them
+        whole = t if t._base is None else t._base
+        if id(whole) not in learned:
             storage = t.untyped_storage()
             kept[storage._cdata] = storage  # held, so that no address is used twice
+            if isinstance(whole, torch.nn.Parameter):
+                others[id(whole)] = whole
         return t.detach()  # an output that its own function keeps would never be freed
 
     if inputs is None:
         shapes = _input_shapes(net, sizes)
         inputs = [torch.randn(shape).requires_grad_(input_grad) for shape in shapes]
-    hooks = torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t)
-    with hooks, _in_written_order():
-        found = (call or module)(*inputs)
-    del found
+
+    def run() -> None:
+        hooks = torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t)
+        with hooks, _in_written_order():
+            (call or module)(*inputs)
+
+    run()
+    if others:  # a forward makes its own anew: those that it meets again were there, as a closure's
+        first, before = dict(kept), dict(others)
+        others.clear()
+        run()
+        own |= {p.untyped_storage()._cdata: p for key, p in before.items() if key in others}
+        kept = first
     return sum(storage.nbytes() for key, storage in kept.items() if key not in own)
 
 
