@@ -1,6 +1,7 @@
 """Exported, compiled, scripted modules: unwrapped, or told what to give instead."""
 
 import math
+import operator
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from torch import nn
 from torch.export import Dim, export
 
 import symcnn
+from symcnn.algebra.size import Size
 from symcnn.errors import BadSpec, InvalidInput, UnsupportedOperation
+from symcnn.frontends.program_sizes import UNREAD, calculated
 
 
 class Net(nn.Module):
@@ -261,3 +264,32 @@ def test_a_program_normalises_a_single_value_which_the_module_refuses() -> None:
     assert program.module()(torch.zeros(2, 4, 1, 1)).shape == (2, 4, 1, 1)
     assert (1, 1) in symcnn.from_exported(program).valid_inputs()
     assert (1, 1) not in symcnn.from_torch(module, "2 4 H W").valid_inputs()
+
+
+class Strides(nn.Module):
+    """Numbers that the module holds, read from its tensors: the anchors of detectors."""
+
+    most: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.strides = nn.Conv2d(3, 4, 3), torch.tensor([8.0, 16.0])
+        self.register_buffer("most", torch.tensor([2, 3]))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.conv(x).flatten(2)
+        return y * torch.full((1, y.shape[2]), self.strides[1].item()) * self.most.max().item()
+
+
+def test_a_number_that_the_module_holds_is_read_from_its_tensor() -> None:
+    dims = {i: Dim(name, min=8) for i, name in ((2, "H"), (3, "W"))}
+    program = export(Strides(), (torch.zeros(1, 3, 16, 18),), dynamic_shapes=(dims,))
+    direct = symcnn.from_torch(Strides(), "1 3 H W")
+    assert symcnn.from_exported(program).output_shape == direct.output_shape
+    assert symcnn.from_torch(program.module(), "1 3 H W").output_shape == direct.output_shape
+
+
+def test_a_float_of_sizes_times_another_one_is_no_size() -> None:
+    """Positions are stretched by what is no short fraction of the sizes (Segment Anything)."""
+    third = calculated(operator.truediv, Size.symbol("H"), 3)
+    assert calculated(operator.mul, third, UNREAD) is UNREAD

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int, Size
-from symcnn.errors import BadSpec, SymcnnError, UnsupportedOperation
+from symcnn.errors import BadSpec, DataDependent, SymcnnError, UnsupportedOperation
 from symcnn.frontends.program_sizes import UNREAD, Proportion, calculated, guard
 from symcnn.lazy import uncollected
 from symcnn.network import Network
@@ -68,7 +68,7 @@ def from_exported(program: ExportedProgram) -> Network:
         )
     held = program.graph_signature
     names = _dim_names(program.graph)
-    users = set(held.user_inputs)
+    users, numbers = set(held.user_inputs), {**program.constants, **program.state_dict}
     with uncollected():
         run = _Run(Tape())
         inputs: list[SymbolicTensor] = []
@@ -82,6 +82,8 @@ def from_exported(program: ExportedProgram) -> Network:
                 else:
                     name, learned = _held(held, node.name)
                     run.values[node] = run.held(node.meta["val"], name, learned=learned)
+                    if name in numbers:
+                        run.real[node] = numbers[name]
             for symbol, span in program.range_constraints.items():
                 run.require_range(_size(symbol, names), span)
             sizes = {x.name: x.dims for x in inputs}
@@ -154,6 +156,7 @@ class _Run:
     def __init__(self, tape: Tape) -> None:
         self.tape = tape
         self.values: dict[Node, Any] = {}
+        self.real: dict[Node, object] = {}  # what the module holds
         self.parameters: dict[str, Parameter] = {}
         self.buffers: dict[str, Constant] = {}
 
@@ -211,7 +214,7 @@ class _Run:
                 held: Any = module
                 for part in str(node.target).split("."):
                     held = getattr(held, part)
-                self.values[node] = self.held(held, str(node.target))
+                self.real[node], self.values[node] = held, self.held(held, str(node.target))
             if node.op == "call_function":
                 self._enter(node)
                 try:
@@ -261,6 +264,8 @@ class _Run:
             return args[0].dims[args[1]]
         if name == "sym_numel":
             return prod(args[0].dims)
+        if name in ("item", "_local_scalar_dense"):
+            return target(self._real(node.args[0]))
         schema = target._schema
         given = dict(zip((a.name for a in schema.arguments), args, strict=False)) | kwargs
         given = {n: UNREAD if isinstance(v, Proportion) else v for n, v in given.items()}
@@ -269,6 +274,21 @@ class _Run:
             made = target(**given | {"device": "meta"})  # a window, say: numbers alone
             return self.held(made, node.name)
         return _aten(name, given, schema)
+
+    def _real(self, node: Node) -> Any:
+        """What a node makes of numbers that the module holds.
+
+        Raises DataDependent for what is made of the input.
+        """
+        import torch
+
+        if node not in self.real:
+            if node.op != "call_function":
+                raise DataDependent("the number that a tensor of the input holds is not known")
+            args = torch.fx.map_arg(node.args, self._real)
+            found: Any = node.target
+            self.real[node] = found(*args, **torch.fx.map_arg(node.kwargs, self._real))
+        return self.real[node]
 
     def _wrapped(self, name: str, args: tuple[Any, ...]) -> Any:
         """A graph within the graph, as ``with torch.no_grad():`` makes one: run in its place."""

@@ -45,7 +45,7 @@ class Proportion:
 
     def mul(self, by: object) -> Proportion | None:
         """The product with a number; None where it is rounded twice."""
-        if not isinstance(by, (int, float)):
+        if not isinstance(by, (int, float)) or not math.isfinite(by):
             return None
         if self.is_exact and Fraction(by).denominator in _SHORT:
             return Proportion(self.size, self.ratio * Fraction(by))
@@ -53,7 +53,8 @@ class Proportion:
 
     def truediv(self, by: object) -> Proportion | None:
         """The quotient by a whole number; None by another, and where it is rounded twice."""
-        if not isinstance(by, (int, float)) or not by == int(by) > 0 or not self.is_exact:
+        whole = isinstance(by, (int, float)) and math.isfinite(by) and by == int(by) > 0
+        if not whole or not isinstance(by, (int, float)) or not self.is_exact:
             return None
         return Proportion(self.size, self.ratio / Fraction(by))
 
