@@ -320,6 +320,45 @@ KEYS |= {
 }
 
 
+def _taken_out(x: torch.Tensor) -> list[int]:
+    found, taken = set(x.shape[1:]), []
+    while found:
+        taken.append(found.pop())
+    return taken
+
+
+def _run_through(x: torch.Tensor) -> tuple[int, ...]:
+    found = set(x.shape[2:])
+    found.add(x.shape[2] + 8)
+    found.update([7, 7])
+    found.discard(x.shape[3])
+    return tuple(found)
+
+
+ORDERS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "the most frequent": lambda x: x.new_zeros(max(set(x.shape[2:]), key=[*x.shape[2:]].count)),
+    "a list": lambda x: x.new_zeros(*set(x.shape[1:])),
+    "a frozen set": lambda x: x.new_zeros(*frozenset(x.shape[2:])),
+    "written to": lambda x: x.new_zeros(_run_through(x)),
+    "taken out": lambda x: x.new_zeros(_taken_out(x)),
+}
+
+
+@pytest.mark.parametrize("forward", ORDERS.values(), ids=ORDERS)
+def test_the_order_of_a_set_of_sizes_is_that_of_its_numbers(forward: Callable[..., Any]) -> None:
+    net = symcnn.from_torch(Function(forward), "N 3 H W")
+    for h, w in ((5, 5), (5, 9), (9, 5), (12, 4), (33, 1), (30, 64)):
+        shape = tuple(forward(torch.zeros(1, 3, h, w)).shape)
+        assert net.shape_at(N=1, H=h, W=w) == shape
+
+
+def test_what_asks_for_no_order_of_a_set_holds_at_all_sizes() -> None:
+    net = symcnn.from_torch(
+        Function(lambda x: x.new_zeros(max(set(x.shape[2:])), *sorted(set(x.shape[2:])))), "N 3 H W"
+    )
+    assert net.complete
+
+
 def looked_up(table: dict[Any, int], key: object) -> int:
     return table.get(key, 4)
 
