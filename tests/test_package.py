@@ -59,6 +59,8 @@ def test_every_extra_is_a_part_that_names_itself_or_a_habit_of_the_makefile() ->
         ("onnx", "onnx", "symcnn.from_onnx('model.onnx')"),
         ("z3", "prove", "net.prove(by='z3')"),
         ("torch", "torch", "symcnn.from_torch(None, 'N 3 H W')"),
+        ("torch", "torch", "symcnn.from_exported(None)"),
+        ("torch", "torch", "net.validate(None)"),
     ],
 )
 def test_what_is_not_installed_is_named_with_its_extra(package: str, extra: str, ask: str) -> None:

@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int, Size
-from symcnn.errors import BadSpec, DataDependent, SymcnnError, UnsupportedOperation
+from symcnn.errors import (
+    BadSpec,
+    DataDependent,
+    SymcnnError,
+    UnsupportedOperation,
+    needs,
+)
 from symcnn.frontends.program_sizes import UNREAD, Proportion, calculated, guard
 from symcnn.lazy import uncollected
 from symcnn.network import Network
@@ -59,7 +65,8 @@ def from_exported(program: ExportedProgram) -> Network:
     >>> from_exported(program).output_shape
     (1, 8, H - 2, W - 2)
     """
-    import torch
+    with needs("torch", "exported programs"):
+        import torch
 
     if not isinstance(program, torch.export.ExportedProgram):
         raise BadSpec(
