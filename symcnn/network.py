@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from symcnn.algebra.expr import Expr
 from symcnn.algebra.size import symbols_of
-from symcnn.errors import BadSpec, InvalidInput, needs
+from symcnn.errors import BadSpec, InvalidInput
 from symcnn.ops.registry import OneOrMore
 from symcnn.questions.place.asked import Places
 from symcnn.questions.spec.asked import Specs
@@ -405,8 +405,7 @@ class Network(Places, Specs, Pages, Pictures):
         >>> bool(report), report.counterexample
         (True, None)
         """
-        with needs("torch", "validation"):
-            from symcnn.judge.validate import validate
+        from symcnn.judge.validate import validate
 
         return validate(
             self,

@@ -18,7 +18,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from symcnn.algebra.size import evaluate, symbols_of
-from symcnn.errors import BadSpec, SymcnnError, Undecidable, UnsupportedOperation
+from symcnn.errors import BadSpec, SymcnnError, Undecidable, UnsupportedOperation, needs
 from symcnn.judge.oracles import (
     failures,
     judge,
@@ -72,7 +72,8 @@ def validate(
     channels_last: bool = False,
 ) -> Report:
     """See `symcnn.Network.validate`."""
-    import torch
+    with needs("torch", "comparisons with torch"):
+        import torch
 
     if not isinstance(module, torch.nn.Module):
         raise BadSpec(f"{type(module).__name__} is no torch.nn.Module", cure="give the one traced")
