@@ -679,3 +679,13 @@ def test_a_classifier_reads_no_rows_that_its_layers_leave_over(layers: list[tnn.
         x[range(length), :, range(length)] = torch.nan  # whoever reads one makes more of them
         read = module(x).isnan().any(1).nonzero().flatten().tolist()
         assert (read[0], read[-1]) == (said[0], said[-1])
+
+
+def test_a_view_of_other_numbers_of_channels_reads_across_them() -> None:
+    """12 channels of 7 x 7 as 14 of 42 (HyperIQA makes such weights): no channel is one of them."""
+    module = Of(lambda x, c: c(x).reshape(x.shape[0], 14, 42), tnn.Conv2d(3, 12, 3, padding=1))
+    field = symcnn.from_torch(module, "N 3 H W").receptive_field().at(N=1, H=7, W=7)
+    x = torch.zeros(7, 3, 7, 7)
+    x[range(7), :, range(7)] = torch.nan  # whoever reads a row makes more of them
+    read = module(x).isnan().any(1).T  # by place and row
+    assert [field.mask(place, 0).tolist() for place in range(42)] == read.tolist()

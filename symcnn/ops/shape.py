@@ -179,9 +179,11 @@ def _never_below(a: Int, b: Int) -> bool:
 
 def _rounded(size: Int, multiple: Int, factors: Sequence[Int]) -> bool:
     """Whether `multiple` is ``m*(size//m)``, for m among the factors. A view that needs products of
-    such sizes to be equal needs each to be: none can be larger.
+    such sizes to be equal needs each to be: none can be larger. Numbers just differ.
     """
-    return any(isinstance(m, int) and m > 1 and size // m * m == multiple for m in factors)
+    return isinstance(size, Size) and any(
+        isinstance(m, int) and m > 1 and size // m * m == multiple for m in factors
+    )
 
 
 def run_length(before: Sequence[Int], after: Sequence[Int]) -> tuple[int, int]:
