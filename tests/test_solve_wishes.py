@@ -591,6 +591,32 @@ def test_torch_agrees_at_the_ends_of_a_budget(resnet: Any, example: Callable[...
         assert (counter.get_total_flops() // 2 <= 4e9) == fits
 
 
+def test_a_budget_holds_of_a_skip_that_is_cropped_to_what_is_upsampled() -> None:
+    """By a negative padding, which does not grow as it is written: it is a number on the domain."""
+
+    class Cropped(tnn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = tnn.Conv2d(3, 3, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            skips, y = [], x
+            for _ in range(4):
+                skips.append(self.conv(self.conv(y)))
+                y = F.max_pool2d(skips[-1], 2)
+            y = self.conv(self.conv(y))
+            for skip in skips[::-1]:
+                up = F.interpolate(y, scale_factor=2.0)
+                crop = (up.shape[2] - skip.shape[2]) // 2
+                y = self.conv(self.conv(F.pad(skip, [crop] * 4) + up))
+            return y
+
+    net = symcnn.from_torch(Cropped(), "N 3 H W")
+    found = net.solve(peak="2 MiB", N=1)
+    for h, w in itertools.product(range(188, 300, 16), repeat=2):
+        assert ((1, h, w) in found) == (net.cost().at(N=1, H=h, W=w).peak <= 2**21)
+
+
 def test_a_budget_asks_no_growth_of_a_size_that_the_domain_fixes() -> None:
     """Swin for one size: windows are counted with floors that do not grow, at one size only."""
     h, w = Size.symbol("H"), Size.symbol("W")

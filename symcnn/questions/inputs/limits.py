@@ -11,6 +11,7 @@ Two laws make cases of a cost that does not grow as it stands:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, permutations
@@ -27,6 +28,7 @@ from symcnn.sets.grammar import Amount, Between, Limit, parse_amount
 from symcnn.sets.inputset import InputSet
 from symcnn.sets.member import by_name, lone
 from symcnn.sets.pieces import either
+from symcnn.sets.simplest import Simplest
 from symcnn.shown import assignment
 from symcnn.trace.trace import Trace
 
@@ -179,17 +181,22 @@ class _Limits:
     def within(
         self, found: InputSet, given: Mapping[str, Int], sums: Mapping[str, Sums], most: int
     ) -> InputSet:
-        """What keeps within the limits, apart for every case of a cost that does not grow."""
-        try:
+        """What keeps within the limits, apart for every case of a cost that does not grow as it is
+        written, nor as it is on the domain.
+        """
+        with suppress(Undecidable):
             return self._budgeted(found, given, sums)
-        except Undecidable:
-            terms = chain.from_iterable(chain.from_iterable(sums.values()))
-            cases = _cases([*terms], most)
-            if cases is None:
-                raise
-            left = most // len(cases)
-            asked = [self._case(found, given, sums, case, left) for case in cases]
-            return _union([ask for ask in asked if ask is not None])
+        law = Simplest(found)
+        simpler = {w: [[*map(law, one)] for one in s] for w, s in sums.items()}
+        with suppress(Undecidable):
+            return self._budgeted(found, given, simpler)
+        terms = chain.from_iterable(chain.from_iterable(sums.values()))
+        cases = _cases([*terms], most)
+        if cases is None:
+            return self._budgeted(found, given, sums)  # says what does not grow
+        left = most // len(cases)
+        asked = [self._case(found, given, sums, case, left) for case in cases]
+        return _union([ask for ask in asked if ask is not None])
 
     def _case(
         self,
