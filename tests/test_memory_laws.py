@@ -715,3 +715,37 @@ def test_inverses_and_factors_keep_what_they_make(factor: Any, learned: bool) ->
 
 def test_where_no_gradient_flows_nothing_is_kept_whatever_the_operation() -> None:
     _keeps_what_torch_sees(Factored(torch.cholesky_inverse, False), "N 3 H 4", N=2, H=5)
+
+
+MARGINS = {
+    "a class": lambda t, **how: F.multi_margin_loss(t, t.argmax(1), **how),
+    "with weights": lambda t, **how: F.multi_margin_loss(
+        t, t.argmax(1), weight=t[0].detach(), **how
+    ),
+    "labels": lambda t, **how: F.multilabel_margin_loss(t, t.long(), **how),
+}
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean"])
+@pytest.mark.parametrize("margin", MARGINS.values(), ids=MARGINS)
+def test_a_margin_keeps_scores_classes_and_weights(
+    margin: Callable[..., Any], reduction: str
+) -> None:
+    for turned in (False, True):
+        agree(
+            lambda y, w, x, turned=turned: margin(
+                (y[0, :, :, 0].T if turned else y[0, :, 0]) * 0.01 + 0.1, reduction=reduction
+            ),
+            peak=True,
+        )
+
+
+def test_slopes_are_written_in_differences() -> None:
+    module = Then(lambda y, w, x: torch.mul(*torch.gradient(y, spacing=2.0, dim=(2, 3))))
+    net = symcnn.from_torch(module, "N 3 H W", example={"N": 2, "H": 3, "W": 4})
+    assert str(net.valid_inputs()) == "H >= 2 and W >= 2"
+    for n, h, w in ((2, 2, 2), (1, 5, 4)):
+        sizes, x = {"N": n, "H": h, "W": w}, torch.rand(n, 3, h, w)
+        assert net.shape_at(**sizes) == tuple(module(x).shape)
+        assert net.cost().at(**sizes).saved == torch_saved(net, module, sizes, inputs=[x])
+        assert net.cost().at(**sizes).peak == torch_peak(module, module, [x])[0]

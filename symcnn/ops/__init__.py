@@ -25,4 +25,5 @@ from symcnn.ops import (  # noqa: F401
     sample,
     shape,
     signal,
+    slopes,
 )

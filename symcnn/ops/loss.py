@@ -411,9 +411,13 @@ for _name, _names in (
     ("multilabel_margin_loss", f"input target {_REST}"),
     ("multi_margin_loss", f"input target p margin weight {_REST}"),
 ):
-    rule(_name, autocast=dtypes.SINGLE, takes={"input": "float", "target": "int64"}, empty=False)(
-        _positional(_names, _margin_of_classes(_name))
-    )
+    rule(
+        _name,
+        saves=losses.margins,
+        autocast=dtypes.SINGLE,
+        takes={"input": "float", "target": "int64"},
+        empty=False,
+    )(_positional(_names, _margin_of_classes(_name)))
 
 
 def _multilabel_soft_margin(

@@ -121,3 +121,14 @@ def of_classes(m: Memory, node: Node) -> None:
     m.save(where, classes, a.get("weight"), total)
     m.meet(where, classes, total, result)
     m.place(result)
+
+
+def margins(m: Memory, node: Node) -> None:
+    """Input, target and weight; of several labels, which classes are among them."""
+    a = node.arguments
+    m.save(a["input"], a["target"], a.get("weight"))
+    among = [m.fresh(a["target"].dims)] if node.op == "multilabel_margin_loss" else []
+    result = m.fresh(node.outputs[0].dims)
+    m.save(*among)
+    m.meet(*among, result)
+    m.place(result)
