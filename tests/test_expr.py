@@ -12,6 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from symcnn import C, FloorDiv, H, N, W, ceildiv, symbols
+from symcnn.algebra import atoms
 from symcnn.algebra import size as sz
 from symcnn.algebra.atoms import Scaled
 from symcnn.algebra.expr import from_sympy, maximum, minimum, to_sympy
@@ -263,6 +264,24 @@ def test_a_sum_with_an_atom_in_one_term_alone_has_one_factor_beside_what_all_ter
     assert factors(-4 * n * n * levels) == ((n, n, levels // 9), -36)
     assert factors(h * w - 6) == ((h * w - 6,), 1)
     assert factors(6 * h * w + 6 * w) == ((w, h + 1), 6)
+
+
+def test_a_maximum_within_others_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The field of maps that are shifted to and fro: each maximum stands in the next one twice."""
+    h, w, value = sz.Size.symbol("H"), sz.Size.symbol("W"), 40
+    level: Any = h
+    for _ in range(12):
+        level = atoms.Max(level - w, w - level).size()
+        value = max(value - 7, 7 - value)
+    asked, right = [], atoms.evaluate
+
+    def counted(*args: Any) -> int:
+        asked.append(args)
+        return right(*args)
+
+    monkeypatch.setattr(atoms, "evaluate", counted)
+    assert level.at({"H": 40, "W": 7}) == value
+    assert len(asked) < 30
 
 
 def test_bounds_are_never_wrong_of_a_floor() -> None:

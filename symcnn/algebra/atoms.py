@@ -255,6 +255,14 @@ def _around(floor: Floor, whole: Size, times: Coeff) -> Size | None:
     return found if isinstance(found, Size) else None
 
 
+class _Point(dict[str, int]):
+    """Sizes at which maxima are worked out, and what they are there."""
+
+    def __init__(self, values: Mapping[str, int]) -> None:
+        super().__init__(values)
+        self.known: dict[Max, Coeff] = {}
+
+
 class Max(Atom):
     """The largest of `args`. Build it with `maximum`; ``min(a, b)`` is ``-max(-a, -b)``."""
 
@@ -271,7 +279,10 @@ class Max(Atom):
         self.high = None if None in highs else max(h for h in highs if h is not None)
 
     def at(self, values: Mapping[str, int]) -> Coeff:
-        return max(evaluate(a, values) for a in self.parts)
+        point = values if type(values) is _Point else _Point(values)
+        if self not in point.known:  # one within another stands there twice, and so on
+            point.known[self] = max(evaluate(a, point) for a in self.parts)
+        return point.known[self]
 
     @property
     def negated(self) -> str | None:
