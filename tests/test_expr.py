@@ -273,7 +273,7 @@ def test_a_maximum_within_others_is_worked_out_once(monkeypatch: pytest.MonkeyPa
     for _ in range(12):
         level = atoms.Max(level - w, w - level).size()
         value = max(value - 7, 7 - value)
-    asked, right = [], atoms.evaluate
+    asked, right = [], sz.evaluate
 
     def counted(*args: Any) -> int:
         asked.append(args)
