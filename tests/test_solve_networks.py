@@ -148,3 +148,22 @@ def test_a_cost_that_grows_from_the_least_size_on_has_a_budget() -> None:
         for sizes in ((h + 2, w), (h, w + 2), (h, w), (h - 2, w)):
             cost: Any = net.cost().at(N=1, H=sizes[0], W=sizes[1])
             assert (sizes in kept) == (cost.saved <= least)
+
+
+def test_the_largest_volume_within_a_budget_is_the_largest_of_all_members() -> None:
+    """It holds the largest cube, then has the greatest sum, then the later sizes."""
+    layers = torch.nn.Conv3d(1, 2, (1, 3, 2)), torch.nn.MaxPool3d((2, 1, 3))
+    net = symcnn.from_torch(torch.nn.Sequential(*layers), "N 1 D H W")
+    for most in (500, 3000, 8000):
+        kept = net.solve(macs=most)
+        valid = [
+            (d, h, w)
+            for d in range(2, 60)
+            for h in range(3, 60)
+            for w in range(4, 60)
+            if 12 * d * (h - 2) * (w - 1) <= most
+        ]
+        cube = max(min(v) for v in valid)
+        members = [v for v in valid if min(v) == cube]
+        assert max(map(max, members)) < 59
+        assert kept.largest() == max(members, key=lambda v: (sum(v), v))

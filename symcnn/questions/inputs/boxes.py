@@ -165,16 +165,39 @@ class Box:
         low = self.ceil([side] * len(self.axes))
         assert low is not None
         side = min(low)
-        found = []
+        found: list[Point] = []
         for i, axis in enumerate(self.axes):
             if axis.at_least(side) != side:
                 continue
-            for point, free in self.lines(i, side, low, [None] * len(self.axes)):
-                top = self.most(point, free)
-                if top is None:
-                    raise endless()
-                found.append((*point[:free], top, *point[free + 1 :]))
+            lines = [*self.lines(i, side, low, [None] * len(self.axes))]
+            found += self._longest(lines) if len(self.axes) == 3 else map(self._end, lines)
         return max(found, key=lambda p: (min(p), sum(p), p))
+
+    def _end(self, line: tuple[Point, int]) -> Point:
+        """The last point of a line that fits."""
+        point, free = line
+        top = self.most(point, free)
+        if top is None:
+            raise endless()
+        return (*point[:free], top, *point[free + 1 :])
+
+    def _longest(self, lines: Sequence[tuple[Point, int]]) -> list[Point]:
+        """Ends of parallel lines, those of the greatest sum among them. The further a line lies,
+        the sooner it ends: between two lines no sum is more than where the last of them starts and
+        the first ends.
+        """
+        found: dict[int, Point] = {}
+        stack, best = [(0, len(lines) - 1)] if lines else [], 0
+        while stack:
+            a, b = stack.pop()
+            for k in {a, b} - found.keys():
+                found[k] = self._end(lines[k])
+                best = max(best, sum(found[k]))
+            if b - a > 1:
+                start, free = lines[b - 1]
+                if sum(start) - start[free] + found[a][free] >= best:
+                    stack += [(a, (a + b) // 2), ((a + b) // 2, b)]
+        return [*found.values()]
 
     def nearest(self, target: Point) -> Point | None:
         """Differs least from `target`: greatest difference, then sum, then the larger."""
