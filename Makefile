@@ -15,7 +15,7 @@ PAGE := symcnn/words/page
 # Packages of models, which are tried, without what they install for training; diffusers asks for requests.
 MODELS = $(PIP) requests && $(PIP) --no-deps timm monai diffusers einops
 
-.PHONY: page page-check demo test notebooks zoo-tests lint fuzz mutants provers validate-gpu versions bench zoo families places docs package proofs clean
+.PHONY: page page-check demo test notebooks zoo-tests lint fuzz mutants provers validate-gpu versions pythons bench zoo families places docs package proofs clean
 
 demo: $(LIBRARY)  ## the main job: which inputs give 7x7, and why
 	$(BIN)/python examples/demo.py
@@ -66,7 +66,12 @@ validate-gpu: $(INSTALLED)  ## on a CUDA machine: examples and models in three d
 TORCH ?= 2.7.1 2.11.0 2.14.1
 
 versions: $(INSTALLED)  ## the suite on other versions of torch, with a report
-	$(BIN)/python -m tests.tools.versions $(addprefix --torch ,$(TORCH))
+	$(BIN)/python -m tests.tools.versions versions $(addprefix --torch ,$(TORCH))
+
+PYTHONS ?= python3.12 python3.13
+
+pythons: $(INSTALLED)  ## the suite on other versions of python, with a report
+	$(BIN)/python -m tests.tools.versions pythons $(addprefix --python ,$(PYTHONS))
 
 bench: $(INSTALLED)  ## ratios against torch and other tools in one run; writes docs/benchmarks.md
 	$(PIP) -e '.[bench]'

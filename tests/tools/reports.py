@@ -29,7 +29,8 @@ TRIED = {
     "robustness": "traces by the thousand, threads",
     "text": "texts that are no input",
     "nvidia-h100-80gb-hbm3": "networks, layers on a GPU",
-    "versions": "the suite on other versions",
+    "versions": "the suite on other versions of torch",
+    "pythons": "the suite on other versions of python",
 }
 
 #: What a report says of its run, and how.

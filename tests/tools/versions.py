@@ -1,4 +1,4 @@
-"""Run the whole suite on other versions of torch, or of python: `make versions`.
+"""Run the whole suite on other versions of torch, or of python: `make versions`, `make pythons`.
 
 The rules follow the torch that constraints.txt pins; another one refuses an empty map that the
 pinned one takes, or has no such keyword. Each version has a virtual environment of its own in
@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -19,7 +20,7 @@ import click
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "versions"
-REPORT = ROOT / "docs" / "validation" / "versions.md"
+REPORTS = ROOT / "docs" / "validation"
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,14 @@ class Run:
         return cls(torch, python, len(cases), skipped, names, float(suite.get("time", 0)))
 
 
-def run(torch: str, python: str) -> None:
-    """Have the suite run under one torch and one python, each installed here first."""
+def pinned() -> str:
+    """The version of torch that the rules follow."""
+    lines = (ROOT / "constraints.txt").read_text().split()
+    return next(line.removeprefix("torch==") for line in lines if line.startswith("torch=="))
+
+
+def run(torch: str, python: str) -> Run:
+    """The suite under one torch and one python, each installed here first."""
     code = "import platform; print(platform.python_version())"
     version = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True)
     home = BUILD / f"torch-{torch}-python-{version.stdout.strip()}"
@@ -67,16 +74,16 @@ def run(torch: str, python: str) -> None:
     )
     alone = ["--last-failed", "--last-failed-no-failures=none", f"--junitxml={home / 'again.xml'}"]
     subprocess.run([*suite, *alone], cwd=ROOT, check=False)  # a busy machine fails the timed ones
+    return Run.read(home)
 
 
-def report(runs: list[Run]) -> Iterator[str]:
+def report(runs: list[Run], habit: str) -> Iterator[str]:
     """The page, line by line."""
-    pinned = next(s for s in (ROOT / "constraints.txt").read_text().split() if "torch==" in s)
     yield "# Versions of torch and python"
     yield ""
-    yield "The whole suite under other versions, and what failed once more alone. Written by"
-    yield "`make versions`, one after another."
-    yield f"The rules follow {pinned.replace('==', ' ')}. Where a test fails under another torch,"
+    yield "The whole suite under other versions, one after another, and what failed once more"
+    yield f"alone. Written by `make {habit}`."
+    yield f"The rules follow torch {pinned()}. Where a test fails under another torch,"
     yield "that torch refuses what the pinned one takes, takes what the pinned one refuses, has no"
     yield "such keyword, or keeps other bytes."
     yield ""
@@ -95,16 +102,16 @@ def report(runs: list[Run]) -> Iterator[str]:
 
 
 @click.command()
-@click.option("--torch", "versions", multiple=True, required=True, help="A version of torch.")
+@click.option("--torch", "versions", multiple=True, help="A version of torch (default: ours).")
 @click.option("--python", "pythons", multiple=True, help="An interpreter (default: this one).")
-def main(versions: tuple[str, ...], pythons: tuple[str, ...]) -> None:
-    """Run the suite under every torch and python asked for, and write a report."""
-    for torch in versions:
-        for python in pythons or (sys.executable,):
-            run(torch, python)
-    runs = [Run.read(file.parent) for file in sorted(BUILD.glob("*/again.xml"))]
-    REPORT.write_text("\n".join(report(runs)) + "\n", encoding="utf-8")
-    click.echo(f"{len(runs)} runs, {sum(len(r.failed) for r in runs)} tests failed; wrote {REPORT}")
+@click.argument("habit", type=click.Choice(["versions", "pythons"]))
+def main(versions: tuple[str, ...], pythons: tuple[str, ...], habit: str) -> None:
+    """Run the suite under every torch and python asked for, and write the report of a habit."""
+    asked = product(versions or (pinned(),), pythons or (sys.executable,))
+    runs = [run(torch, python) for torch, python in asked]
+    path = REPORTS / f"{habit}.md"
+    path.write_text("\n".join(report(runs, habit)) + "\n", encoding="utf-8")
+    click.echo(f"{len(runs)} runs, {sum(len(r.failed) for r in runs)} tests failed; wrote {path}")
 
 
 if __name__ == "__main__":
