@@ -17,6 +17,6 @@ def test_a_report_names_every_test_that_fails_under_a_version(tmp_path: Path) ->
     home.mkdir()
     for file in ("junit.xml", "again.xml"):
         (home / file).write_text(JUNIT)
-    lines = [*report([Run.read(home)])]
+    lines = [*report([Run.read(home)], "pythons")]
     assert "| 2.9.0 | 3.12.1 | 4 | 1 | 2 | 8 |" in lines
     assert "- `tests/test_nn::test_pads`, 2 of them" in lines
