@@ -158,20 +158,16 @@ class Simplest:
         made = sz.floordiv(atom.num.subs(self._inner), atom.den)
         if not _has_atoms(made):
             return sz.with_values(made, self._outer)
-        rests = {value % atom.den for value in self._values(atom.num)}
-        if len(rests) == 1:
-            (rest,) = rests
-            if self._holds(Condition(sz.mod(atom.num, atom.den), "==", rest)):
-                return sz.exact_or_fail(atom.num - rest, atom.den)
+        rest = _only(value % atom.den for value in self._values(atom.num))
+        if rest is not None and self._holds(Condition(sz.mod(atom.num, atom.den), "==", rest)):
+            return sz.exact_or_fail(atom.num - rest, atom.den)
         return atom.size()
 
     def _value(self, expr: Int) -> int | None:
         """The value of an expression that has only one on the set."""
-        values = () if isinstance(expr, int) else {*self._values(expr)}
-        if len(values) != 1:
-            return None
-        (value,) = values
-        return value if self._holds(Condition(expr, "==", value)) else None
+        value = None if isinstance(expr, int) else _only(self._values(expr))
+        held = value is not None and self._holds(Condition(expr, "==", value))
+        return value if held else None
 
     def _unbeaten(self, exprs: Sequence[Int]) -> list[Int]:
         """What is left of a maximum when the set decides which of two is the greater."""
@@ -182,17 +178,20 @@ class Simplest:
         return kept
 
     def _never_below(self, a: Int, b: Int) -> bool:
-        gap = a - b
-        values = self._values(gap)
-        return bool(values) and min(values) >= 0 and self._holds(Condition(gap, ">=", 0))
+        gap, tried = a - b, False
+        for value in self._values(gap):
+            tried = True
+            if value < 0:
+                return False
+        return tried and self._holds(Condition(gap, ">=", 0))
 
-    def _values(self, expr: Int) -> list[int]:
+    def _values(self, expr: Int) -> Iterator[int]:
         """What it is at a few members; none where it speaks of other sizes, or divides by 0."""
         assert self.domain is not None
         if symbols_of(expr) <= {*self.domain.names}:
             with suppress(ZeroDivisionError):
-                return [evaluate(expr, at) for at in self._members]
-        return []
+                yield from (evaluate(expr, at) for at in self._nearest)
+                yield from (evaluate(expr, at) for at in self._members)
 
     def _holds(self, condition: Condition) -> bool:
         """Whether every member meets the condition, as far as isl can tell."""
@@ -235,11 +234,16 @@ class Simplest:
         return counts
 
     @cached_property
+    def _nearest(self) -> tuple[Mapping[str, int], ...]:
+        """A few members along a diagonal, at which most of what does not hold is seen."""
+        return tuple(self._found_members(diagonal=True))
+
+    @cached_property
     def _members(self) -> tuple[Mapping[str, int], ...]:
         """A few members: the least, and what lies a few steps further along each axis."""
         return tuple(islice(self._found_members(), _MEMBERS))
 
-    def _found_members(self) -> Iterator[Mapping[str, int]]:
+    def _found_members(self, *, diagonal: bool = False) -> Iterator[Mapping[str, int]]:
         assert self.domain is not None
         names = self.domain.names
         if set(names) - self._classes.keys():
@@ -253,10 +257,21 @@ class Simplest:
             [start + m * k for k in ((0, 1, 2, 5, 30) if m else (0,))]
             for m, _, start in (self._classes[name] for name in names)
         ]
-        for places in islice(_outwards([len(s) for s in steps]), 200):
+        along = _outwards([len(s) for s in steps])
+        for places in zip(*(range(len(s)) for s in steps)) if diagonal else islice(along, 200):
             yet = {n: s[i] for n, s, i in zip(names, steps, places, strict=True)}
-            if yet in self.domain:
+            if self.domain.has(yet):
                 yield yet
+
+
+def _only(values: Iterable[int]) -> int | None:
+    """The one value of several; None where they are several, or none."""
+    first = None
+    for value in values:
+        if first is not None and value != first:
+            return None
+        first = value
+    return first
 
 
 def _outwards(lengths: Sequence[int]) -> Iterator[tuple[int, ...]]:
