@@ -257,8 +257,9 @@ class Simplest:
             [start + m * k for k in ((0, 1, 2, 5, 30) if m else (0,))]
             for m, _, start in (self._classes[name] for name in names)
         ]
-        along = _outwards([len(s) for s in steps])
-        for places in zip(*(range(len(s)) for s in steps)) if diagonal else islice(along, 200):
+        counts = [len(s) for s in steps]
+        line = ((k,) * len(counts) for k in range(min(counts)))
+        for places in line if diagonal else islice(_outwards(counts), 200):
             yet = {n: s[i] for n, s, i in zip(names, steps, places, strict=True)}
             if self.domain.has(yet):
                 yield yet
