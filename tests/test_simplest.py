@@ -73,6 +73,12 @@ def test_a_floor_whose_remainder_is_constant_is_a_quotient() -> None:
     assert str(on(residue(x, 16, 5))((x + 13) // 16 * 16)) == "x + 11"
 
 
+def test_a_floor_whose_remainder_is_another_at_one_far_member_stays_a_floor() -> None:
+    far = input_set(["x"], [Condition(x, "==", 1001)])
+    domain = input_set(["x"], [residue(x, 2)]) | far
+    assert Simplest(domain)(x // 2) == x // 2
+
+
 def test_a_tie_between_two_sizes_decides_floors_of_both() -> None:
     assert str(on(residue(x + y, 2, 1))((x + y) // 2)) == "x/2 + y/2 - 1/2"
 

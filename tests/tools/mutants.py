@@ -400,8 +400,8 @@ MUTANTS = (
     Mutant(
         "domain law: a floor is a quotient whatever the remainder",
         "symcnn/sets/simplest.py",
-        'if self._holds(Condition(sz.mod(atom.num, atom.den), "==", rest)):',
-        "if True:",
+        'if rest is not None and self._holds(Condition(sz.mod(atom.num, atom.den), "==", rest)):',
+        "if rest is not None:",
         "tests/test_simplest.py -k 'same_value or remainder'",
     ),
     Mutant(
