@@ -430,8 +430,10 @@ def _undominated(lives: Iterable[Life], *, by_size: bool) -> list[list[Storage]]
         alive |= stay
         for storage in gone:
             if storage in alive:
-                counts[size(storage)] -= 1
                 del alive[storage]
+                counts[key := size(storage)] -= 1
+                if not counts[key]:  # else each moment counts all that ever was
+                    del counts[key]
     return [storages for _, _, storages in kept]
 
 
