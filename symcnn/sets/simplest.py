@@ -246,23 +246,28 @@ class Simplest:
     def _found_members(self, *, diagonal: bool = False) -> Iterator[Mapping[str, int]]:
         assert self.domain is not None
         names = self.domain.names
-        if set(names) - self._classes.keys():
-            return
+        least: tuple[int, ...] | None = None
         with suppress(SymcnnError):
-            least = self.domain.axis(*names).smallest() if not self.domain.batch else None
-            if least is not None:
-                at = (least,) if isinstance(least, int) else least
-                yield dict(zip(names, at, strict=True))
-        steps = [
-            [start + m * k for k in ((0, 1, 2, 5, 30) if m else (0,))]
-            for m, _, start in (self._classes[name] for name in names)
-        ]
+            found = self.domain.axis(*names).smallest() if not self.domain.batch else None
+            least = (found,) if isinstance(found, int) else found
+        rises = self.rises and least is not None  # then all that is larger is a member
+        if not rises and set(names) - self._classes.keys():
+            return
+        if least is not None:
+            yield dict(zip(names, least, strict=True))
+        starts = [(1, n) for n in least] if rises and least else [*map(self._of_class, names)]
+        steps = [[start + m * k for k in ((0, 1, 2, 5, 30) if m else (0,))] for m, start in starts]
         counts = [len(s) for s in steps]
         line = ((k,) * len(counts) for k in range(min(counts)))
         for places in line if diagonal else islice(_outwards(counts), 200):
             yet = {n: s[i] for n, s, i in zip(names, steps, places, strict=True)}
-            if self.domain.has(yet):
+            if rises or self.domain.has(yet):
                 yield yet
+
+    def _of_class(self, name: str) -> tuple[int, int]:
+        """The step between sizes, and the least of them."""
+        m, _, start = self._classes[name]
+        return m, start
 
 
 def _only(values: Iterable[int]) -> int | None:

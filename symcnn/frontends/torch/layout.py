@@ -96,9 +96,8 @@ class Layouts:
         self.sure: int | None = None  # so many nodes lie alike in all branches; None: all
         self.open: dict[SymbolicTensor, _Open] = {}  # what is not known
         self.told: dict[Condition, bool] = {}
-        self.torn: dict[
-            SymbolicTensor, SymbolicTensor
-        ] = {}  # what views are since a write, as made
+        #: What views are since a write, and as what they were made.
+        self.torn: dict[SymbolicTensor, SymbolicTensor] = {}
         self._flown = 0  # so many nodes
         self._needed: set[SymbolicTensor] = set()  # what requires a gradient, of what they make
         self._asked: Condition | None = None

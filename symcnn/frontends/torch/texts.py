@@ -330,7 +330,7 @@ def _parts(value: Any, conversion: int, spec: str) -> Sequence[_Part]:
 def may_spell(code: CodeType) -> bool:
     """Whether it joins texts, other than messages of what it raises, or fills one by ``%``."""
     counts = Counter(code.co_code[::2])
-    texts = counts[_BUILD] or sum(counts[instruction] for instruction in _FORMATS)
+    texts = counts[_BUILD] or sum(counts[format_] for format_ in _FORMATS)
     if texts > counts[_RAISE] or not _SPELLING.isdisjoint(code.co_names):
         return True
     fills = has(code, _REMAINDER)

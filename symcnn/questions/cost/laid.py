@@ -16,7 +16,7 @@ from symcnn.algebra.size import Size, evaluate
 from symcnn.errors import SymcnnError
 from symcnn.questions.cases import Cases
 from symcnn.sets.formula import Formula, Given
-from symcnn.trace.trace import Trace
+from symcnn.trace.trace import Trace, remembered
 
 if TYPE_CHECKING:
     import numpy as np
@@ -112,11 +112,16 @@ def laid(found: object, cost: Measure, figure: str) -> object:
 
 def _exact(cost: Measure, figure: str, sizes: Mapping[str, Any]) -> int | None:
     """The figure at sizes at which an axis of a tensor, of no fixed length, is 1."""
-    nets = [branch.network for branch in cost.net.branches]
-    tensors = (t for net in nets for node in net.nodes for t in (*node.inputs, *node.outputs))
-    dims = dict.fromkeys(d for t in tensors for d in t.dims if isinstance(d, Size))
     with suppress(SymcnnError, KeyError):
-        if any(evaluate(d, sizes) == 1 for d in dims):
+        if any(evaluate(d, sizes) == 1 for d in _open_lengths(cost.net)):
             exact: int = getattr(cost.at(**sizes), figure)
             return exact
     return None
+
+
+@remembered
+def _open_lengths(net: Trace) -> tuple[Size, ...]:
+    """How long axes of its tensors are, of no fixed length."""
+    nodes = (node for branch in net.branches for node in branch.network.nodes)
+    tensors = (t for node in nodes for t in (*node.inputs, *node.outputs))
+    return tuple(dict.fromkeys(d for t in tensors for d in t.dims if isinstance(d, Size)))

@@ -402,16 +402,18 @@ def _undominated(lives: Iterable[Life], *, by_size: bool) -> list[list[Storage]]
 
     by_size: whether storages of one size count alike: not so where branches leave some out.
     """
-    kept: list[tuple[int, Counter[object], list[Storage]]] = []
-    counts = Counter[object]()  # of what is alive, by size
+    kept: list[tuple[int, Counter[int], list[Storage]]] = []
+    counts = Counter[int]()  # of what is alive, by size
     alive: dict[Storage, None] = {}
+    sizes: dict[object, int] = {}  # each has a number, which is compared at once
 
-    def size(storage: Storage) -> object:
+    def size(storage: Storage) -> int:
         plain = by_size and storage.kind != "own"
-        return (storage.elements, storage.width) if plain else storage
+        key = (storage.elements, storage.width) if plain else storage
+        return sizes.setdefault(key, len(sizes))
 
-    def within(some: Counter[object], other: Counter[object]) -> bool:
-        return all(other.get(key, 0) >= count for key, count in some.items())
+    def within(some: Counter[int], other: Counter[int]) -> bool:
+        return some.keys() <= other.keys() and all(other[k] >= n for k, n in some.items())
 
     for _, came, moments, stay, gone in lives:
         for storage in came.keys() - alive.keys():

@@ -301,6 +301,8 @@ def over_all(
     """Both ends as indices run over all places of a tensor of the sizes `dims`, along some axes or
     along all: see `_lowest`.
     """
+    if type(reach) is AffineRange and type(reach.stride) is int and along is None:
+        return -reach.left, reach.stride * (dims[reach.axis] - 1) + reach.reach
     first, last = reach.first, reach.last
     digits = {d.axis: d for d in (reach.digits if type(reach) is IndexRange else ())}
     for axis in axes_of(first, last) if along is None else along:

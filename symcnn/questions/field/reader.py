@@ -202,17 +202,14 @@ class Reader:
         try:
             if all(map(self._mixes, along)):
                 return IndexRange(*together.ends, whole=node.name)
-        except Undecidable as error:
-            return Unknown(error)
-        found = _passed(self, reach)
-        assumed += [c for c in found.assumed if c not in assumed]
-        if not all(map(known, found.lengths)):
-            return Unknown(no_formula())
-        if found.span is None:
-            return Unknown(Undecidable(found.cause, cure=found.cure))
-        if not found.span.whole:
-            return found.span
-        try:
+            found = _passed(self, reach)
+            assumed += [c for c in found.assumed if c not in assumed]
+            if not all(map(known, found.lengths)):
+                return Unknown(no_formula())
+            if found.span is None:
+                return Unknown(Undecidable(found.cause, cure=found.cure))
+            if not found.span.whole:
+                return found.span
             low, high = together.ends
         except Undecidable as error:
             return Unknown(error)
