@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import symcnn
-from symcnn.judge.oracles import torch_peak
+from symcnn.judge.oracles import torch_peak, torch_saved
 from tests.corpus.forwards import Function
 
 Call = Callable[[torch.Tensor], torch.Tensor]
@@ -373,3 +373,46 @@ def test_no_gradient_flows_through_data() -> None:
             return torch.sigmoid(self.a(x).data) * 2
 
     assert symcnn.from_torch(Reads(), "1 3 10 10").cost().saved == 3 * 10 * 10 * 4
+
+
+class _Weighted(nn.Module):
+    """A convolution in which data are given anew."""
+
+    def __init__(self, use: Callable[[nn.Conv2d, torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.a, self.use = nn.Conv2d(3, 4, 3, padding=1), use
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.use(self.a, x)
+
+
+def _clamped(a: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
+    y: torch.Tensor = a(x)
+    y.data = y.data.clamp(0, 1)
+    return (y * y).sum()
+
+
+def _scaled(a: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
+    for _ in range(2):
+        a.weight.data = a.weight.data * 2
+        y: torch.Tensor = a(x)
+    return y
+
+
+def _of_data(a: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
+    a.weight.data = x.mean() * a.weight.data
+    return torch.relu(a(x))
+
+
+@pytest.mark.parametrize("use", [_clamped, _scaled])
+def test_what_is_given_other_data_has_its_gradient(use: Any) -> None:
+    module = _Weighted(use)
+    net = symcnn.from_torch(module, "N 3 H W")
+    assert net.cost().at(N=2, H=12, W=8).saved == torch_saved(net, module, {"N": 2, "H": 12, "W": 8})
+
+
+@pytest.mark.parametrize("use", [_clamped, _scaled, _of_data])
+def test_a_weight_holds_the_data_that_the_forward_gives_it(use: Any) -> None:
+    module = _Weighted(use)
+    peak = torch_peak(module, module, [torch.randn(2, 3, 12, 8)])[0]
+    assert symcnn.from_torch(module, "N 3 H W").cost().at(N=2, H=12, W=8).peak == peak

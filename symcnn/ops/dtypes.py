@@ -350,6 +350,11 @@ def part(node: Node, default: str) -> str:
     return _real(node.inputs[0].dtype)
 
 
+def of_other(node: Node, default: str) -> str:
+    """That of the second input."""
+    return node.inputs[1].dtype
+
+
 def then(*laws: Law) -> Law:
     """One law per output; the last for all others."""
 

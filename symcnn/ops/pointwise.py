@@ -26,6 +26,7 @@ from symcnn.ops.registry import (
     normal_dims,
     over,
     require_numbers,
+    same_axes,
     unread,
 )
 from symcnn.ops.storage import pointwise as points
@@ -129,6 +130,14 @@ _moves(
     idle=lambda node: {},
 )(_laid)
 _moves("detach data", gradient=False, saves=views.alias, value=values.same)(_unary)
+
+
+@rule("set_data", other=work.nothing, saves=views.of_other, dtype=dtypes.of_other)
+def set_data(input: SymbolicTensor, other: SymbolicTensor) -> Result:
+    """``x.data = other``: of x the gradient stays, its values are those of another."""
+    return Result((other.dims,), None, others=((other, same_axes(other.ndim)),))
+
+
 for _names, _to, _value in (
     ("float", "float32", values.as_float),
     ("half", "float16", values.recast),

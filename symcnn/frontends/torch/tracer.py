@@ -65,7 +65,7 @@ from symcnn.frontends.torch.script import Script
 from symcnn.frontends.torch.sizes import SIZES, Dim, formula_of, hold_sizes
 from symcnn.frontends.torch.tensors import MADE, State, TracedTensor, as_subclass, assignment
 from symcnn.frontends.torch.values import Values
-from symcnn.frontends.torch.weights import Weights
+from symcnn.frontends.torch.weights import SET_DATA, Weights
 from symcnn.frontends.torch.where import at_place, caller, custom_function, misfit, without_rule
 from symcnn.frontends.torch.writes import TENSORS, Writes, saving
 from symcnn.lazy import cached_property
@@ -121,7 +121,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         self.leaves: dict[int, SymbolicTensor] = {}
         self.lazy: dict[torch.nn.Module, dict[str, Parameter | None]] = {}
         self.memories: dict[int, object] = {}  # of constants, by their storages
-        self.held = {}
+        self.held, self.given = {}, {}
         self.customs = WeakKeyDictionary[Any, Custom]()  # by their contexts, which hold tensors
         self.calls, self.called = 0, None  # functions of torch, and the last of them
         self.device = torch.device("cpu")
@@ -185,6 +185,8 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
             except AliasFound:
                 return self.__torch_function__(func, types, args, kwargs)
         result = self._of_values(func, args, kwargs)
+        if result is None and func == SET_DATA:
+            self.give(args[0], self.leaves.get(id(args[1])))
         if args and result is args[0]:  # written to, or nothing to do: it is what it was
             return result
         served = self.operations.get(func) or full_name(func)
@@ -226,7 +228,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
             if called not in OPS:
                 with torch._C.DisableTorchFunctionSubclass():
                     return func(*args, **kwargs)
-        elif called == "__set__" and func.__self__.__name__ == "data":
+        elif called == "__set__" and func == SET_DATA:
             return self.set_data(*args)
         elif served is None:
             packet: Any = getattr(func, "overloadpacket", None)  # of an operation of a library

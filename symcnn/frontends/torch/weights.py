@@ -18,8 +18,11 @@ from symcnn.frontends.torch.operations import is_product
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.unruled import work_of
 from symcnn.frontends.torch.writes import Writes, is_plain
-from symcnn.trace.graph import SymbolicTensor
+from symcnn.trace.graph import OPS, SymbolicTensor
 from symcnn.trace.tape import Tape
+
+#: ``weight.data = values``.
+SET_DATA = vars(torch._C.TensorBase)["data"].__set__
 
 
 class Weights:
@@ -28,6 +31,7 @@ class Weights:
     tape: Tape
     leaves: dict[int, SymbolicTensor]
     held: dict[int, weakref.ref[torch.Tensor]]  # by the ids in `leaves`
+    given: dict[int, SymbolicTensor]  # the data of weights that the forward gives them
     left: Exception | None
     dispatch: Any
     apply: Any
@@ -85,9 +89,24 @@ class Weights:
         """``weight.data = values``: other values, and the same tensor to whoever learns."""
         given = values if type(values) is TracedTensor else self.wrap(self.leaf(values))
         made = given.detach()
+        if type(target) is TracedTensor:
+            made = cast("TracedTensor", self.apply(OPS["set_data"], "set_data", (target, made), {}))
+            node = made._value.node
+            assert node is not None
+            node.mode = node.mode._replace(inplace=True, grad=False)  # its gradient is what it was
+        else:
+            self.give(target, made._value)
         made.requires_grad = target.requires_grad
         found: torch.Tensor = self._into(target, made)
         return found
+
+    def give(self, weight: torch.Tensor, values: SymbolicTensor | None) -> None:
+        """A weight holds its data until it is given others."""
+        before = self.given.pop(id(weight), None)
+        if before is not None:
+            self.tape.release(before)
+        if values is not None:
+            self.given[id(weight)] = values
 
     def _name_real(self, made: Sequence[TracedTensor], real: Sequence[torch.Tensor]) -> None:
         """Tensors with values that are what nodes make."""
@@ -102,8 +121,8 @@ class Weights:
 
     def release(self) -> None:
         """The forward is over: what python holds by now, python holds until then."""
-        for key in self.held:
-            self.tape.release(self.leaves[key])
+        for value in (*map(self.leaves.__getitem__, self.held), *self.given.values()):
+            self.tape.release(value)
         self.tape.open = False
 
     def unheld(self, value: object) -> object:

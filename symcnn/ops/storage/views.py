@@ -167,6 +167,11 @@ def same(m: Memory, node: Node) -> None:
     m.place(m.of(first_of(node)))
 
 
+def of_other(m: Memory, node: Node) -> None:
+    """The second tensor itself."""
+    m.place(m.of(node.inputs[1]))
+
+
 #: The same, of which writing to one writes to the other.
 alias = View(same, _start)
 
