@@ -408,7 +408,9 @@ def _of_data(a: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
 def test_what_is_given_other_data_has_its_gradient(use: Any) -> None:
     module = _Weighted(use)
     net = symcnn.from_torch(module, "N 3 H W")
-    assert net.cost().at(N=2, H=12, W=8).saved == torch_saved(net, module, {"N": 2, "H": 12, "W": 8})
+    assert net.cost().at(N=2, H=12, W=8).saved == torch_saved(
+        net, module, {"N": 2, "H": 12, "W": 8}
+    )
 
 
 @pytest.mark.parametrize("use", [_clamped, _scaled, _of_data])

@@ -30,21 +30,21 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import chain, compress, repeat
-from operator import attrgetter, index, is_
-from types import CodeType, FrameType, FunctionType, MethodType, ModuleType
+from itertools import compress, repeat
+from operator import attrgetter, is_
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 from weakref import WeakValueDictionary, ref
 
 import torch
 
-from symcnn.frontends.torch import ranges, texts
+from symcnn.frontends.torch import gathered, ranges, texts
 from symcnn.frontends.torch.aliases import constructed
 from symcnn.frontends.torch.arrays import Array
 from symcnn.frontends.torch.asleep import is_asleep
 from symcnn.frontends.torch.expressions import SELECT
 from symcnn.frontends.torch.functions import LEGACY, MATHS, functions_of
-from symcnn.frontends.torch.keys import numbers_near
+from symcnn.frontends.torch.gathered import OF_TYPES, unordered
 from symcnn.frontends.torch.reached import (
     CACHED,
     LEFT_ALONE,
@@ -145,7 +145,7 @@ def _extreme(function: Callable[..., Any], sign: int) -> Callable[..., Any]:
         if len(args) == 1:
             if type(args[0]) in _TENSORS:
                 return function(args[0])
-            args = (tuple(_unordered(args[0])),)
+            args = (tuple(unordered(args[0])),)
         values = args if len(args) > 1 else args[0]
         if not SIZES.isdisjoint(map(type, values)):
             found = largest(values, sign=sign)
@@ -171,117 +171,8 @@ def _stand_in(function: Any) -> Any:
 _BUILTIN = frozenset({type, type(len)})
 
 
-def _apart(values: Iterable[Any], frame: FrameType) -> list[Any]:
-    """Values without repetitions: whether sizes are equal, and to which number near them, is asked,
-    not hashed.
-    """
-    found: list[Any] = []
-    near: list[object] = []
-    for value in _unordered(values):
-        if type(value) is Dim:
-            near = near or numbers_near(frame)
-            value = next((number for number in near if _equal(value, number)), value)
-        asked = found if type(value) in _OPEN else [o for o in found if type(o) in _OPEN]
-        if not any(_equal(value, other) for other in asked):
-            found.append(value)
-    return found
-
-
-_OPEN = SIZES | {Text}
-
-
-def _equal(a: Any, b: Any) -> bool:
-    return a is b or bool(a == b)
-
-
-class _Ordered:
-    """A set of sizes: in which order it runs through several their numbers say, and only these.
-
-    Numbers stand where they came to stand, whatever was taken out since.
-    """
-
-    _added: list[object]
-
-    def left(self) -> list[object]:
-        """What is in it, in the order in which that was added."""
-        own: Any = self
-        return self._added if len(own) == len(self._added) else [v for v in self._added if v in own]
-
-    def __iter__(self) -> Iterator[Any]:
-        left = self.left()
-        if len(left) < 2:
-            return iter(left)
-        numbers, staying = set(map(_as_number, self._added)), set(map(_as_number, left))
-        for gone in numbers - staying:
-            numbers.discard(gone)
-        return iter(numbers)
-
-
-class _Set(_Ordered, set[object]):
-    """A set that may be written to."""
-
-    def add(self, value: object, /) -> None:
-        """One more, if it is not there."""
-        before = len(self)
-        super().add(value)
-        if len(self) > before:
-            self._added.append(value)
-
-    def update(self, *several: Iterable[object]) -> None:
-        """Many more."""
-        for value in chain.from_iterable(several):
-            self.add(value)
-
-    def pop(self) -> object:
-        """The first of them."""
-        first = next(iter(self))
-        self.discard(next(v for v in self.left() if v is first or _as_number(v) == first))
-        return first
-
-
-class _Frozen(_Ordered, frozenset[object]):
-    """A set that stays."""
-
-
-def _as_number(value: Any) -> object:
-    return index(value) if type(value) in SIZES else value
-
-
-_ORDERED = {set: _Set, frozenset: _Frozen}
-
-
-def _unordered(values: Any) -> Iterable[Any]:
-    """What is made of values in any order."""
-    return values.left() if isinstance(values, _Ordered) else values
-
-
-def _collection(kind: Any) -> Callable[..., Any]:
-    def call(*values: object) -> object:
-        if len(values) == 1 and isinstance(values[0], Iterable):
-            apart = _apart(values[0], sys._getframe(1))
-            if SIZES.isdisjoint(map(type, apart)):
-                return kind(apart)
-            found = _ORDERED[kind](apart)
-            found._added = apart
-            return found
-        return kind(*values)
-
-    return call
-
-
 def _sorted(values: Any, /, **how: Any) -> list[Any]:
-    return sorted(values if how.get("key") else _unordered(values), **how)
-
-
-class _Dict:
-    """Methods of dict, which code finds by the name of the type."""
-
-    @staticmethod
-    def fromkeys(keys: Iterable[object], value: object = None) -> dict[object, object]:
-        return dict.fromkeys(_apart(keys, sys._getframe(1)), value)
-
-
-_OF_TYPES = {"dict": _Dict}
+    return sorted(values if how.get("key") else unordered(values), **how)
 
 
 def _shown(function: Any, conversion: int) -> Callable[..., Any]:
@@ -303,8 +194,7 @@ _STAND_INS: Mapping[str, Callable[..., Any]] = {
     "min": _extreme(min, -1),
     "map": _map,
     "sorted": _sorted,
-    "set": _collection(set),
-    "frozenset": _collection(frozenset),
+    **gathered.STAND_INS,
     SELECT: select,
     PUT: put,
     ASSIGNS: assigns,
@@ -332,7 +222,7 @@ def _rewritten(code: CodeType, shadowed: Mapping[str, Any]) -> CodeType:
     consts = [_rewritten(c, shadowed) if type(c) is CodeType else c for c in code.co_consts]
     changed = any(a is not b for a, b in zip(consts, code.co_consts, strict=True))
     modules = {
-        i: functions_of(shadowed[name]) if name in shadowed else _OF_TYPES.get(name)
+        i: functions_of(shadowed[name]) if name in shadowed else OF_TYPES.get(name)
         for i, name in enumerate(code.co_names)
     }
     named = {*code.co_names}

@@ -128,6 +128,21 @@ def _inlined(frame: FrameType) -> bool:
     return frame.f_code.co_code[frame.f_lasti] in _ADDS and ".0" not in frame.f_locals
 
 
+def works_out(frame: FrameType) -> bool:
+    """Whether a comprehension, which nothing has gathered, computes its keys: which numbers are
+    among them, no variable tells.
+    """
+    code = frame.f_code
+    return code.co_code[frame.f_lasti] in _ADDS and _computes(code)
+
+
+@lru_cache(maxsize=1024)
+def _computes(code: CodeType) -> bool:
+    steps = [*dis.get_instructions(code)]
+    start = next((k for k, step in enumerate(steps) if step.opname == "FOR_ITER"), 0)
+    return any(step.opname.startswith(("BINARY_", "CALL", "UNARY_")) for step in steps[start:])
+
+
 def _nameable(frame: FrameType) -> Iterator[Any]:
     """The values that the code names: variables, their attributes, globals."""
     names = frame.f_code.co_names

@@ -30,7 +30,7 @@ from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, reduce
 from itertools import pairwise
 from types import CodeType
 from typing import Any
@@ -58,6 +58,7 @@ from symcnn.frontends.torch.expressions import (
     is_sliced,
     is_truth,
 )
+from symcnn.frontends.torch.gathered import Gathering, may_gather
 from symcnn.frontends.torch.identities import Probe, run_on_all
 from symcnn.frontends.torch.layout import is_stretched
 from symcnn.frontends.torch.recompile import compiled, definition, has, instruction
@@ -329,7 +330,7 @@ _SLICES = frozenset(
 
 def may_select(code: CodeType) -> bool:
     """Whether `selecting` may change the code."""
-    return _may_choose(code) or may_spell(code)
+    return _may_choose(code) or may_spell(code) or may_gather(code)
 
 
 def selecting(code: CodeType) -> CodeType:
@@ -337,9 +338,10 @@ def selecting(code: CodeType) -> CodeType:
     tree = definition(code)
     if tree is None:
         return code
-    choices, spelling = _Choices(tested_keys(code.co_filename)), Spelling()
-    changed = compiled(spelling.visit(choices.visit(tree)), code)
-    if changed is None or not choices.count + spelling.count:
+    choices = _Choices(tested_keys(code.co_filename))
+    changes = choices, Spelling(), Gathering()
+    changed = compiled(reduce(lambda tree, change: change.visit(tree), changes, tree), code)
+    if changed is None or not sum(change.count for change in changes):
         return code
     return changed.replace(co_firstlineno=code.co_firstlineno, co_qualname=code.co_qualname)
 

@@ -88,7 +88,7 @@ class Weights:
     def set_data(self, target: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         """``weight.data = values``: other values, and the same tensor to whoever learns."""
         given = values if type(values) is TracedTensor else self.wrap(self.leaf(values))
-        made = given.detach()
+        made = cast("TracedTensor", given.detach())
         if type(target) is TracedTensor:
             made = cast("TracedTensor", self.apply(OPS["set_data"], "set_data", (target, made), {}))
             node = made._value.node
