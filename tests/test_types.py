@@ -344,6 +344,94 @@ ORDERS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 }
 
 
+def _all_even(x: torch.Tensor) -> torch.Tensor:
+    assert all(s % 8 == 0 for s in set(x.shape[2:]))
+    return x
+
+
+def _written_out(x: torch.Tensor) -> torch.Tensor:
+    for s in {x.shape[2], x.shape[3]}:
+        if s % 4:
+            raise ValueError(s)
+    return x
+
+
+def _summed(x: torch.Tensor) -> torch.Tensor:
+    total = 0
+    for s in set(x.shape[2:]) | {7}:
+        total = total + s
+    return x.new_zeros(total)
+
+
+def _multiplied(x: torch.Tensor) -> torch.Tensor:
+    found, total = {s + 1 for s in x.shape[2:]}, 1
+    while found:
+        total = total * found.pop()
+    return x.new_zeros(total)
+
+
+@pytest.mark.parametrize("forward", [_all_even, _written_out, _summed, _multiplied])
+def test_a_set_whose_order_makes_no_difference_fixes_no_size(forward: Callable[..., Any]) -> None:
+    net = symcnn.from_torch(Function(forward), "N 3 H W")
+    assert net.complete
+    for h, w in ((5, 5), (5, 9), (8, 16), (16, 12), (7, 3), (40, 40)):
+        assert shape_or_none(net, h, w) == taken(forward, h, w)
+
+
+def _first(x: torch.Tensor) -> torch.Tensor:
+    return x.new_zeros(next(iter({s + 1 for s in x.shape[2:]})))
+
+
+def test_the_order_of_a_set_that_is_written_out_is_that_of_its_numbers() -> None:
+    net = symcnn.from_torch(Function(_first), "N 3 H W")
+    assert not net.complete
+    for h, w in ((5, 5), (5, 9), (9, 5), (12, 4)):
+        assert shape_or_none(net, h, w) == taken(_first, h, w)
+
+
+def shape_or_none(net: symcnn.Network, h: int, w: int) -> tuple[int, ...] | None:
+    """The shape at a size, unless it is refused."""
+    try:
+        return tuple(net.shape_at(N=1, H=h, W=w))
+    except symcnn.InvalidInput:
+        return None
+
+
+def taken(forward: Callable[..., torch.Tensor], h: int, w: int) -> tuple[int, ...] | None:
+    """The same of torch."""
+    try:
+        return tuple(forward(torch.zeros(1, 3, h, w)).shape)
+    except (AssertionError, ValueError):
+        return None
+
+
+class _Halves(torch.nn.Module):
+    """Keys that are worked out, of numbers of its own and a size."""
+
+    sizes = (4, 6, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        halves = {s // 2 for s in [*self.sizes, x.shape[2]]}
+        whole = {s // 2: s for s in [*self.sizes, x.shape[2]]}
+        pairs = {(s // 2, 1) for s in [*self.sizes, x.shape[2]]}
+        return x.new_zeros(len(halves), whole[2], whole[3], len(pairs))
+
+
+def test_keys_that_are_worked_out_meet_sizes() -> None:
+    net = symcnn.from_torch(_Halves(), "N 3 H W")
+    assert net.complete
+    for h in range(1, 14):
+        assert net.shape_at(N=1, H=h, W=8) == _Halves()(torch.zeros(1, 3, h, 8)).shape
+
+
+def test_keys_that_a_lambda_works_out_fix_the_size_that_meets_them() -> None:
+    net = symcnn.from_torch(
+        Function(lambda x: x.new_zeros(len({s // 2 for s in [8, 16, x.shape[2]]}))), "N 3 H W"
+    )
+    assert net.shape_at(N=1, H=9, W=8) == (2,)
+    assert not net.complete
+
+
 @pytest.mark.parametrize("forward", ORDERS.values(), ids=ORDERS)
 def test_the_order_of_a_set_of_sizes_is_that_of_its_numbers(forward: Callable[..., Any]) -> None:
     net = symcnn.from_torch(Function(forward), "N 3 H W")

@@ -10,13 +10,14 @@ from __future__ import annotations
 import ast
 import dis
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from operator import index
 from types import CodeType, FrameType
 from typing import Any, TypeVar, cast
 
 from symcnn.frontends.torch.keys import numbers_near
+from symcnn.frontends.torch.orders import ORDERS
 from symcnn.frontends.torch.sizes import SIZES, Dim
 from symcnn.frontends.torch.texts import Text
 
@@ -56,12 +57,14 @@ def _equal(a: Any, b: Any) -> bool:
 
 
 class _Ordered:
-    """A set of sizes: in which order it runs through several their numbers say, and only these.
+    """A set of sizes. Where the order makes a difference in which it runs through several, their
+    numbers say that order, and only these (see `symcnn.frontends.torch.orders`).
 
     Numbers stand where they came to stand, whatever was taken out since.
     """
 
     _added: list[object]
+    _turned: Sequence[object] = ()  # the order of the last time
 
     def left(self) -> list[object]:
         """What is in it, in the order in which that was added."""
@@ -70,12 +73,49 @@ class _Ordered:
 
     def __iter__(self) -> Iterator[Any]:
         left = self.left()
-        if len(left) < 2:
-            return iter(left)
+        return iter(left if len(left) < 2 else self._in_turn(left) or self._by_numbers(left))
+
+    def _in_turn(self, left: list[object]) -> Sequence[object] | None:
+        kept = {id(value) for value in left}
+        stands = [value for value in self._turned if id(value) in kept]
+        if len(stands) == len(left):  # what was taken out moves no other
+            return stands
+        run = next((v.tracer for v in _flat(left) if type(v) is Dim), None)
+        found = None if run is None else ORDERS.of(left, run)
+        self._turned = found or ()
+        return found
+
+    def _by_numbers(self, left: list[object]) -> Iterable[object]:
         numbers, staying = set(map(_as_number, self._added)), set(map(_as_number, left))
         for gone in numbers - staying:
             numbers.discard(gone)
-        return iter(numbers)
+        return numbers
+
+
+def _flat(values: Iterable[object]) -> Iterator[object]:
+    for value in values:
+        if isinstance(value, tuple):
+            yield from _flat(value)
+        else:
+            yield value
+
+
+def _combined(name: str) -> Callable[..., Any]:
+    """A method of sets whose result is a set of sizes, too."""
+
+    def call(self: _Ordered, *others: object) -> object:
+        kind = frozenset if isinstance(self, frozenset) else set
+        found = getattr(kind, name)(self, *others)
+        return found if found is NotImplemented else _of([*kind.__iter__(found)], kind)
+
+    return call
+
+
+for _name in (
+    *("__and__", "__or__", "__sub__", "__xor__", "__rand__", "__ror__", "__rsub__", "__rxor__"),
+    *("copy", "difference", "intersection", "symmetric_difference", "union"),
+):
+    setattr(_Ordered, _name, _combined(_name))
 
 
 class _Set(_Ordered, set[object]):
@@ -96,7 +136,8 @@ class _Set(_Ordered, set[object]):
     def pop(self) -> object:
         """The first of them."""
         first = next(iter(self))
-        self.discard(next(v for v in self.left() if v is first or _as_number(v) == first))
+        same = [v for v in self.left() if v is first]
+        self.discard(next(iter(same or (v for v in self.left() if _as_number(v) == first))))
         return first
 
 
@@ -119,15 +160,19 @@ def unordered(values: Iterable[T]) -> Iterable[T]:
 def _collection(kind: Any) -> Callable[..., Any]:
     def call(*values: object) -> object:
         if len(values) == 1 and isinstance(values[0], Iterable):
-            apart = _apart(values[0], sys._getframe(1))
-            if not any(map(_is_open, apart)):
-                return kind(apart)
-            found = _ORDERED[kind](apart)
-            found._added = apart
-            return found
+            return _of(_apart(values[0], sys._getframe(1)), kind)
         return kind(*values)
 
     return call
+
+
+def _of(values: list[Any], kind: Any) -> Any:
+    """A set of values that are apart."""
+    if not any(map(_is_open, values)):
+        return kind(values)
+    found = _ORDERED[kind](values)
+    found._added = values
+    return found
 
 
 class _Dict:

@@ -254,8 +254,8 @@ def _attributes(value: Any) -> Iterable[Any]:
 
 
 def _keys(value: Any) -> Iterable[Any]:
-    few = isinstance(value, (dict, set, frozenset)) and len(value) <= _MANY
-    return [*value] if few else ()
+    kind = next((kind for kind in (dict, set, frozenset) if isinstance(value, kind)), None)
+    return [] if kind is None or len(value) > _MANY else [*kind.__iter__(value)]  # in no order
 
 
 def _numbers(values: Iterable[Any]) -> Iterator[int]:

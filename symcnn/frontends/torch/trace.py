@@ -45,12 +45,14 @@ from symcnn.frontends.torch.branches import (
     Refused,
     without_idle_guards,
 )
+from symcnn.frontends.torch.ended import forward_failed, nothing, too_long
 from symcnn.frontends.torch.forms import require_keywords
 from symcnn.frontends.torch.observe import Stage, modes, observed, set_stage
+from symcnn.frontends.torch.orders import in_any_order
 from symcnn.frontends.torch.reached import Ran
 from symcnn.frontends.torch.tensors import Masked
 from symcnn.frontends.torch.tracer import Tracer
-from symcnn.frontends.torch.where import OWN_FILES, frames, is_left_alone, transform, transformed
+from symcnn.frontends.torch.where import OWN_FILES, frames, is_left_alone
 from symcnn.interrupts import Held
 from symcnn.lazy import uncollected
 from symcnn.network import Network
@@ -58,13 +60,12 @@ from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.fewer import strictest_of
 from symcnn.sets.grammar import check_sizes
 from symcnn.sets.inputset import InputSet, input_set
-from symcnn.sets.isl import NODE, Purse, allowed_nodes, shared
+from symcnn.sets.isl import Purse, allowed_nodes, shared
 from symcnn.shown import assignment
 from symcnn.trace.assume import sizes_of, where_met
 from symcnn.trace.branches import Refusal, Unfollowed, negation, said, with_rest
 from symcnn.trace.graph import SymbolicTensor, tensor, tensors_in, tree_map
 from symcnn.trace.tape import Endless, Guard, Tape, of_no_size
-from symcnn.trace.where import raised_at
 
 #: A size that python needs as a number is followed through as many values.
 _VALUES = 8
@@ -101,8 +102,18 @@ class _Run:
     all_guards: Sequence[Guard] = ()  # its guards, those that make no difference among them
 
     @property
+    def tape(self) -> Tape:
+        """What happened."""
+        return self.tracer.tape
+
+    @property
     def guards(self) -> list[Guard]:
-        return self.tracer.tape.guards
+        return self.tape.guards
+
+    @property
+    def path(self) -> tuple[Guard, ...]:
+        """Of which sizes it is."""
+        return *self.region.guards, *self.guards
 
     @property
     def network(self) -> bool:
@@ -175,12 +186,6 @@ class _Front:
         dims = [d for t in self.inputs for d in t.dims]
         self.names = tuple(dict.fromkeys(n for d in dims for n in sorted(symbols_of(d))))
         self.all = input_set(self.names, ())
-        self.unfollowed: list[Unfollowed] = []
-        self.refusals: list[Refusal] = []
-        self.given_up: SymcnnError | None = None  # the first of ours
-        self.matters: set[Requirement] = set()
-        self.refusing: set[str] = set()  # lines of which a run that took the other side was refused
-        self.work = deque([_Region()])
         self.ran = Ran(type(module))
 
     def __getstate__(self) -> object:
@@ -202,7 +207,7 @@ class _Front:
             for x in self.inputs:
                 x.dtype = x.dtype or NAMES[self.stage.parts.dtype]
             with self.ran.among(found.places for found in self.stage.reached):
-                runs = self._runs()
+                runs = in_any_order(self._runs, self._left, self.inputs)
         del self.stage
         for run in runs:
             _tell_refusal(run)
@@ -214,7 +219,7 @@ class _Front:
         for run in runs:
             if not run.network:
                 said = "" if run.refusal is None else run.refusal.cause
-                self.refusals.append(Refusal((*run.region.guards, *run.guards), said))
+                self.refusals.append(Refusal(run.path, said))
         if len(nets) == 1 and not self.unfollowed:
             return nets[0]
         from symcnn.branched import union
@@ -223,6 +228,12 @@ class _Front:
 
     def _runs(self) -> list[_Run]:
         """A run for each region, as far as they may be many."""
+        self.unfollowed: list[Unfollowed] = []
+        self.refusals: list[Refusal] = []
+        self.given_up: SymcnnError | None = None  # the first of ours
+        self.matters: set[Requirement] = set()
+        self.refusing: set[str] = set()  # lines of which a run that took the other side was refused
+        self.work = deque([_Region()])
         runs: list[_Run] = []
         branches, nodes, limit = 0, 0, self.limit or _BRANCHES
         while self.work:
@@ -247,6 +258,9 @@ class _Front:
                 runs.append(run)
                 self._open(run)
         return runs
+
+    def _left(self) -> list[str]:
+        return [left.condition for left in self.unfollowed]
 
     def until(self, tracer: Tracer, most: int | None = None) -> Network:
         """The network up to where a run failed, after so many nodes."""
@@ -291,7 +305,7 @@ class _Front:
         try:
             run.outputs = _call(self.module, *self.given, tracer, self.stage)
             if run.outputs is None or isinstance(run.outputs, (Generator, Coroutine)):
-                run.refusal = _nothing(self.module, run.outputs)
+                run.refusal = nothing(self.module, run.outputs)
                 return run
             if all(before) and before != [x.dtype for x in self.inputs]:
                 return self._run(region, fixed)  # an input turned out to be an index
@@ -565,15 +579,6 @@ def _is_far(tracer: Tracer) -> bool:
     return max(tracer.last.values(), default=0) > _FAR
 
 
-def _nothing(module: torch.nn.Module, returned: object) -> BadSpec:
-    """Why a forward that ends has no shape."""
-    said = "nothing" if returned is None else f"a {type(returned).__name__} that has not run"
-    return BadSpec(
-        f"the forward of {type(module).__name__} returns {said}",
-        cure="return the tensors whose shapes you ask for",
-    )
-
-
 def _tell_refusal(run: _Run) -> None:
     """The guard between a network and a refusal says what the model raises on its other side."""
     if run.refusal is not None and run.region.before is not None:
@@ -630,7 +635,7 @@ def _call(
             if tracer.wrote:
                 tree_map(tracer.reread, raw)
         except Endless as error:
-            raise _too_long(module, tape, error) from None
+            raise too_long(module, tape, error) from None
         except Exception as error:
             if tracer.left is not None:
                 raise tracer.left from tracer.left.__cause__
@@ -638,7 +643,7 @@ def _call(
                 raise error.error from error.error.__cause__
             if isinstance(error, SymcnnError):
                 raise
-            raise _forward_failed(module, len(inputs) + len(keywords), error, tracer) from error
+            raise forward_failed(module, len(inputs) + len(keywords), error, tracer) from error
         if tracer.left is not None:  # the forward caught it: what it did then says nothing
             raise tracer.left
     del copy  # and what its modules hold
@@ -653,16 +658,6 @@ def _call(
     return result
 
 
-def _too_long(module: torch.nn.Module, tape: Tape, error: Endless) -> Undecidable:
-    """Why a run ends where the forward goes on, and what to do."""
-    where = raised_at(error, tape.base)
-    return Undecidable(
-        f"the forward of {type(module).__name__} {error}"
-        + (f", the last at {where}" if where else ""),
-        cure=f"if its loops end, allow more steps: with symcnn.steps({10 * NODE * tape.most}): ...",
-    )
-
-
 def _line(error: BaseException) -> str:
     """file:line of the model that an error came through, python's and numpy's code left out."""
     found = ""
@@ -674,24 +669,3 @@ def _line(error: BaseException) -> str:
             found = found if left else f"{file}:{step.tb_lineno}"
             step = step.tb_next
     return found
-
-
-def _forward_failed(module: Any, given: int, error: Exception, tracer: Tracer) -> SymcnnError:
-    if error is tracer.complaint.raised and tracer.complaint.told is not None:
-        return tracer.complaint.told
-    where = "".join(tracer.place()) or type(module).__name__
-    binding = isinstance(error, TypeError) and " argument" in str(error)
-    user = raised_at(error, tracer.tape.base)
-    if name := transform(frames(error)):
-        at = f", at {user.path}:{user.line}" if user else ""
-        return transformed(where, name, at)
-    if binding and not user:  # the forward was not entered
-        return BadSpec(f"{error} (with {given} input spec(s))", cure="give one spec per input")
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    file, number = (frame.tb_frame.f_code.co_filename, frame.tb_lineno) if frame else ("", 0)
-    file, number = (user.path, user.line) if user else (file, number)
-    said = str(error) or linecache.getline(file, number).strip()  # an assertion says nothing itself
-    line = f", at {file}:{number}" if frame else ""
-    return SymcnnError(f"the forward of {where} raised {type(error).__name__}: {said}{line}")
