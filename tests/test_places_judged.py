@@ -496,3 +496,44 @@ def test_a_network_of_another_scale_is_cropped_to_no_size() -> None:
     assert "output=('2*H', '2*W')" in error.value.cure
     (as_it_is,) = net.fix(output=("2*H", "2*W"))
     assert as_it_is.changes == {}
+
+
+class _Ends(nn.Module):
+    """Rows that are counted from the end of the axis."""
+
+    def __init__(self, join: Callable[[nn.Module, torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.conv, self.join = nn.Conv2d(3, 3, 3, padding=1), join
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.join(self.conv, x)
+
+
+def _last_row_apart(conv: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    return torch.cat([x.narrow(2, 0, x.shape[2] - 1) * 2, x.narrow(2, -1, 1)], 2)
+
+
+def _rows_apart_before_a_layer(conv: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    y: torch.Tensor = conv(torch.cat([x[:, :, :1] * 3, conv(x), x[:, :, -2:] * 2], 2))
+    return y
+
+
+def _rows_put_back(conv: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    y: torch.Tensor = conv(x)
+    return y + nn.functional.pad(y[:, :, -3:], (0, 0, y.shape[2] - 3, 0))
+
+
+@pytest.mark.parametrize("join", [_last_row_apart, _rows_apart_before_a_layer, _rows_put_back])
+@pytest.mark.parametrize("tile", [(60, 64), (24, 20)])
+def test_rows_from_the_end_of_an_axis_are_those_of_the_last_tile(
+    join: Any, tile: tuple[int, int]
+) -> None:
+    module = _Ends(join).eval()
+    plan = symcnn.from_torch(module, "N 3 H W").tiles(H=100, W=90, tile=tile)
+    x = torch.randn(1, 3, 100, 90)
+    with torch.no_grad():
+        whole = module(x)
+        made = torch.full_like(whole, torch.nan)
+        for part in plan:
+            made[..., *part.place] = module(x[..., *part.input])[..., *part.core]
+    assert torch.allclose(made, whole, atol=1e-5)

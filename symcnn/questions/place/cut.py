@@ -14,7 +14,7 @@ where a crop stands before padding, that interval lies inside the part and the o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from fractions import Fraction
@@ -218,7 +218,7 @@ class Course:
 
     def _hangs(self, axis_map: AxisMap) -> str:
         """What a layer does by the size of the whole, its far end left aside; "" if nothing."""
-        for link in axis_map.maps if isinstance(axis_map, Chain) else (axis_map,):
+        for link in _links(axis_map):
             for name, how in _HYPERPARAMETERS.items():
                 if self.name in symbols_of(getattr(link, name, 0)):
                     return how
@@ -354,22 +354,69 @@ class Course:
         wrong: dict[SymbolicTensor, Any] = {
             t: np.zeros(lengths[t], dtype=bool) for t in self.sources if t in lengths
         }
+        places = dict.fromkeys(wrong, start)  # in the whole, of the first of each tensor
         for out, reads in self.steps:
-            moved = self.state[out]
-            assert isinstance(moved, Moved)
-            place, length = int(moved.rate * start), lengths[out]
+            places[out], length = self._place(out, reads, start, places, part), lengths[out]
             found = np.zeros(length, dtype=bool)
             for read in reads:
-                there = place, self._whole[out]
-                found |= self._wrong(read, start, there, length, wrong[read.tensor], part)
-            found[max(self._whole[out] - place, 0) :] = True  # the whole has none of these
+                there = places[out], self._whole[out]
+                shift = places[read.tensor]
+                found |= self._wrong(read, shift, there, length, wrong[read.tensor], part)
+            found[: max(-places[out], 0)] = True  # the whole has none of these
+            found[max(self._whole[out] - places[out], 0) :] = True
             wrong[out] = found
-        return Cut(start, stop, int(end.rate * start), wrong[self.home(self.output)])
+        home = self.home(self.output)
+        return Cut(start, stop, places[home], wrong[home])
+
+    def _place(
+        self,
+        out: SymbolicTensor,
+        reads: Sequence[Read],
+        start: int,
+        places: Mapping[SymbolicTensor, int],
+        part: Mapping[str, int],
+    ) -> int:
+        """Which place of the whole tensor the first place of the part's is: ``rate*start``, but
+        where rows are counted from the end.
+        """
+        moved = self.state[out]
+        assert isinstance(moved, Moved)
+        place = int(moved.rate * start)
+        if not any(self._from_end(link) for read in reads for link in _links(read.axis_map)):
+            stay = (places[r.tensor] == int(self._moved(r.tensor).rate * start) for r in reads)
+            if all(stay):
+                return place
+        found = [self._placed(read, places[read.tensor], part) for read in reads]
+        return place if place in found else int(found[0])
+
+    def _moved(self, t: SymbolicTensor) -> Moved:
+        state = self.state[t]
+        assert isinstance(state, Moved)
+        return state
+
+    def _from_end(self, link: AxisMap) -> bool:
+        """Whether a layer counts the places that it reads from the end of the axis."""
+        if not isinstance(link, Window) or self.name not in symbols_of(link.left):
+            return False
+        far = {**self.sizes, self.name: self.sizes[self.name] + _FAR}
+        return evaluate(link.left, self.sizes) != evaluate(link.left, far)
+
+    def _placed(self, read: Read, place: int, part: Mapping[str, int]) -> Fraction:
+        """The place that one tensor gives: of a window, whose pad is another one in the part."""
+        found, (many, copies) = Fraction(place), read.views
+        for link in _links(read.axis_map):
+            if self._from_end(link):
+                here, there = self._bound(link, part), self._bound(link, self.sizes)
+                assert isinstance(here, Window)
+                assert isinstance(there, Window)
+                found += there.left - here.left
+            found *= self._rate(link, read.tensor.dims[read.axis]) or 1
+        return found * copies / many
 
     def _wrong(
         self,
         read: Read,
-        start: int,
+        shift: int,
         at: tuple[int, int],
         length: int,
         bad: NDArray[np.bool_],
@@ -377,22 +424,25 @@ class Course:
     ) -> NDArray[np.bool_]:
         """Which outputs of a layer differ from those of the whole, of what it reads.
 
-        at: the first of them in the whole, and how many the whole has.
+        shift: where that lies in the whole; at: the first of them in the whole, and how many the
+            whole has.
         """
         import numpy as np
 
+        if (read.same or read.views != (1, 1)) and self._placed(read, shift, part) != at[0]:
+            return np.ones(length, dtype=bool)  # of what others count from the other end
         if read.views != (1, 1):
             many, copies = read.views
             rows = bad[: len(bad) // many * many].reshape(-1, many).any(1)
             return _fitted(np.repeat(rows, copies), length)
         if read.same:
             return _fitted(bad, length)
-        moved = self.state[read.tensor]
-        assert isinstance(moved, Moved)
-        shift, x, whole = int(moved.rate * start), len(bad), self._whole[read.tensor]
+        x, whole = len(bad), self._whole[read.tensor]
         first, last, step = self.taps(self._bound(read.axis_map, part), x, length, -shift)
         there = self.taps(self._bound(read.axis_map, self.sizes), whole, at[1])
-        there = [a[at[0] : at[0] + length] for a in there]
+        if at[0] < 0:  # the whole has none of these
+            there = [np.concatenate((np.full(-at[0], -1), a)) for a in there]
+        there = [a[max(at[0], 0) : max(at[0], 0) + length] for a in there]
         beyond = max(length - len(there[0]), 0)
         first, last, step = (a[: length - beyond] for a in (first, last, step))
         apart = (first + shift != there[0]) | (last + shift != there[1])
@@ -464,6 +514,10 @@ _SIZED = (Const, Adaptive, Resample)
 
 #: A multiple of every stride, at which floors have their slope.
 _FAR = 720720 << 6
+
+
+def _links(axis_map: AxisMap) -> Sequence[AxisMap]:
+    return axis_map.maps if isinstance(axis_map, Chain) else (axis_map,)
 
 
 def _uniform(t: SymbolicTensor, axis: int) -> bool:
