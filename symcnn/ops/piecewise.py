@@ -187,15 +187,11 @@ class Piecewise:
         return Placewise(tuple(_possible(_put(self.cases, put))), tuple(places))
 
 
-def _put(cases: Iterable[Case], put: Mapping[str, Int]) -> list[Case]:
-    """Cases with formulas in place of symbols."""
-    return [
-        (
-            None if value is None else with_values(value, put),
-            tuple(with_values(formula, put) for formula in given),
-        )
-        for value, given in cases
-    ]
+def _put(cases: Sequence[Case], put: Mapping[str, Int]) -> list[Case]:
+    """Cases with formulas in place of symbols; many say the same of a place."""
+    formulas = {formula for value, given in cases for formula in (value, *given)}
+    made = {f: f if f is None else with_values(f, put) for f in formulas}
+    return [(made[value], tuple([made[formula] for formula in given])) for value, given in cases]
 
 
 #: No size of a user's has a name that begins so.
