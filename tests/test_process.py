@@ -27,6 +27,7 @@ import symcnn
 from symcnn import H, N, W
 from symcnn.errors import DataDependent, SymcnnError
 from symcnn.frontends.torch.tensors import TracedTensor
+from symcnn.frontends.torch.tracer import Tracer
 from tests.corpus import tables
 
 
@@ -533,6 +534,29 @@ def test_no_traced_tensor_survives() -> None:
     left = [o for o in gc.get_objects() if type(o) is TracedTensor]
     assert left == []
     assert len(network.nodes) == 1
+
+
+class Halved(nn.Module):
+    """Branches twice; one branch is refused, one makes no difference."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.shape[2] % 2:
+            return x.view(2, 3, 4)
+        return x[:, :, : x.shape[2] - x.shape[2] % 4] if x.shape[2] % 4 else x
+
+
+@pytest.mark.parametrize("module", [nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), Halved()])
+def test_a_run_is_gone_with_its_trace_without_the_collector(module: nn.Module) -> None:
+    symcnn.from_torch(module, "N 3 H W")
+    gc.collect()
+    gc.disable()
+    try:
+        network = symcnn.from_torch(module, "N 3 H W")
+        left = [type(o).__name__ for o in gc.get_objects() if type(o) is Tracer]
+    finally:
+        gc.enable()
+    assert left == []
+    assert network.complete
 
 
 def test_process_wide_settings_are_put_back() -> None:

@@ -15,7 +15,6 @@ from torch.nn.utils import parametrizations, parametrize
 import symcnn
 from symcnn.errors import SymcnnError
 from symcnn.frontends.torch import layers
-from symcnn.frontends.torch.layers import Layers
 from symcnn.ops.operation import rule
 from symcnn.trace.call import RECORDS
 from symcnn.trace.graph import OPS, SymbolicTensor
@@ -26,7 +25,7 @@ from .conftest import load_example
 @contextmanager
 def every_forward_runs() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Layers, "_memory", lambda self, kind: None)
+        patch.setattr(layers, "_memory", lambda place, kind: None)
         yield
 
 

@@ -17,24 +17,26 @@ from symcnn.algebra.size import Atom, Floor, Int, Max, floordiv, maximum
 
 def replaced(expr: Int, atom: Atom, by: Int) -> Int:
     """`expr` with an atom replaced wherever it stands, inside floors and maxima too."""
-    made: dict[Atom, Int | None] = {atom: by}  # None: it does not stand there
+    return _Made({atom: by}).of(expr)
 
-    def put(other: Atom) -> Int | None:
-        if other not in made:
-            made[other] = None
-            if isinstance(other, (Floor, Max)):
-                args = [*map(walk, other.args)]
-                if any(map(is_not, args, other.args)):
-                    made[other] = (floordiv if isinstance(other, Floor) else maximum)(*args)
-        return made[other]
 
-    def whole(other: Atom) -> Int:
-        new = put(other)
-        return other.size() if new is None else new
+class _Made(dict[Atom, "Int | None"]):
+    """What becomes of atoms; None of those in which the one that is replaced does not stand."""
 
-    def walk(expr: Int) -> Int:
-        if isinstance(expr, int) or all(put(other) is None for other in expr.atoms()):
+    def __missing__(self, atom: Atom) -> Int | None:
+        self[atom] = None
+        if isinstance(atom, (Floor, Max)):
+            args = [*map(self.of, atom.args)]
+            if any(map(is_not, args, atom.args)):
+                self[atom] = (floordiv if isinstance(atom, Floor) else maximum)(*args)
+        return self[atom]
+
+    def of(self, expr: Int) -> Int:
+        """What becomes of an expression."""
+        if isinstance(expr, int) or all(self[atom] is None for atom in expr.atoms()):
             return expr
-        return expr.map(whole)
+        return expr.map(self._whole)
 
-    return walk(expr)
+    def _whole(self, atom: Atom) -> Int:
+        new = self[atom]
+        return atom.size() if new is None else new

@@ -189,9 +189,12 @@ class Piecewise:
 
 def _put(cases: Sequence[Case], put: Mapping[str, Int]) -> list[Case]:
     """Cases with formulas in place of symbols; many say the same of a place."""
-    formulas = {formula for value, given in cases for formula in (value, *given)}
-    made = {f: f if f is None else with_values(f, put) for f in formulas}
-    return [(made[value], tuple([made[formula] for formula in given])) for value, given in cases]
+    formulas = {f for value, given in cases for f in (value, *given) if f is not None}
+    made = {formula: with_values(formula, put) for formula in formulas}
+    return [
+        (None if value is None else made[value], tuple([made[formula] for formula in given]))
+        for value, given in cases
+    ]
 
 
 #: No size of a user's has a name that begins so.

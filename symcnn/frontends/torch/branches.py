@@ -177,18 +177,19 @@ def _spoken(node: Node) -> Any:
 #: One run's guards and choices.
 Decisions = tuple[Sequence[Guard], Sequence[Choice]]
 
+#: Runs with the first choices as given: what they ask, if they make the same network.
+Rerun = Callable[[Sequence[Choice]], Decisions | None]
+
 
 def without_idle_guards(
     guards: Sequence[Guard],
     choices: Sequence[Choice],
-    rerun: Callable[[list[Choice]], Decisions | None],
+    rerun: Rerun,
     matters: set[Requirement],
 ) -> list[Guard]:
     """The guards that make a difference, in as far as they do.
 
     choices: every open comparison of the run.
-    rerun: runs the forward with its first choices as given, and returns what it asked if it is the
-        same network.
     matters: what made a difference in another run of the same forward: a branch that made one
         there is a branch here too, and is not tried again. New ones are added.
 
@@ -196,20 +197,39 @@ def without_idle_guards(
     the comparison g turned is the same network as long as e holds, ``g or e`` is what is required.
     """
     kept: dict[int, list[Guard]] = {i: [guard] for i, guard in enumerate(guards)}
-    left = _RERUNS * len(choices)
+    turns = _Turns(rerun, matters, _RERUNS * len(choices))
+    for position, choice in reversed([*enumerate(choices)]):
+        guard = guards[choice.guard]
+        staying = {g.requirement for i, gs in kept.items() if i > choice.guard for g in gs}
+        found = turns.needed(guard.requirement, choices, position, staying)
+        kept[choice.guard] = [replace(guard, requirement=r) for r in dict.fromkeys(found)]
+    return [guard for guards in kept.values() for guard in guards]
+
+
+@dataclass
+class _Turns:
+    """Runs with a comparison turned round; `left` of them may come."""
+
+    rerun: Rerun
+    matters: set[Requirement]
+    left: int
 
     def needed(
-        guard: Requirement, choices: Sequence[Choice], position: int, staying: set[Requirement]
+        self,
+        guard: Requirement,
+        choices: Sequence[Choice],
+        position: int,
+        staying: set[Requirement],
     ) -> list[Requirement]:
         """All that must hold for the network to be the same, in place of the guard."""
-        nonlocal left
-        choice, left = choices[position], left - 1
-        if left < 0 or guard in matters:  # too many to try; or tried
+        choice = choices[position]
+        self.left -= 1
+        if self.left < 0 or guard in self.matters:  # too many to try; or tried
             return [guard]
         turned = Choice(not choice.taken, guard=choice.guard)
-        asked = rerun([*choices[:position], turned])
+        asked = self.rerun([*choices[:position], turned])
         if asked is None:
-            matters.update([guard, *negation(guard)])
+            self.matters.update([guard, *negation(guard)])
             return [guard]
         later, others = asked
         by_guard = {other.guard: i for i, other in enumerate(others) if i > position}
@@ -217,15 +237,9 @@ def without_idle_guards(
         for i, further in enumerate(later):
             e = further.requirement
             if i > choice.guard and e not in staying:
-                beyond += needed(e, others, by_guard[i], staying) if i in by_guard else [e]
+                turns = i in by_guard
+                beyond += self.needed(e, others, by_guard[i], staying) if turns else [e]
         return [_either(guard, e) for e in beyond]
-
-    for position, choice in reversed([*enumerate(choices)]):
-        guard = guards[choice.guard]
-        staying = {g.requirement for i, gs in kept.items() if i > choice.guard for g in gs}
-        found = needed(guard.requirement, choices, position, staying)
-        kept[choice.guard] = [replace(guard, requirement=r) for r in dict.fromkeys(found)]
-    return [guard for guards in kept.values() for guard in guards]
 
 
 def _either(a: Requirement, b: Requirement) -> Requirement:

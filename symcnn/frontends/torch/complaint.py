@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from os.path import dirname
-from typing import Any
 
 import torch
 
@@ -22,21 +21,20 @@ _LAYERS = dirname(torch.nn.modules.__file__)
 
 
 class Complaint:
-    """The last exception that a layer of torch raised, as a mismatch of shapes.
+    """The last exception that a layer of torch raised, as a mismatch of shapes."""
 
-    symbolic: gives the symbolic tensors of traced ones.
-    """
-
-    def __init__(self, symbolic: Callable[[Any], Any]) -> None:
-        self.symbolic = symbolic
+    def __init__(self) -> None:
         self.raised: Exception | None = None
         self.told: ShapeMismatch | None = None
 
-    def of(self, layer: torch.nn.Module, error: Exception, args: tuple[object, ...]) -> None:
-        """Take down an exception that passes through a layer; the innermost layer counts."""
+    def of(self, layer: torch.nn.Module, error: Exception, given: Callable[[], object]) -> None:
+        """Take down an exception that passes through a layer; the innermost layer counts.
+
+        given: what the layer was called with, in symbolic tensors.
+        """
         if error is self.raised or not _of_torch(error):
             return
-        attempt = Attempt.of(type(layer).__name__, tensors_in(self.symbolic(args)))
+        attempt = Attempt.of(type(layer).__name__, tensors_in(given()))
         sizes = [d for t in attempt.inputs[:1] for d in t.dims if isinstance(d, int)]
         numbers = [v for v in vars(layer).values() if type(v) is int and v > 0]
         sides = [side for d in sizes for v in numbers if v != d for side in (d, v)]

@@ -20,7 +20,7 @@ from __future__ import annotations
 import marshal
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from operator import is_
 from typing import Any
@@ -133,6 +133,21 @@ class _Kinds(dict[type, _Memory | None]):
         return self.setdefault(kind, self.make(kind))
 
 
+def _memory(place: tuple[str, str], kind: type) -> _Memory | None:
+    """What is known of the layers of a class of torch's, on a device and in a default dtype; None
+    for other classes.
+    """
+    if not kind.__module__.startswith("torch.nn.modules.") or kind in TARGETS:
+        return None
+    if issubclass(kind, LazyModuleMixin):
+        return None
+    held = [v for base in kind.__mro__ for v in vars(base).values()]
+    found = _memories.get((kind, *place))
+    if found is None or len(found[0]) != len(held) or not all(map(is_, found[0], held)):
+        found = _memories[kind, *place] = held, {}
+    return found[1]
+
+
 def _forward(layer: Any, x: TracedTensor) -> object:
     return layer._call_impl(x)
 
@@ -143,7 +158,10 @@ class Layers:
     def __init__(self, tracer: Tracer) -> None:
         self.tracer = tracer
         self.modes: int = _count_modes() + 1  # the trace's own is the last
-        self.memory = _Kinds(self._memory).__getitem__  # of the layers of a class, if any
+        place = tracer.device.type, tracer.tape.dtype
+        self.memory = _Kinds(
+            partial(_memory, place)
+        ).__getitem__  # of the layers of a class, if any
 
     def run(
         self, memory: _Memory, layer: torch.nn.Module, holder: torch.nn.Module, x: TracedTensor
@@ -170,20 +188,6 @@ class Layers:
         """Whether what a layer requires may be a branch: where the model catches refusals."""
         base = self.tracer.tape.base
         return bool(twin.result.requires) and bool(catching(base, RuntimeError))
-
-    def _memory(self, kind: type) -> _Memory | None:
-        """What is known of the layers of a class of torch's; None for other classes."""
-        if not kind.__module__.startswith("torch.nn.modules.") or kind in TARGETS:
-            return None
-        if issubclass(kind, LazyModuleMixin):
-            return None
-        tracer = self.tracer
-        held = [v for base in kind.__mro__ for v in vars(base).values()]
-        place = kind, tracer.device.type, tracer.tape.dtype
-        found = _memories.get(place)
-        if found is None or len(found[0]) != len(held) or not all(map(is_, found[0], held)):
-            found = _memories[place] = held, {}
-        return found[1]
 
     def _undisturbed(self, attributes: dict[str, Any], x: TracedTensor) -> bool:
         """Whether nobody has a say in the call but the layer, torch and the trace."""

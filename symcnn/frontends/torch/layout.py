@@ -23,7 +23,7 @@ from symcnn.frontends.torch.where import caller
 from symcnn.ops.autograd import Gradients, differentiable, flow
 from symcnn.ops.operation import Operation, operation_of, record_of
 from symcnn.ops.storage import Layout, Memory, views
-from symcnn.ops.storage.layouts import BY_SIZES, UnknownError, in_order
+from symcnn.ops.storage.layouts import BY_SIZES, UnknownError, in_order, unasked
 from symcnn.ops.storage.memory import written
 from symcnn.ops.storage.pointwise import leaves_alone
 from symcnn.ops.storage.products import columns, solution
@@ -124,7 +124,6 @@ class Layouts:
         return self.told.get(condition)
 
     def _follow(self) -> None:
-        self.memory.holds = self._holds
         for position in range(self.seen, len(self.tape.nodes)):
             self._lay(position)
         self.seen = len(self.tape.nodes)
@@ -132,6 +131,7 @@ class Layouts:
     def _lay(self, position: int) -> None:
         """Where the results of a node lie, or why that is open."""
         self._asked, failed, node = None, len(self.memory.unplaced), self.tape.nodes[position]
+        self.memory.holds = self._holds
         self.memory.run((node,))
         law = _law(node)
         cause = next((self.open[t] for t in _lies_by(node, law) if t in self.open), None)
@@ -144,6 +144,7 @@ class Layouts:
                     self._usual = True
                     self.memory.run((node,))
                     self._usual = False
+        self.memory.holds = unasked  # else each would hold the other
         for t in node.outputs:
             self.open.pop(t, None)
             if cause is not None:

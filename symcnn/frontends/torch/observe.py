@@ -80,7 +80,7 @@ def observed(module: torch.nn.Module, tracer: Tracer, stage: Stage) -> Iterator[
             return output
         except (ValueError, RuntimeError) as error:
             if not isinstance(error, SymcnnError):
-                complaint.of(original, error, args)
+                complaint.of(original, error, lambda: tracer.result(args))
             raise
         finally:
             whole = type(output) is TracedTensor

@@ -92,6 +92,15 @@ class Script:
             raise self.leaving(without_frames(step.answer))
         return step.answer
 
+    def close(self) -> None:
+        """No run is told these steps any more. What holds this run lets go of the run, so that
+        python frees both at once: its collector would have to find them.
+        """
+        self.steps.clear()
+        self.left, self.complaint = None, Complaint()
+        self.tape.fix = self.tape.decide = self._layouts = None
+        del self.writes.changed
+
     def _adopt(self, tensors: Sequence[Any], known: Sequence[SymbolicTensor]) -> None:
         """Constants that the forward made anew are those that it made before."""
         if len(tensors) == len(known):
@@ -149,7 +158,7 @@ class Script:
         other.tape, other.earlier = now, before
         now.fix, now.decide = other.fix, other.decide
         other.choices, other.steps, other.writes = [], [], Writes(now, other.reshaped)
-        other.left, other.numbers, other.complaint = None, {}, Complaint(other.result)
+        other.left, other.numbers, other.complaint = None, {}, Complaint()
         other.leaves, other.lazy = dict(self.leaves), dict(self.lazy)
         other.held, other.memories, other.parameters = {}, {}, [*self.parameters]
         for key, ref in self.held.items():

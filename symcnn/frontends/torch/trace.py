@@ -34,6 +34,7 @@ from symcnn.errors import (
     SymcnnError,
     Undecidable,
     UnsupportedOperation,
+    without_frames,
 )
 from symcnn.frontends.torch.arguments import NAMES
 from symcnn.frontends.torch.branches import (
@@ -45,14 +46,14 @@ from symcnn.frontends.torch.branches import (
     Refused,
     without_idle_guards,
 )
-from symcnn.frontends.torch.ended import forward_failed, nothing, too_long
+from symcnn.frontends.torch.failed import forward_failed, line_of, no_result, too_long
 from symcnn.frontends.torch.forms import require_keywords
 from symcnn.frontends.torch.observe import Stage, modes, observed, set_stage
 from symcnn.frontends.torch.orders import in_any_order
 from symcnn.frontends.torch.reached import Ran
 from symcnn.frontends.torch.tensors import Masked
 from symcnn.frontends.torch.tracer import Tracer
-from symcnn.frontends.torch.where import OWN_FILES, frames, is_left_alone
+from symcnn.frontends.torch.where import frames
 from symcnn.interrupts import Held
 from symcnn.lazy import uncollected
 from symcnn.network import Network
@@ -119,6 +120,14 @@ class _Run:
     def network(self) -> bool:
         """Whether it is one, and no refusal."""
         return self.refusal is None and self.outputs is not None
+
+    def close(self) -> None:
+        """Nobody runs after it, or raises its refusal."""
+        self.tracer.close()
+        if self.refusal is not None:
+            self.refusal = without_frames(self.refusal)
+            for scope in self.tracer.tape.calls:
+                scope.output = None  # with sizes of the run
 
 
 def trace(
@@ -217,6 +226,7 @@ class _Front:
             raise self.given_up or with_rest(next(refusals), self.unfollowed)  # ours first
         nets = [self._network(run) for run in followed]
         for run in runs:
+            run.close()
             if not run.network:
                 said = "" if run.refusal is None else run.refusal.cause
                 self.refusals.append(Refusal(run.path, said))
@@ -305,7 +315,7 @@ class _Front:
         try:
             run.outputs = _call(self.module, *self.given, tracer, self.stage)
             if run.outputs is None or isinstance(run.outputs, (Generator, Coroutine)):
-                run.refusal = nothing(self.module, run.outputs)
+                run.refusal = no_result(self.module, run.outputs)
                 return run
             if all(before) and before != [x.dtype for x in self.inputs]:
                 return self._run(region, fixed)  # an input turned out to be an index
@@ -315,7 +325,7 @@ class _Front:
             if len(tracer.tape.nodes) >= tracer.tape.most and self._shortens(tracer):
                 return self._run(region, fixed)
             error.tracer = tracer
-            return self._with_numbers(run, error, _line(error))
+            return self._with_numbers(run, error, line_of(error))
         except SymcnnError as error:
             error.tracer = tracer
             ours = self._ours(error, tracer)
@@ -323,7 +333,7 @@ class _Front:
                 if not isinstance(ours, SymcnnError):
                     raise ours from None
                 ours.tracer = tracer
-                return self._with_numbers(run, ours, _line(error))
+                return self._with_numbers(run, ours, line_of(error))
             run.refusal, run.all_guards = error, run.guards
             return run
         finally:
@@ -360,6 +370,7 @@ class _Front:
         except Nowhere:
             return run
         except (Diverged, UnsupportedOperation, DataDependent, Undecidable):
+            tracer.close()
             return None
         except SymcnnError as error:
             error.tracer = tracer
@@ -422,6 +433,8 @@ class _Front:
             same.whole(run.outputs, _call(self.module, *self.given, again, self.stage))
         except (Diverged, Nowhere, SymcnnError):
             return None
+        finally:
+            again.close()
         return None if _is_far(again) else (same.now.guards, again.choices)
 
     def _ours(self, error: SymcnnError, tracer: Tracer) -> Exception | None:
@@ -621,7 +634,7 @@ def _call(
 ) -> Any:
     """One run of the forward: its outputs."""
     tape = tracer.tape
-    tape.most = allowed_nodes()
+    tape.most, refused = allowed_nodes(), None
     with (
         Held() as held,
         tape.running(),
@@ -639,11 +652,16 @@ def _call(
         except Exception as error:
             if tracer.left is not None:
                 raise tracer.left from tracer.left.__cause__
-            if isinstance(error, Refused):
-                raise error.error from error.error.__cause__
-            if isinstance(error, SymcnnError):
+            if not isinstance(error, SymcnnError):
+                raise forward_failed(module, len(inputs) + len(keywords), error, tracer) from error
+            if not isinstance(error, Refused):
                 raise
-            raise forward_failed(module, len(inputs) + len(keywords), error, tracer) from error
+            refused = error.error
+        if refused is not None:  # here, because there each would hold the other
+            try:
+                raise refused from refused.__cause__
+            finally:
+                del refused  # which holds this frame
         if tracer.left is not None:  # the forward caught it: what it did then says nothing
             raise tracer.left
     del copy  # and what its modules hold
@@ -656,16 +674,3 @@ def _call(
         if type(t) is Masked:
             raise t.refuse()
     return result
-
-
-def _line(error: BaseException) -> str:
-    """file:line of the model that an error came through, python's and numpy's code left out."""
-    found = ""
-    for raised in (error, error.__cause__):  # from the outermost frame to the innermost
-        step = None if raised is None else raised.__traceback__
-        while step is not None:
-            file = step.tb_frame.f_code.co_filename
-            left = is_left_alone(file) or file.startswith(OWN_FILES)
-            found = found if left else f"{file}:{step.tb_lineno}"
-            step = step.tb_next
-    return found

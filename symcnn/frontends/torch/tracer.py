@@ -106,7 +106,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         super().__init__()
         self.same: Comparison | None = None
         self.writes = Writes(tape, self.reshaped)
-        self.complaint = Complaint(self.result)
+        self.complaint = Complaint()
         self.tape = tape
         tape.fix, tape.decide = self.fix, self.decide
         self.example = example

@@ -1,4 +1,4 @@
-"""Why a run of a forward ends and is no network, in words."""
+"""Why a run of a forward ends without a network, in words that name the line of the model."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import torch
 
 from symcnn.errors import BadSpec, SymcnnError, Undecidable
 from symcnn.frontends.torch.tracer import Tracer
-from symcnn.frontends.torch.where import frames, transform, transformed
+from symcnn.frontends.torch.where import OWN_FILES, frames, is_left_alone, transform, transformed
 from symcnn.sets.isl import NODE
 from symcnn.trace.tape import Endless, Tape
 from symcnn.trace.where import raised_at
 
 
-def nothing(module: torch.nn.Module, returned: object) -> BadSpec:
+def no_result(module: torch.nn.Module, returned: object) -> BadSpec:
     """Why a forward that ends has no shape."""
     said = "nothing" if returned is None else f"a {type(returned).__name__} that has not run"
     return BadSpec(
@@ -33,10 +33,23 @@ def too_long(module: torch.nn.Module, tape: Tape, error: Endless) -> Undecidable
     )
 
 
+def line_of(error: BaseException) -> str:
+    """file:line of the model that an error came through, python's and numpy's code left out."""
+    found = ""
+    for raised in (error, error.__cause__):  # from the outermost frame to the innermost
+        step = None if raised is None else raised.__traceback__
+        while step is not None:
+            file = step.tb_frame.f_code.co_filename
+            left = is_left_alone(file) or file.startswith(OWN_FILES)
+            found = found if left else f"{file}:{step.tb_lineno}"
+            step = step.tb_next
+    return found
+
+
 def forward_failed(
     module: torch.nn.Module, given: int, error: Exception, tracer: Tracer
 ) -> SymcnnError:
-    """What a forward raised, at which line of the model."""
+    """What the forward raises at sizes that are left; `given` is the number of its inputs."""
     if error is tracer.complaint.raised and tracer.complaint.told is not None:
         return tracer.complaint.told
     where = "".join(tracer.place()) or type(module).__name__
