@@ -53,10 +53,17 @@ def _pool(
     sizes, requires = map_axes(x.dims[-n:], maps, _FITS)
     requires += filled(x, x.dims[-n - 1 :])
     requires += needs
-    axes = tuple(enumerate([*[IDENTITY] * len(lead), *maps]))
+    pools = zip(maps, x.dims[-n:], sizes, strict=True)
+    axes = tuple(enumerate([*[IDENTITY] * len(lead), *(_or_whole(*pool) for pool in pools)]))
     shape = (*lead, *sizes)
     count = 2 if return_indices else 1
     return Result((shape,) * count, axes, requires=tuple(requires), single=not return_indices)
+
+
+def _or_whole(axis_map: AxisMap, x: Int, size: Int) -> AxisMap:
+    """A window whose kernel is the size of the axis reads that axis, once: ``x.shape[2:]``."""
+    every = isinstance(axis_map, Window) and isinstance(x, Size) and axis_map.extent == x
+    return Whole(1) if every and size == 1 else axis_map
 
 
 def _windows(
