@@ -600,3 +600,37 @@ def test_a_batch_norm_without_running_statistics_reads_the_whole_image(training:
     assert net.receptive_field(statistics=False).size == (3, 3)
     own = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False))
     assert own.trace("N 3 H W").receptive_field().size == (H, W)
+
+
+@pytest.mark.parametrize("pool", [F.avg_pool2d, F.max_pool2d, F.lp_pool2d])
+def test_a_pool_by_the_size_of_the_map_reads_the_map(pool: Any) -> None:
+    class Global(tnn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = tnn.Conv2d(3, 8, 3, stride=2, padding=1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y: torch.Tensor = self.conv(x)
+            norm = (2,) if pool is F.lp_pool2d else ()
+            found: torch.Tensor = pool(y, *norm, y.size()[2:])
+            return found
+
+    field = symcnn.from_torch(Global(), "N 3 H W").receptive_field()
+    assert field.size == (H, W)
+    assert field.stride == (0, 0)
+    assert field.padding == ((0, 0), (0, 0))
+
+
+def test_the_stride_of_a_map_that_is_flattened_is_written_shortly() -> None:
+    class Flat(tnn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = tnn.Conv2d(3, 8, 3, stride=2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y: torch.Tensor = self.conv(x)
+            return y.flatten(2)
+
+    field = symcnn.from_torch(Flat(), "N 3 H W").receptive_field()
+    assert field.stride[1] == 0
+    assert str(field.padding) == "((0, 2*((H + 1)//2) - H - 1), (0, 2*((W + 1)//2) - W - 1))"

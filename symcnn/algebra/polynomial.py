@@ -421,8 +421,17 @@ def exact_div(num: Int, den: Int) -> Int | None:
         if den and all((c / Fraction(den)).denominator == 1 for c in num.terms.values()):
             return num * Fraction(1, den)
         return None
-    if num == 0:
-        return 0
+    quotient, rest = divided(num, den)
+    return quotient if rest == 0 else None
+
+
+def divided(num: Int, den: Size) -> tuple[Int, Int]:
+    """Quotient and rest of the long division by a polynomial, as far as its first term divides.
+
+    >>> H, W = Size.symbol("H"), Size.symbol("W")
+    >>> divided(H*W - W + 2, H - 1), divided(H*W + W, H + 2)
+    ((W, 2), (W, -W))
+    """
     lead, lead_coeff = den.ordered()[0]
     quotient: Int = 0
     while num != 0:
@@ -430,10 +439,10 @@ def exact_div(num: Int, den: Int) -> Int | None:
         ratio = Fraction(coeff) / lead_coeff
         mono = _times(mono, tuple((a, -p) for a, p in lead))
         if ratio.denominator != 1 or any(p < 0 for _, p in mono):
-            return None
+            break
         term = polynomial({mono: int(ratio)})
         quotient, num = quotient + term, num - term * den
-    return quotient
+    return quotient, num
 
 
 def exact_or_fail(num: Int, den: Int) -> Int:

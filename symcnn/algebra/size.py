@@ -48,6 +48,7 @@ from symcnn.algebra.polynomial import (
     Size,
     Symbol,
     denominator,
+    divided,
     evaluate,
     exact_div,
     exact_or_fail,
@@ -321,8 +322,10 @@ def _floordiv_symbolic(num: Int, den: Int) -> Int:
             rest = rest + term
         else:
             whole = whole + q
-    if rest != 0 and (q := exact_div(rest, den)) is not None:  # (H*s + s + H + 1)//(s + 1)
-        return whole + q
+    if rest != 0:
+        q, left = divided(rest, den)
+        if isinstance(left, int):  # (H*s + s + H + 1)//(s + 1), (H*s + H + 1)//(s + 1)
+            whole, rest = whole + q, left
     if isinstance(rest, int):
         low = lower(den)
         if rest == 0 or (low is not None and -low <= rest < low):

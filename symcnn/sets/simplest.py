@@ -87,7 +87,7 @@ class Simplest:
     def __call__(self, expr: Int) -> Int:
         if type(expr) is int or self._source is None or not _has_atoms(expr):
             return expr
-        if self.rises and not any(isinstance(atom, Max) for atom in sz.every_atom(expr)):
+        if self.rises and not any(map(_hangs_on_bounds, sz.every_atom(expr))):
             return expr
         return expr if self.domain is None else self._expr(expr)
 
@@ -154,7 +154,11 @@ class Simplest:
         if value is not None:
             return value
         if type(atom.den) is not int:
-            return atom.size()
+            if symbols_of(atom.num):
+                return atom.size()
+            num = evaluate(atom.num, {})
+            small = self._never_below(atom.den, max(-num, num + 1))
+            return -int(num < 0) if small else atom.size()
         made = sz.floordiv(atom.num.subs(self._inner), atom.den)
         if not _has_atoms(made):
             return sz.with_values(made, self._outer)
@@ -305,6 +309,11 @@ _FEW = 6
 def _has_atoms(expr: Int) -> bool:
     """Whether anything but symbols stands in the polynomial."""
     return not isinstance(expr, int) and any(type(atom) is not Symbol for atom in expr.atoms())
+
+
+def _hangs_on_bounds(atom: Atom) -> bool:
+    """Whether least sizes may decide it: a maximum, and -1 by a size."""
+    return isinstance(atom, Max) or (isinstance(atom, Floor) and not symbols_of(atom.num))
 
 
 def _rises(requirement: Requirement) -> bool:

@@ -238,7 +238,7 @@ def slope_of(expr: Int, name: str) -> sympy.Expr:
             if slope:
                 rest = Size({tuple(ap for ap in mono if ap[0] is not atom): coeff})
                 total = total + slope * power * to_sympy(rest)
-    return sympy.nsimplify(total) if total.is_number else total
+    return sympy.nsimplify(total) if total.is_number else sympy.cancel(total)
 
 
 def axes_of(*exprs: Int) -> set[int]:
