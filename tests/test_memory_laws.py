@@ -393,6 +393,9 @@ KEPT: dict[str, Callable[..., Any]] = {
     "repeat_interleave": lambda y, w, x: y.repeat_interleave(2, 1).exp(),
     "repeat_interleave of all elements": lambda y, w, x: y.repeat_interleave(2).exp(),
     "argsort": lambda y, w, x: y.gather(1, x.mT.argsort(1).mT).exp(),
+    "argsort of what has a gradient": lambda y, w, x: y.gather(1, y.mT.argsort(1).mT).exp(),
+    "isfinite": lambda y, w, x: y.abs() * torch.isfinite(y + 1),
+    "isfinite of whole numbers": lambda y, w, x: y.abs() * torch.isfinite(y.long()),
     "norm": lambda y, w, x: torch.norm(y, dim=1) * torch.norm(y),
     "index_fill in place": lambda y, w, x: y.index_fill_(1, torch.tensor([0]), 0.5).exp(),
     "fractional_max_pool2d and its places": lambda y, w, x: F.fractional_max_pool2d(

@@ -1,4 +1,4 @@
-"""Losses that torch writes in other operations: the steps by which their memory is known.
+"""Operations that torch writes in others, losses most: the steps by which their memory is known.
 
 Each is written as torch writes it, with what its variables hold to the end: in C++ all of them, in
 python those that are not given another value.
@@ -7,7 +7,9 @@ python those that are not given another value.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
+from symcnn.ops.dtypes import holds_floats
 from symcnn.ops.operation import Operation
 from symcnn.ops.storage.layouts import UnknownError
 from symcnn.trace.graph import OPS, Node, SymbolicTensor, apply
@@ -42,6 +44,23 @@ def _result(node: Node, terms: SymbolicTensor, *held: SymbolicTensor) -> Made:
     """The terms, or one number for all."""
     alone = node.outputs[0].dims == terms.dims
     return [terms if alone else apply("mean", terms)], [terms, *held]
+
+
+def places(node: Node) -> Made:
+    """The second of what sorting makes, which autograd keeps though it has no gradient itself."""
+    return apply("sort", node.inputs[0], node.arguments["dim"])[1:], ()
+
+
+def finite(node: Node) -> Made:
+    """What equals itself and has a magnitude below infinity; whole numbers without a look."""
+    x = node.inputs[0]
+    if not holds_floats(x.dtype):
+        return [apply("ones_like", x, dtype="bool")], ()
+    if x.dtype.startswith("complex"):
+        raise UnknownError("of complex numbers")
+    is_number, size = apply("eq", x, x), apply("abs", x)
+    is_bounded = apply("ne", size, inf)
+    return [_ended(apply("mul", is_number, is_bounded), is_number, size, is_bounded)], ()
 
 
 def poisson(node: Node) -> Made:

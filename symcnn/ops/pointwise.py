@@ -13,7 +13,7 @@ from typing import Any
 from symcnn.algebra.axis import Window
 from symcnn.algebra.size import Int, Size, maximum, minimum
 from symcnn.errors import DataDependent, ShapeMismatch
-from symcnn.ops import dtypes, tools, values, work
+from symcnn.ops import criteria, dtypes, tools, values, work
 from symcnn.ops.operation import torch_rule as any_rule
 from symcnn.ops.operation import torch_rules as any_rules
 from symcnn.ops.registry import (
@@ -75,8 +75,9 @@ _flat("sign", takes=_REAL, value=values.signs)(_unary)
 _flat("frac", takes="float")(_unary)
 _flat("bitwise_not", takes="bool int", operators="invert", value=values.inverted)(_unary)
 _flat("conj_physical")(_unary)
+rule("isfinite", steps=criteria.finite, dtype="bool")(_unary)
 _asks = partial(_flat, dtype="bool")
-_asks("isfinite isinf isnan isreal")(_unary)
+_asks("isinf isnan isreal")(_unary)
 _asks("logical_not", value=values.denied)(_unary)
 _asks("isneginf isposinf signbit", takes=_REAL)(_unary)
 _keeps = partial(rules, saves=points.keeps_input)

@@ -15,7 +15,7 @@ from typing import Any
 from symcnn.algebra.axis import IDENTITY, AxisMap, Running, Whole, Window
 from symcnn.algebra.size import Int, maximum
 from symcnn.errors import ShapeMismatch
-from symcnn.ops import dtypes, values, work
+from symcnn.ops import criteria, dtypes, values, work
 from symcnn.ops.operation import Product, Products, unsaid
 from symcnn.ops.operation import torch_rule as any_rule
 from symcnn.ops.pointwise import broadcast
@@ -353,7 +353,7 @@ def _order(op: str, count: int) -> Any:
 rule("sort", saves=maps.extreme, dtype=dtypes.with_places, value=values.in_order, takes=_REAL)(
     _order("sort", 2)
 )
-rule("argsort", saves=maps.order, dtype="int64", value=values.order, takes=_REAL)(
+rule("argsort", steps=criteria.places, dtype="int64", value=values.order, takes=_REAL)(
     _order("argsort", 1)
 )
 

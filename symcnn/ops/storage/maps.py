@@ -242,12 +242,6 @@ def running(m: Memory, node: Node) -> None:
     m.save(first_of(node))
 
 
-def order(m: Memory, node: Node) -> None:
-    """Nothing; the values in order are made, too."""
-    m.fresh(first_of(node).dims)
-    m.place(m.fresh(node.outputs[0].dims, LONG, m.of(first_of(node)).order))
-
-
 def picked_along(m: Memory, node: Node) -> None:
     """The input, and where it is read: the remainders of the places."""
     m.save(first_of(node))
