@@ -603,6 +603,17 @@ class Rows(nn.Module):
         return torch.stack(rows, 1)
 
 
+class Scan(nn.Module):
+    """A state that goes from place to place of a map, as selective scans of VMamba do."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        places = x.flatten(2)
+        states = [places[..., 0]]
+        for i in range(1, places.shape[2]):
+            states.append(states[-1] / 2 + places[..., i])
+        return torch.stack(states, 2)
+
+
 def test_a_loop_of_many_slices_asks_for_the_longest_of_them_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -617,6 +628,9 @@ def test_a_loop_of_many_slices_asks_for_the_longest_of_them_alone(
     net = symcnn.from_torch(Rows(), "N L 9", example={"L": 300})
     assert net.shape_at(N=1, L=301) == (1, 300, 9)
     assert len(asked) < 30
+    net = symcnn.from_torch(Scan(), "N 4 H W", example={"H": 16, "W": 16})
+    assert net.shape_at(N=1, H=32, W=8) == (1, 4, 256)
+    assert len(asked) < 60
 
 
 class Gates(nn.Module):

@@ -126,10 +126,11 @@ def strictest_of(requirements: Iterable[Asked]) -> list[tuple[Asked, Asked]]:
     for requirement in requirements:
         if isinstance(requirement, Condition) and requirement.relation == ">=":
             gap = _stripped(requirement.lhs - requirement.rhs)
-            if isinstance(gap, Size) and is_linear(gap):
+            if isinstance(gap, Size):
                 key, const = gap - gap.const, gap.const
                 if key not in kept or const < strictest[key]:
-                    kept[key] = requirement, Condition(gap, ">=", 0, requirement.why)
+                    simple = Condition(gap, ">=", 0, requirement.why)
+                    kept[key] = requirement, simple if is_linear(gap) else requirement
                     strictest[key] = const
                 continue
             if isinstance(gap, int) and gap >= 0:
