@@ -692,3 +692,17 @@ def test_a_bound_of_use_is_found_as_without_the_question(least: int) -> None:
         low, asked = sharp_lower(gap), sharp_lower(gap, least=least)
         useful = low is not None and low >= least
         assert asked == low if useful else asked is None or asked < least
+
+
+def test_quotients_by_one_size_are_in_the_order_of_their_numerators() -> None:
+    """So the field of a scan, place by place of an open width, does not grow with its steps."""
+    h, w = Size.symbol("H"), Size.symbol("W")
+    assert maximum(*((h + i) // w for i in range(40))) == (h + 39) // w
+    for a in range(-9, 9):
+        for b in range(-9, 9):
+            low = sharp_lower((h + a) // w - (h + b) // w)
+            values = [(i + a) // j - (i + b) // j for i in range(1, 20) for j in range(1, 9)]
+            assert low is None or low <= min(values)
+            assert (low is not None) >= (a >= b)
+    net = symcnn.from_torch(Scan(), "N 4 3 W", example={"W": 40})
+    assert net.receptive_field().at(N=1, W=40).interval(7, axis=1) == (0, 39)

@@ -487,6 +487,9 @@ def sharp_lower(expr: Int, splits: int = _SPLITS, least: Bound = None) -> Bound:
     >>> H = Size.symbol("H")
     >>> lower(H - 2*(H//2)), sharp_lower(H - 2*(H//2)), sharp_lower(2*(H//2) - H)
     (None, 0, -1)
+    >>> W = Size.symbol("W")
+    >>> sharp_lower((H + 3)//W - H//W), sharp_lower((H + 3)//W - H//(W + 1))
+    (0, None)
     """
     if (low := lower(expr)) is not None or isinstance(expr, int):
         return low
@@ -527,11 +530,27 @@ def sharp_lower(expr: Int, splits: int = _SPLITS, least: Bound = None) -> Bound:
                     bounds.append(sharp_lower(rest + factor * atom.high, splits, least))
                 return max((b for b in bounds if b is not None), default=corner)
             else:
-                continue
+                if not isinstance(atom, Floor) or coeff < 0 or len(mono) > 1 or power > 1:
+                    continue
+                if (joined := _joined(expr, atom, coeff)) is None:
+                    continue
+                return sharp_lower(joined, splits, least)
             wanted = None if least is None else _next_value(expr, least) - _step(expr) + 1
             found = sharp_lower(rest + factor * ratio, splits, wanted)
             return corner if found is None else _next_value(expr, found)
     return corner
+
+
+def _joined(expr: Size, floor: Floor, coeff: Coeff) -> Int | None:
+    """What is not above a sum with as many floors less: *floors added are at most the floor of the
+    sum*. None where none of the same denominator is taken away as often.
+    """
+    for mono, taken in expr.terms.items():
+        other, power = mono[0] if len(mono) == 1 else (None, 0)
+        if taken == -coeff and power == 1 and isinstance(other, Floor) and other.den == floor.den:
+            both = floordiv(floor.num - other.num, floor.den) - floor.size() + other.size()
+            return expr + both * coeff
+    return None
 
 
 def _is_less_somewhere(expr: Size, least: int) -> bool:
