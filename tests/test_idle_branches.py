@@ -225,7 +225,21 @@ class Worded(Net):
         return x
 
 
+class AtLeast(Net):
+    """Pyramids pool to no less than so many places, and to no more."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h, w = x.shape[2:]
+        rows, columns = math.ceil(h * 0.5), h if w > h else w
+        rows = rows if rows > 5 else 5
+        if columns >= 8:
+            columns = 8
+        small = F.interpolate(self.conv(x), (rows, columns))
+        return F.interpolate(small, (h, w))[:, :, : h // 4 if h >= 12 else 3]
+
+
 NETS = [
+    AtLeast,
     Worded,
     Shifted,
     Odd,

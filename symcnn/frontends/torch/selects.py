@@ -7,11 +7,13 @@ a table of m numbers, and a table is a sum of steps:
 
     f(r) = f(0) + b*r + sum over j of (f(j) - f(j-1) - b) * (floor((e + m - j)/m) - floor(e/m))
 
-So TensorFlow's SAME, written out by hand stride after stride, is one network and not a branch per
-stride and axis. A branch that pads, crops or resizes a tensor is a choice of the numbers by which
-it does so (see `symcnn.frontends.torch.identities`). What is no such choice (another operation on
-a tensor, an inequality, a call) stays a branch. ``mask[:, -pad:].fill_(1)`` writes to all of the
-axis where there is no pad: ``mask[:, -pad:] = 1``, for which nobody asks how much that is.
+Where the condition says which of the two is the larger, as ``h if h > 5 else 5`` does, the choice
+is their maximum, or their minimum. So TensorFlow's SAME, written out by hand stride after stride,
+is one network and not a branch per stride and axis. A branch that pads, crops or resizes a tensor
+is a choice of the numbers by which it does so (see `symcnn.frontends.torch.identities`). What is no
+such choice (another operation on a tensor, an inequality between other numbers, a call) stays a
+branch. ``mask[:, -pad:].fill_(1)`` writes to all of the axis where there is no pad:
+``mask[:, -pad:] = 1``, for which nobody asks how much that is.
 
 How: a function whose code has a remainder in it, or a name of such an operation, is compiled again
 from its source, its choices as calls of `select` with the test and the sides as functions; truths
@@ -35,7 +37,8 @@ from itertools import pairwise
 from types import CodeType
 from typing import Any
 
-from symcnn.algebra.size import Atom, Floor, Int, Max, Size, floordiv, maximum
+from symcnn.algebra.size import Atom, Floor, Int, Max, Size, floordiv, maximum, minimum, symbols_of
+from symcnn.errors import Undecidable
 from symcnn.frontends.torch.choices import (
     Flag,
     NoNumber,
@@ -67,6 +70,8 @@ from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.texts import Spelling, may_spell
 from symcnn.lazy import cached_property
 from symcnn.sets.condition import Condition
+from symcnn.sets.inputset import always
+from symcnn.trace.branches import negation
 from symcnn.trace.tape import current_tape
 
 #: The names under which compiled code calls `put` and `assigns`.
@@ -84,18 +89,22 @@ _LARGE, _TERMS = 1024, 64
 
 @lru_cache(maxsize=4096, typed=True)  # blocks repeat, and choices run again
 def chosen(condition: Condition, a: Int, b: Int) -> Int | None:
-    """The number that is a where the condition holds, else b; None if it is no table of residues.
+    """The number that is a where the condition holds, else b; None if it is no table of residues,
+    and neither the larger of both nor the smaller.
 
     >>> h = Size.symbol("H")
     >>> print(chosen(Condition(h % 2, "==", 0), 1, 2))
     H - 2*(H//2) + 1
     >>> print(chosen(Condition(h % 4, "==", 0), h, h - h % 4 + 4))
     4*((H + 3)//4)
-    >>> chosen(Condition(h, ">=", 7), 1, 2)
+    >>> print(chosen(Condition(h, ">=", 11), (h + 1)//2, 5), chosen(Condition(h, ">=", 7), 1, 2))
+    max((H + 1)//2, 5) None
     """
     gap = condition.lhs - condition.rhs
     if not isinstance(gap, Size):
         return None
+    if condition.relation == ">=" and (extreme := _extreme(condition, a, b)) is not None:
+        return extreme
     for floor in gap.atoms():
         coeff = gap.terms.get(((floor, 1),), 0)
         m = abs(coeff)
@@ -108,6 +117,24 @@ def chosen(condition: Condition, a: Int, b: Int) -> Int | None:
                 found = _table(condition, gap, a, b, _Remainder(bare + c, m, floor))
                 if isinstance(found, int) or (found is not None and len(found.terms) <= _TERMS):
                     return found
+    return None
+
+
+def _extreme(condition: Condition, a: Int, b: Int) -> Int | None:
+    """The larger of both, or the smaller, where the condition says which one that is."""
+    if isinstance(a - b, int):
+        return None
+    names = sorted(condition.symbols | symbols_of(a) | symbols_of(b))
+    for one, other, extreme in ((a, b, maximum), (b, a, minimum)):
+        with suppress(Undecidable):
+            if all(
+                always(Condition(high, ">=", low), names, where)
+                for high, low, where in (
+                    (one, other, (condition,)),
+                    (other, one, negation(condition)),
+                )
+            ):
+                return extreme(a, b)
     return None
 
 
