@@ -167,3 +167,21 @@ def test_the_largest_volume_within_a_budget_is_the_largest_of_all_members() -> N
         members = [v for v in valid if min(v) == cube]
         assert max(map(max, members)) < 59
         assert kept.largest() == max(members, key=lambda v: (sum(v), v))
+
+
+def test_a_target_may_be_a_map_behind_the_line_that_fixes_the_sizes() -> None:
+    class Positions(torch.nn.Module):
+        """Positions are added for one size, and windows follow."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.last = torch.nn.Conv2d(3, 8, 4, 4), torch.nn.Conv2d(8, 8, 2, 2)
+            self.places = torch.nn.Parameter(torch.zeros(1, 8, 14, 14))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y: torch.Tensor = self.last(self.stem(x) + self.places)
+            return y.mean((2, 3))
+
+    net = symcnn.from_torch(Positions(), "N 3 H W")
+    found = str(net.solve(output=(7, 7)))
+    assert found == "(4 <= H <= 7 or 56 <= H <= 59) and (4 <= W <= 7 or 56 <= W <= 59)"

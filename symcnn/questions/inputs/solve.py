@@ -15,10 +15,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import singledispatch
-from itertools import combinations
+from itertools import combinations, takewhile
 from operator import index
 from typing import Any, SupportsIndex, cast
 
+from symcnn.algebra.axis import OfLength
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.factor import text
 from symcnn.algebra.size import Int, Size, denominator, prod, symbols_of
@@ -36,6 +37,7 @@ from symcnn.sets.member import by_name, lone
 from symcnn.sets.relation import Relation
 from symcnn.shown import assignment, by_x
 from symcnn.trace.coverage import all_followed
+from symcnn.trace.graph import SymbolicTensor
 from symcnn.trace.maps import map_axes
 from symcnn.trace.trace import Trace
 
@@ -279,15 +281,34 @@ def target_axes(part: Trace, items: Sequence[int | Between | Size | None]) -> ra
 
 def _target_part(net: Trace, items: Sequence[int | Between | Size | None]) -> Trace:
     """The network, where its output varies or is what a target says; else up to the last map. Where
-    this is of one size, and another one, a number of images may be meant.
+    this is of one size, and another one, a number of images may be meant. Behind what fixes sizes
+    (added positions) maps vary with none: one that is what a target says is meant.
     """
     if _says(net.output_dims, items):
         return net
     part = net.last_map(len(items))
+    last = part.output_tensors[0].node
+    for node in takewhile(lambda node: node is not last, reversed(net.nodes)):
+        t = node.outputs[0]
+        if t.ndim == len(items) + 2 and _says(t.dims, items) and _is_fixed_map(net, t, len(items)):
+            return net.at(net.source_name(t))
     shape = [*map(part.simplest, part.output_dims)]
     if symbols_of(*shape[-len(items) :]) or _says(shape, items):
         return part
     return net if _says(net.output_dims, items, net.batch) else part
+
+
+def _is_fixed_map(net: Trace, t: SymbolicTensor, n: int) -> bool:
+    """Whether the last axes of a tensor are made, row by row, of axes that vary with the input."""
+    spatial, axes = {*net.symbols} - net.batch, [*range(t.ndim - n, t.ndim)]
+    while not all(symbols_of(t.dims[axis]) & spatial for axis in axes):
+        made = () if t.node is None else t.node.result.axes or ()
+        reads = [made[axis] for axis in axes if axis < len(made)]
+        if len(reads) < n or any(type(a) is not int or isinstance(m, OfLength) for a, m in reads):
+            return False
+        assert t.node is not None
+        t, axes = t.node.inputs[0], [cast("int", a) for a, _ in reads]
+    return True
 
 
 def _says(
