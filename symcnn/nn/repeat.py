@@ -400,7 +400,7 @@ def _axes(
     axes: list[tuple[int | None, AxisMap]] = [(None, IDENTITY)] * len(final)
     for source, reach in enumerate(found.reaches.get(state, ())):
         if found.assumed or type(reach) is Unread:
-            along = {source}
+            along = frozenset({source})
         else:
             along = axes_of(reach.first, reach.last)
             if not along:  # through all blocks, as through one, the axis is read whole

@@ -313,7 +313,7 @@ def _size(line: reaching.AffineRange) -> Int:
 
 def _along(reach: ReadRange) -> set[int]:
     """The axes of a tensor along which what it sees moves."""
-    return reaching.axes_of(*plain_ends(reach))  # type: ignore[arg-type]
+    return {*reaching.axes_of(*plain_ends(reach))}  # type: ignore[arg-type]
 
 
 def _ends(reach: ReadRange, beside: Sequence[ReadRange] = ()) -> Ends:

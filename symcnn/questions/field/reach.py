@@ -241,9 +241,10 @@ def slope_of(expr: Int, name: str) -> sympy.Expr:
     return sympy.nsimplify(total) if total.is_number else sympy.cancel(total)
 
 
-def axes_of(*exprs: Int) -> set[int]:
-    """The axes whose indices stand in formulas."""
-    return {int(n[1:].partition(".")[0]) for n in symbols_of(*exprs) if is_index(n)}
+@lru_cache(maxsize=4096)
+def axes_of(*exprs: Int) -> frozenset[int]:
+    """The axes whose indices stand in formulas, which go through many nodes as they are."""
+    return frozenset(int(n[1:].partition(".")[0]) for n in symbols_of(*exprs) if is_index(n))
 
 
 #: Formulas of more terms than this are no formulas that anyone would read.
