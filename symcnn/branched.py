@@ -656,7 +656,12 @@ class Distributed:
     def __str__(self) -> str:
         return self._net.within_scope(_said([(where, str(one)) for where, one in self.parts]))
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        first, *others = self._net.branches
+        where, one = self._net._part(first), self._ask(first.network)
+        return self._net.within_scope(
+            f"<for {where.describe()}: {one!r} (+{len(others)} more branches)>"
+        )
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Distributed):

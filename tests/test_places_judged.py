@@ -537,3 +537,26 @@ def test_rows_from_the_end_of_an_axis_are_those_of_the_last_tile(
         for part in plan:
             made[..., *part.place] = module(x[..., *part.input])[..., *part.core]
     assert torch.allclose(made, whole, atol=1e-5)
+
+
+class Ring(nn.Module):
+    """Circular padding, as torch pads it or by joining the ends."""
+
+    def __init__(self, *, joined: bool) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(1, 1, 3)
+        self.joined = joined
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.joined:
+            return self.conv(torch.cat([x[..., -1:], x, x[..., :1]], -1))
+        return self.conv(nn.functional.pad(x, (1, 1), mode="circular"))
+
+
+def test_parts_that_are_joined_are_not_told_apart_by_their_hulls() -> None:
+    one, other = (symcnn.from_torch(Ring(joined=joined), "N 1 L") for joined in (False, True))
+    with pytest.raises(symcnn.Undecidable, match="at L=7 both read the same places"):
+        symcnn.agree(one, other)
+    assert symcnn.agree(other, other)
+    doubled = symcnn.from_torch(nn.Sequential(Ring(joined=True), Ring(joined=True)), "N 1 L")
+    assert not symcnn.agree(one, doubled).reads

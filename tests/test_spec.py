@@ -385,6 +385,22 @@ def test_the_requirements_of_spandrel(unet: Any) -> None:
     assert spec.loses == ()
 
 
+def test_spandrel_is_told_of_multiples_where_some_are_valid() -> None:
+    cropped = nn.Sequential(nn.ZeroPad2d((-2, 0, -2, 0)), nn.PixelUnshuffle(4)).trace("N 3 H W")
+    (line, _) = cropped.spec("spandrel").loses
+    assert line == "H % 4 == 2 and H >= 6: a rest has no word, and no multiple is valid"
+
+    class Padded(tnn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            if x.shape[2] % 4 == 1:
+                x = F.pad(x, (0, 0, 1, 2))
+            return F.pixel_unshuffle(x, 4)
+
+    spec = symcnn.from_torch(Padded(), "N 3 H 8").spec("spandrel")
+    assert spec.text == "SizeRequirements(minimum=0, multiple_of=4, square=False)"
+    assert spec.loses == ("all parts but one: N >= 1 and H % 4 == 1 and H >= 1",)
+
+
 def test_spandrel_has_no_greatest_size(unet: Any) -> None:
     assert any("no greatest size" in line for line in unet.spec("spandrel", H=(4, 64)).loses)
 

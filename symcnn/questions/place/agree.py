@@ -19,11 +19,12 @@ from dataclasses import dataclass
 from math import lcm
 from typing import Any
 
-from symcnn.algebra.axis import Window
+from symcnn.algebra.axis import IDENTITY, Window
 from symcnn.algebra.expr import from_sympy
 from symcnn.algebra.size import Int, Size, Symbol, evaluate, symbols_of
 from symcnn.errors import BadSpec, Undecidable
 from symcnn.lazy import sympy
+from symcnn.ops.operation import operation_of
 from symcnn.questions.field.reach import (
     AffineRange,
     Unknown,
@@ -60,7 +61,7 @@ class Agreement(Shown):
         reads: those of them at which every output reads the same places, along each path to it,
             and so does what layers mix of a whole axis (global and adaptive pools, attention,
             gates, statistics), and maps end at the same places where windows read over their edges.
-            With the same weights, numbers are the same there. Where dilation leaves holes, a size
+            With the same weights, and the same to pad with, numbers are the same there. Where dilation leaves holes, a size
             may be left out at which only holes differ.
         shift: per axis, how much further right the first network starts to read than the second,
             as a formula in the sizes (and i, where it hangs on the output's index).
@@ -246,6 +247,13 @@ def _reads(
             alike.append((one, other))
         if found and not told:
             found = _behind_alike(a, b, n, found)
+        if apart := sizes - found:
+            for one, other in outputs:
+                ours, theirs = (
+                    _field(net, t, net.input_tensors[n]) for net, t in ((a, one), (b, other))
+                )
+                if ours is not None and theirs is not None:
+                    _parts_alike(ours, theirs, apart)
     return found, shift, axes
 
 
@@ -295,6 +303,51 @@ def _read_alike(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet) -
     for x, y in zip(ours._fields, theirs._fields, strict=True) if sizes else ():
         sizes = sizes - _apart(x, y, ours._output, sizes, folded)
     return _equal_reads(ours, theirs, sizes) if sizes else sizes
+
+
+def _parts_alike(ours: ReceptiveField, theirs: ReceptiveField, apart: InputSet) -> None:
+    """Raises Undecidable where hulls tell two outputs apart that read the same places: an output
+    of tensors joined along an axis lies in one of them, and its formula is the hull of all.
+    """
+    lines = [
+        k
+        for k, (x, y) in enumerate(zip(ours._fields, theirs._fields, strict=True))
+        if not (x.whole or y.whole) and (_in_parts(ours, k) or _in_parts(theirs, k))
+    ]
+    if not lines:
+        return
+    here, near = _near(ours, theirs, apart)
+    if not any(_read_apart(ours, theirs, k, here) for k in range(len(ours.axes))):
+        names = ", ".join(ours.axes[k] for k in lines)
+        raise Undecidable(
+            f"parts are joined along {names}, and formulas are hulls of all of them; at"
+            f" {assignment(near)} both read the same places, at other sizes that is not decided",
+            cure="give numbers for the sizes of the inputs",
+        )
+
+
+def _in_parts(field: ReceptiveField, k: int) -> bool:
+    """Whether tensors are joined along an axis on the way."""
+    for node in field.nodes():
+        operation = operation_of(node)
+        if operation is None or not operation.joins:
+            continue
+        lines = (line for t in node.inputs for line in field._pass.reaches.get(t, ())[k : k + 1])
+        along = {line.axis for line in lines if type(line) is AffineRange}
+        every = (node.result.axes, *(axes for _, axes in node.result.others))
+        if any(source in along and how != IDENTITY for axes in every for source, how in axes or ()):
+            return True
+    return False
+
+
+def _near(
+    ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet
+) -> tuple[InputSet, dict[str, int]]:
+    """The one of these sizes that is nearest to twice what an output reads, and its numbers."""
+    extents = [extent for field in (ours, theirs) for extent in field.row()["size"]]
+    size = max((extent for extent in extents if isinstance(extent, int)), default=1)
+    near = by_name(sizes.shown, sizes.nearest(*(2 * size + 1 for _ in sizes.shown)))
+    return sizes.where(*(Condition(Size.symbol(n), "==", v) for n, v in near.items())), near
 
 
 def _behind_alike(a: Trace, b: Trace, n: int, sizes: InputSet) -> InputSet:
@@ -474,11 +527,7 @@ def _equal_reads(ours: ReceptiveField, theirs: ReceptiveField, sizes: InputSet) 
     pairs = zip(spans, ours.whole, theirs.whole, strict=True)
     if any(span is None and not (a and b) for span, a, b in pairs) and sizes:
         # a formula where all of an axis is read, none where it hangs on the place
-        extents = [extent for field in (ours, theirs) for extent in field.row()["size"]]
-        size = max((extent for extent in extents if isinstance(extent, int)), default=1)
-        near = by_name(sizes.shown, sizes.nearest(*(2 * size + 1 for _ in sizes.shown)))
-        equal = [Condition(Size.symbol(n), "==", v) for n, v in near.items()]
-        here = sizes.where(*equal)
+        here, near = _near(ours, theirs, sizes)
         apart = any(_read_apart(ours, theirs, k, here) for k in range(len(spans)))
         if sizes <= here:
             return sizes - sizes if apart else sizes

@@ -72,15 +72,16 @@ def spec(net: Trace, target: str, sizes: Mapping[str, int | range]) -> Spec:
     job = _Job(net, told)
     if not net.complete:
         job.lose(net.scope)
+    if target == "spandrel":  # which has words for one of them
+        found = sorted(found, key=lambda box: any(r.first % r.step for r in box.runs.values()))
+        if others := "; ".join(map(str, found[1:])):
+            job.lose(f"all parts but one: {others}")
     parts = []
-    for box in found:
+    for box in found[:1] if target == "spandrel" else found:
         job.loses += [line for line in box.loses if line not in job.loses]
         value, text = own(job, box)
         named = {n: (run.first, run.last, run.step) for n, run in box.runs.items()}
         parts.append(Part(str(box), named, value, text))
-    if target == "spandrel" and len(parts) > 1:
-        job.lose(f"all parts but one: {'; '.join(p.where for p in parts[1:])}")
-        parts = parts[:1]
     text = parts[0].text
     if len(parts) > 1:
         text = "\n\n".join(
@@ -337,7 +338,7 @@ def _spandrel(job: _Job, box: Box) -> tuple[Any, str]:
     multiple = lcm(*(run.step for run in runs))
     for name, run in zip(shown, runs, strict=True):
         if run.first % run.step:
-            job.lose(f"{run.text(name)}: sizes that leave a rest have no word")
+            job.lose(f"{run.text(name)}: a rest has no word, and no multiple is valid")
         if run.last is not None:
             job.lose(f"{name} <= {run.last}: there is no greatest size")
     least = max(run.first for run in runs)
