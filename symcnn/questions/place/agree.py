@@ -61,8 +61,8 @@ class Agreement(Shown):
         reads: those of them at which every output reads the same places, along each path to it,
             and so does what layers mix of a whole axis (global and adaptive pools, attention,
             gates, statistics), and maps end at the same places where windows read over their edges.
-            With the same weights, and the same to pad with, numbers are the same there. Where dilation leaves holes, a size
-            may be left out at which only holes differ.
+            With the same weights, and the same to pad with, numbers are the same there. Where
+            dilation leaves holes, a size may be left out at which only holes differ.
         shift: per axis, how much further right the first network starts to read than the second,
             as a formula in the sizes (and i, where it hangs on the output's index).
         axes: the names of these axes.
