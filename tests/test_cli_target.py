@@ -205,6 +205,16 @@ def test_what_a_command_imports_is_forgotten_by_the_next(folder: Any) -> None:
     assert len(sys.path) <= len(path) + 1
 
 
+REGISTERS = "torch.library.define('symcnn_tests::{}', '() -> ()')"  # which torch takes once
+
+
+def test_two_networks_of_one_file_run_what_it_registers_once(folder: Any) -> None:
+    (folder / "shared.py").write_text(f"import registered\n{NET}\n{REGISTERS.format('own')}")
+    (folder / "registered.py").write_text(f"import torch\n{REGISTERS.format('other')}")
+    run = CliRunner().invoke(main, ["agree", "shared.py:Net", "shared.py:Net(2)"])
+    assert "shapes agree: nowhere" in run.output, run.output
+
+
 def test_own_layers_and_networks_are_networks(folder: Any) -> None:
     (folder / "own.py").write_text(
         "import symcnn\nfrom symcnn import nn\n"

@@ -3,7 +3,7 @@
 NAME is an instance, a class or a factory; arguments are literals of python, read and never run. A
 file is imported as python would import it where it stands: inside its package, with its neighbours.
 The modules of one folder are forgotten before those of another are imported, so that two versions
-of a model can be compared.
+of a model can be compared; two networks of one folder share them.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ import importlib.util
 import inspect
 import re
 import sys
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, TypeGuard, Union
+
+import click
 
 from symcnn.errors import BadSpec
 from symcnn.network import Network
@@ -93,10 +96,15 @@ def _arguments(text: str, whole: str) -> tuple[tuple[object, ...], dict[str, obj
 
 @dataclass
 class _Folder:
-    """Where modules are imported from now; `before`: those that python had until then."""
+    """Where modules are imported from now; `before`: those that python had until then.
+
+    The networks of one command share what it has run: a file may register what it may not twice.
+    """
 
     root: Path
     before: frozenset[str]
+    command: weakref.ref[click.Context] | None
+    files: dict[Path, ModuleType] = field(default_factory=dict)
 
 
 _now: list[_Folder] = []
@@ -139,7 +147,9 @@ def _from_file(path: Path, told: str) -> ModuleType:
 
 def _alone(path: Path, told: str) -> ModuleType:
     """A file that is in no package, or in one without ``__init__.py`` if its imports say so."""
-    _enter(path.parent)
+    files = _enter(path.parent).files
+    if path in files:
+        return files[path]
     name = path.stem
     while name in sys.modules:
         name += "_"
@@ -156,6 +166,7 @@ def _alone(path: Path, told: str) -> ModuleType:
         return _above(path, told, error)
     except (Exception, SystemExit) as error:
         raise _not_imported(told, error) from error
+    files[path] = module
     return module
 
 
@@ -196,8 +207,12 @@ def _not_imported(told: str, error: BaseException) -> BadSpec:
     return BadSpec(f"{told} cannot be imported: {type(error).__name__}: {error}")
 
 
-def _enter(root: Path) -> None:
+def _enter(root: Path) -> _Folder:
     """Import from this folder, and from none that was named before."""
+    context = click.get_current_context(silent=True)
+    command = None if context is None else context.find_root()
+    if command and _now and _now[-1].root == root and _now[-1].command == weakref.ref(command):
+        return _now[-1]
     while _now:
         old = _now.pop()
         if str(old.root) in sys.path:
@@ -206,9 +221,11 @@ def _enter(root: Path) -> None:
         # found first and deleted then: a folder without __init__.py looks its parent up
         for name in [name for name in new if _stands_in(old.root, name)]:
             del sys.modules[name]
-    _now.append(_Folder(root, frozenset(sys.modules)))
+    told = weakref.ref(command) if command else None
+    _now.append(_Folder(root, frozenset(sys.modules), told))
     sys.path.insert(0, str(root))
     importlib.invalidate_caches()
+    return _now[-1]
 
 
 def _stands_in(root: Path, name: str) -> bool:

@@ -75,7 +75,8 @@ class Buckets(Shown):
     def __str__(self) -> str:
         told = "" if self.exact else ", the best of those tried"
         more = f"{self.overhead:.4g} times that without padding{told}"
-        lines = [f"{len(self.sizes)} buckets, cost {self.cost:,}: {more}"]
+        count = len(self.sizes)
+        lines = [f"{count} bucket{'s' * (count > 1)}, cost {self.cost:,}: {more}"]
         for bucket in self.sizes:
             held = [s for s, b in self.assigned.items() if b == bucket]
             named = ", ".join("x".join(map(str, s)) for s in held[:6])
