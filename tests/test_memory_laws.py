@@ -14,6 +14,7 @@ from symcnn.judge.oracles import torch_peak
 from symcnn.ops.operation import Operation
 from symcnn.testing.oracles import torch_saved
 from symcnn.trace.graph import OPS
+from tests.corpus.forwards import Function
 
 F = nn.functional
 einsum = torch.einsum
@@ -752,3 +753,37 @@ def test_slopes_are_written_in_differences() -> None:
         assert net.shape_at(**sizes) == tuple(module(x).shape)
         assert net.cost().at(**sizes).saved == torch_saved(net, module, sizes, inputs=[x])
         assert net.cost().at(**sizes).peak == torch_peak(module, module, [x])[0]
+
+
+COMPOSED = {
+    "a mean of numbers": lambda y, w, x: y.nanmean(1).exp(),
+    "a mean of numbers, all": lambda y, w, x: torch.nanmean(y),
+    "an integral": lambda y, w, x: torch.trapz(y.exp(), dim=1),
+    "an integral by steps": lambda y, w, x: torch.trapezoid(y, dx=2.0, dim=2).exp(),
+    "a logarithm of determinants": lambda y, w, x: torch.logdet(y.mT @ y + torch.eye(y.shape[3])),
+    "all pairs": lambda y, w, x: torch.cartesian_prod(y[0, 0, 0], w[0]).exp(),
+    "a quantile": lambda y, w, x: torch.quantile(y.exp(), 0.5),
+    "a quantile of an axis": lambda y, w, x: torch.quantile(y.exp(), 0.9, dim=2, keepdim=True),
+    "a quantile of the last axis": lambda y, w, x: torch.quantile(y, 0.9, dim=3).exp(),
+    "covariances": lambda y, w, x: torch.cov(y[0].flatten(1).exp()),
+    "covariances of all": lambda y, w, x: torch.cov(y[0, 0], correction=0).exp(),
+    "correlations": lambda y, w, x: torch.corrcoef(y[0].flatten(1)).exp(),
+    "correlations of rows": lambda y, w, x: torch.corrcoef(y[0, 0]),
+}
+
+
+@pytest.mark.parametrize("name", COMPOSED)
+def test_what_torch_writes_in_other_operations_keeps_what_these_keep(name: str) -> None:
+    agree(COMPOSED[name], peak=True)
+
+
+@pytest.mark.parametrize("of", [torch.cov, torch.corrcoef])
+def test_how_rows_vary_together_is_torchs(of: Callable[..., torch.Tensor]) -> None:
+    def rows(x: torch.Tensor) -> torch.Tensor:
+        return of(x[0, 0])
+
+    net = symcnn.from_torch(Function(rows), "N 3 H W")
+    for h, w in ((1, 1), (1, 5), (4, 1), (3, 6)):
+        assert net.shape_at(N=1, H=h, W=w) == rows(torch.rand(1, 3, h, w)).shape
+    with pytest.raises(symcnn.ShapeMismatch, match="cov of 4 axes"):
+        symcnn.from_torch(Function(of), "N 3 H W")

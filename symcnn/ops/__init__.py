@@ -26,4 +26,5 @@ from symcnn.ops import (  # noqa: F401
     shape,
     signal,
     slopes,
+    statistics,
 )

@@ -7,11 +7,13 @@ python those that are not given another value.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf
+from math import inf, nan
 
 from symcnn.ops.dtypes import holds_floats
 from symcnn.ops.operation import Operation
+from symcnn.ops.registry import normal_dim
 from symcnn.ops.storage.layouts import UnknownError
+from symcnn.ops.storage.memory import extra_kwarg
 from symcnn.trace.graph import OPS, Node, SymbolicTensor, apply
 
 #: The tensors that come out, and those that are held to the end.
@@ -167,3 +169,78 @@ def of_labels(node: Node) -> Made:
     if (weight := node.arguments.get("weight")) is not None:
         loss = apply("mul", loss, weight)
     return _result(node, apply("div", apply("sum", loss, x.ndim - 1), 2))
+
+
+def nanmean(node: Node) -> Made:
+    """The sum of what is a number, by how many there are."""
+    x, how = node.inputs[0], _over(node)
+    there = _written("logical_not", apply("ne", x, x), grad=False)
+    count = _ended(apply("sum", there, *how), there)
+    total = apply("nansum", x, *how)
+    return [_ended(apply("div", total, count), total)], [count]
+
+
+def _over(node: Node) -> tuple[object, bool]:
+    """The axes that go, and whether they stay as one place."""
+    return node.arguments.get("dim"), bool(node.arguments.get("keepdim"))
+
+
+def trapezoid(node: Node) -> Made:
+    """At steps of one length the sum less half of both ends; else of all means by their steps."""
+    y, places, axis = node.inputs[0], node.arguments.get("x"), node.arguments.get("dim", -1)
+    if isinstance(places, SymbolicTensor):
+        raise UnknownError("at places")
+    total = apply("sum", y, axis)
+    first, last = (apply("select", y, axis, at) for at in (0, -1))
+    both = apply("add", first, last)
+    half = apply("mul", both, 0.5)
+    inner = apply("sub", total, half)
+    made = apply("mul", inner, _said(node, "dx", 1.0))
+    return [_ended(made, total, both, half, inner)], ()
+
+
+def logdet(node: Node) -> Made:
+    """No number where the determinant is negative."""
+    x = node.inputs[0]
+    if x.dtype.startswith("complex"):
+        raise UnknownError("of complex numbers")
+    sign, size = apply("linalg_slogdet", x)
+    negative = apply("eq", sign, -1.0)
+    return [_ended(apply("where", negative, nan, size), negative)], [sign, size]
+
+
+def cartesian(node: Node) -> Made:
+    """All of all, a column for each vector."""
+    if len(node.inputs) == 1:
+        return [node.inputs[0]], ()
+    grids = apply("meshgrid", *node.inputs, indexing="ij")
+    columns = [apply("flatten", grid) for grid in grids]
+    return [apply("stack", columns, 1)], columns
+
+
+def quantile(node: Node) -> Made:
+    """Of sorted numbers those at two ranks, weighed; a number that is none counts as the last."""
+    x, share, dim = node.inputs[0], node.arguments["q"], node.arguments.get("dim")
+    said = node.arguments.get("interpolation") or extra_kwarg(node, "interpolation") or "linear"
+    if isinstance(share, SymbolicTensor) or said != "linear":
+        raise UnknownError("at ranks that hang on tensors, or of one neighbour")
+    axis = -1 if dim is None else normal_dim(dim, x.ndim, "quantile")
+    if dim is None:
+        x = apply("flatten", x)
+    elif axis < x.ndim - 1:
+        x = apply("transpose", apply("unsqueeze", x, -1), axis, -1)
+    q = apply("full", (), share, dtype=x.dtype)
+    ordered = apply("sort", x, -1)[0]
+    at = apply("mul", q, x.dims[-1] - 1)
+    wrong = apply("any", apply("ne", ordered, ordered), -1, True)
+    ranks = apply("masked_fill", apply("expand", at, wrong.dims), wrong, x.dims[-1] - 1)
+    ranks = _ended(ranks, at, wrong)
+    below = apply("long", ranks)
+    found = apply("gather", ordered, -1, below)
+    weights = apply("sub", ranks, below)
+    ranks = _written("ceil", ranks)
+    above = apply("long", ranks)
+    other = apply("gather", ordered, -1, above)
+    made = _written("lerp", found, other, weights)
+    held = [q, ordered, ranks, below, weights, above, other]
+    return [apply("view", made, node.outputs[0].dims)], held

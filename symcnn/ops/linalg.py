@@ -15,7 +15,7 @@ from typing import Any
 from symcnn.algebra.axis import Axes
 from symcnn.algebra.size import Int, Size, minimum, prod
 from symcnn.errors import ShapeMismatch, UnsupportedOperation
-from symcnn.ops import dtypes, values
+from symcnn.ops import criteria, dtypes, values
 from symcnn.ops.autograd import pair
 from symcnn.ops.operation import Product, unsaid
 from symcnn.ops.operation import torch_rule as rule
@@ -117,7 +117,7 @@ _square_rules(
     saves=products.columns,
 )
 _square_rules("linalg_det det", lambda b, n: (b,), saves=products.determinant)
-_square_rules("logdet", lambda b, n: (b,), **_CPU)
+_square_rules("logdet", lambda b, n: (b,), steps=criteria.logdet, **_CPU)
 _square_rules(
     "linalg_slogdet slogdet",
     lambda b, n: (b, b),
@@ -306,7 +306,7 @@ def block_diag(*tensors: SymbolicTensor) -> Result:
     return of_everything((rows, columns))
 
 
-@rule("cartesian_prod", same_dtype="tensors", value=values.paired)
+@rule("cartesian_prod", same_dtype="tensors", value=values.paired, steps=criteria.cartesian)
 def cartesian_prod(*tensors: SymbolicTensor) -> Result:
     """All combinations of the elements of vectors."""
     for t in tensors:

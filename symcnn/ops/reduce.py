@@ -102,7 +102,7 @@ _single("logsumexp", saves=_both, dtype=dtypes.first_float)(_statistic("logsumex
 rule("prod", saves=_both, dtype=dtypes.counts, autocast=dtypes.SINGLE, value=values.PROD)(
     _statistic("prod")
 )
-rule("nanmean", takes=_FLOATS)(_statistic("nanmean"))
+rule("nanmean", takes=_FLOATS, steps=criteria.nanmean)(_statistic("nanmean"))
 rule("nansum", saves="input", dtype=dtypes.counts)(_statistic("nansum"))
 for _name, _value in (("all", values.ALL), ("any", values.ANY)):
     rule(_name, saves="", dtype=dtypes.logical, value=_value)(_statistic(_name))
@@ -278,15 +278,15 @@ def vector_norm(
     return reduced(x, dim, keepdim, "norm", has_none=_is_of_extremes(ord))
 
 
-@rule(
-    "quantile",
-    "nanquantile",
-    scrambles=True,
-    takes="float32 float64",
-    same_dtype="input q",
-    autocast=dtypes.SINGLE_ON_CPU,
-)
-def quantile(
+_ranked: Any = {
+    "scrambles": True,
+    "takes": "float32 float64",
+    "same_dtype": "input q",
+    "autocast": dtypes.SINGLE_ON_CPU,
+}
+
+
+def _quantile(
     input: SymbolicTensor,
     q: float | SymbolicTensor,
     dim: OneOrMore[int] | None = None,
@@ -301,6 +301,10 @@ def quantile(
         return one
     dims = (q.dims[0], *one.shapes[0])
     return replace(one, shapes=(dims,), axes=((None, Whole(q.dims[0])), *(one.axes or ())))
+
+
+rule("quantile", steps=criteria.quantile, **_ranked)(_quantile)
+rule("nanquantile", **_ranked)(_quantile)
 
 
 # Orderings ------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Any
 from symcnn.algebra.axis import IDENTITY, Axes, AxisMap, Folded, Whole, Window
 from symcnn.algebra.size import Int
 from symcnn.errors import DataDependent, ShapeMismatch, UnsupportedOperation
-from symcnn.ops import dtypes
+from symcnn.ops import criteria, dtypes
 from symcnn.ops.operation import rule
 from symcnn.ops.pointwise import broadcast_dims
 from symcnn.ops.reduce import reduced
@@ -289,7 +289,12 @@ def _steps(dims: tuple[Int, ...], axis: int) -> tuple[Int, ...]:
 
 _NUMBERS = "int float complex"
 for _name in ("trapezoid", "trapz"):
-    rule(_name, dtype=dtypes.tensor_floats, takes={"x y": _NUMBERS})(_trapezoid(_name, False))
+    rule(
+        _name,
+        dtype=dtypes.tensor_floats,
+        takes={"x y": _NUMBERS},
+        steps=criteria.trapezoid,
+    )(_trapezoid(_name, False))
 rule("cumulative_trapezoid", dtype=dtypes.tensor_floats, takes={"x y": _NUMBERS})(
     _trapezoid("cumulative_trapezoid", True)
 )
