@@ -1,5 +1,6 @@
 """Branches of python code that make no difference are no condition; all others stay one."""
 
+import math
 import pickle
 from collections.abc import Callable
 from typing import Any
@@ -224,3 +225,20 @@ def test_a_branch_on_the_product_of_batch_and_sizes_is_answered_after_it_was_pic
     net = symcnn.from_torch(Chunks(), "N 3 H W")
     again = pickle.loads(pickle.dumps(net))
     assert str(again.output_shape) == str(net.output_shape) == "(N, 3, H, W)"
+
+
+def test_sizes_up_to_the_example_are_followed_before_larger_ones() -> None:
+    """Parallel scans pad to the next power of 2, of which there is no end."""
+
+    class Scan(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            length = x.shape[1]
+            padded = 2 ** math.ceil(math.log2(length))
+            x = F.pad(x, (0, padded - length))
+            for _ in range(int(math.log2(padded))):
+                x = x[:, ::2] + x[:, 1::2]
+            return x
+
+    net = symcnn.from_torch(Scan(), "N L", example={"L": 300}, branches=12)
+    assert not net.complete
+    assert str(net.valid_inputs()).startswith("1 <= L <= 2048")

@@ -268,12 +268,20 @@ class Answers:
             domain = domain & self.region
             if not domain:
                 raise Nowhere
-        wanted = {n: self.example.get(n, EXAMPLE.get(n, 224)) for n in {*names, *domain.names}}
+        wanted = {n: self._wanted(n) for n in {*names, *domain.names}}
         last = {n: self.last.get(n, wanted[n]) for n in domain.names}
         if domain.names and last not in domain:  # while it is in a smaller set, it is the nearest
             near = domain.nearest(*(wanted[n] for n in domain.names))
             last = self.last = by_name(domain.names, near)
         return wanted | last
+
+    @property
+    def is_beyond(self) -> bool:
+        """Whether the run is at a larger size than that of the example."""
+        return any(size > self._wanted(n) for n, size in self.last.items())
+
+    def _wanted(self, name: str) -> int:
+        return self.example.get(name, EXAMPLE.get(name, 224))
 
     def _guard(self, requirement: Requirement, fixes: str = "", where: str = "") -> None:
         place = where or caller()

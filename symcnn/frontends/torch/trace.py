@@ -243,11 +243,11 @@ class _Front:
         self.given_up: SymcnnError | None = None  # the first of ours
         self.matters: set[Requirement] = set()
         self.refusing: set[str] = set()  # lines of which a run that took the other side was refused
-        self.work = deque([_Region()])
+        self.work, self.later = deque([_Region()]), deque[_Region]()
         runs: list[_Run] = []
         branches, nodes, limit = 0, 0, self.limit or _BRANCHES
-        while self.work:
-            region = self.work.popleft()
+        while self.work or self.later:
+            region = (self.work or self.later).popleft()
             if region.before and self.purse.left <= 0:
                 self._leave(region, "no steps are left: allow more with symcnn.steps(...)")
                 continue
@@ -526,7 +526,10 @@ class _Front:
         return True
 
     def _open(self, run: _Run) -> None:
-        """The sizes that `run` does not describe, as regions to run the forward in."""
+        """The sizes that `run` does not describe, as regions to run the forward in.
+
+        Behind a run at larger sizes than the example they are followed last: they may have no end.
+        """
         guards, nodes = run.guards, run.tracer.tape.nodes
         if not guards:
             return
@@ -553,7 +556,7 @@ class _Front:
                 elif guard.fixes and not self._few(region.sizes, guard):
                     self._leave(region, guard.fixes)
                 else:
-                    self.work.append(region)
+                    (self.later if run.tracer.is_beyond else self.work).append(region)
             alive = _narrowed(alive, guard.requirement)
 
     def _few(self, sizes: InputSet, guard: Guard) -> bool:
