@@ -22,7 +22,7 @@ from symcnn.frontends.torch.trace import _Front as Front
 from symcnn.lazy import cached_property
 from symcnn.ops.storage import Memory
 from symcnn.questions import cases
-from symcnn.sets import isl, presburger
+from symcnn.sets import isl, writer
 from symcnn.sets.condition import Condition
 from symcnn.sets.inputset import input_set
 from symcnn.trace.assume import where_met
@@ -138,7 +138,7 @@ def test_a_set_of_one_requirement_that_takes_too_many_steps_is_tried_once(
         tried.append(text)
         return isl.parsed(text)
 
-    monkeypatch.setattr(presburger, "parsed", parsed)
+    monkeypatch.setattr(writer, "parsed", parsed)
     net = symcnn.from_torch(nn.Sequential(*[nn.Upsample(scale_factor=1.15)] * 30), "N 3 H W")
     with pytest.raises(symcnn.NoSolution):
         net.solve(output=(100, 100))

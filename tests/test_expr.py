@@ -19,7 +19,7 @@ from symcnn.algebra.expr import from_sympy, maximum, minimum, to_sympy
 from symcnn.algebra.factor import factors
 from symcnn.errors import BadSpec
 from symcnn.sets.isl import question
-from symcnn.sets.presburger import Writer
+from symcnn.sets.writer import Writer
 
 from .fuzz.expressions import expressions
 

@@ -13,6 +13,7 @@ import sympy
 from hypothesis import given
 from hypothesis import strategies as st
 
+import symcnn
 from symcnn import H, W
 from symcnn.algebra.size import Size, maximum, scaled
 from symcnn.errors import BadSpec, NoSolution, Undecidable
@@ -21,6 +22,7 @@ from symcnn.sets.inputset import InputSet, always, input_set
 from symcnn.sets.runs import Run, spoken
 from symcnn.sets.scales import ratio as _ratio
 from symcnn.sets.scales import shortfalls as _shortfalls
+from symcnn.trace.assume import Assumptions
 
 from .conftest import sure
 from .fuzz.expressions import expressions
@@ -746,6 +748,38 @@ def test_a_quotient_stands_in_lowest_terms_where_its_factors_are_positive() -> N
     for x, y in itertools.product(range(16, 70), range(9, 200)):
         b, d = y // 16, (y + 7) // 16
         assert ((x, y) in found) == (x // 16 == (x + 7) // 16 and 9 * b % d == 0)
+
+
+def windowed(size: int) -> tuple[Condition, Condition]:
+    """A view of patches as 4x4 windows leaves the channels to torch, and there are 8 of them."""
+    patches, windows = 8 * (h // size) * (w // size), 16 * (h // (4 * size)) * (w // (4 * size))
+    channels = patches // windows
+    return Condition(patches, "==", channels * windows), Condition(channels, "==", 8)
+
+
+def test_sizes_that_are_multiples_of_floors_are_written_so_in_a_quotient() -> None:
+    assert str(two(*windowed(1))) == "H % 4 == 0 and H >= 4 and W % 4 == 0 and W >= 4"
+
+
+def test_a_trace_decides_two_requirements_of_which_neither_is_decided_alone() -> None:
+    """Windows of RF-DETR."""
+    area = (h // 14) * (w // 14)
+    assumed = Assumptions()
+    assumed.add([Condition(h, ">=", 14), Condition(w, ">=", 14)])
+    assumed.add([AnyOf((Condition(area, ">=", 1370), Condition(1368, ">=", area)))])
+    divides, channels = windowed(14)
+    assumed.add([divides])
+    assert assumed.entails(Condition(13, ">=", h % 56)) is None
+    assumed.add([channels])
+    assert assumed.entails(Condition(13, ">=", h % 56)) is True
+
+
+def test_linear_options_that_say_all_spare_the_others() -> None:
+    assumed = Assumptions()
+    assumed.add([Condition(h, ">=", 14), Condition(w, ">=", 14)])
+    few = Condition(w // 14, "==", 1), Condition(w // 14, ">=", 2)
+    with symcnn.steps(20_000):
+        assert assumed.entails(AnyOf((*few, *windowed(14)))) is True
 
 
 def test_what_falls_and_never_reaches_a_limit_bounds_nothing() -> None:

@@ -71,7 +71,7 @@ def with_fewer_floors(requirement: Single, known: Facts) -> Single:
 
     >>> class Even:
     ...     least = {"H": 2, "W": 1}
-    ...     def entails(self, condition): return True
+    ...     def entails(self, condition): return condition.holds({"H": 2, "W": 1})
     >>> H, W = Size.symbol("H"), Size.symbol("W")
     >>> print(with_fewer_floors(Condition((H // 2)*W, "==", ((H + 1) // 2)*(W // 3)), Even()))
     W*((H + 1)//2) == ((H + 1)//2)*(W//3)
@@ -82,7 +82,7 @@ def with_fewer_floors(requirement: Single, known: Facts) -> Single:
     if not isinstance(requirement, Condition):
         return requirement
     lhs, rhs = requirement.lhs, requirement.rhs
-    for fewer in (_one_of_equals, _lowest):
+    for fewer in (_one_of_equals, _coarsest, _lowest):
         for atom, by in fewer([*sz.every_atom(lhs, rhs)], known):
             lhs, rhs = replaced(lhs, atom, by), replaced(rhs, atom, by)
     return Condition(lhs, requirement.relation, rhs, requirement.why)
@@ -100,6 +100,22 @@ def _one_of_equals(atoms: Sequence[sz.Atom], known: Facts) -> Iterator[tuple[sz.
                 others.append(floor)
             else:
                 yield atom, other
+
+
+def _coarsest(atoms: Sequence[sz.Atom], known: Facts) -> Iterator[tuple[sz.Atom, Int]]:
+    """What is k times a coarser floor, as that: H as ``4*(H//4)``."""
+    fine = {a: (a.size(), 1) for a in atoms if isinstance(a, sz.Symbol)}
+    floors = {
+        a: (a.num, a.den) for a in atoms if isinstance(a, sz.Floor) and isinstance(a.den, int)
+    }
+    coarsest = sorted(floors.items(), key=lambda item: -item[1][1])
+    for atom, (num, den) in (fine | floors).items():
+        for coarse, (same, times) in coarsest:
+            if same == num and times > den and times % den == 0:
+                whole = coarse.size() * (times // den)
+                if known.entails(Condition(atom.size(), "==", whole)):
+                    yield atom, whole
+                    break
 
 
 def _lowest(atoms: Sequence[sz.Atom], known: Facts) -> Iterator[tuple[sz.Atom, Int]]:

@@ -28,7 +28,7 @@ from symcnn.sets.fewer import tied
 from symcnn.sets.isl import question
 from symcnn.sets.member import Member
 from symcnn.sets.paths import Paths
-from symcnn.sets.presburger import Sizes, meeting, region
+from symcnn.sets.presburger import narrowed, region
 from symcnn.sets.region import Point, Region, positive
 from symcnn.sets.runs import Run
 from symcnn.sets.text import factors, in_few_words, nowhere, products
@@ -146,19 +146,19 @@ class InputSet:
         return self._combine(other, sides)
 
     @question
-    def meeting(self, requirement: Requirement) -> InputSet:
-        """The members at which a requirement holds, by laws that need what is so of all members.
+    def meeting(self, *requirements: Requirement) -> InputSet:
+        """The members that meet a requirement; of several, what is decided of them in turn.
 
         >>> H, W = Size.symbol("H"), Size.symbol("W")
         >>> windows = Condition((H - 2)*(W - 2), "==", 9*((H - 2)//3)*((W - 2)//3))
         >>> print(input_set("HW", [Condition(H, ">=", 3), Condition(W, ">=", 3)]).meeting(windows))
         H % 3 == 2 and H >= 5 and W % 3 == 2 and W >= 5
         """
-        asked = requirement.symbols
+        asked = frozenset[str]().union(*(r.symbols for r in requirements))
         names = self.names + tuple(sorted(asked - {*self.names}))
         groups = tied(names, [*(side.names for side in self._sides), asked])
         sides = [self._over(group) for group in groups]
-        met = [meeting(requirement, Sizes(s)) if asked & {*s.names} else s for s in sides]
+        met = [narrowed(s, requirements) if asked & {*s.names} else s for s in sides]
         return self._likewise(InputSet(names, met, batch=self.optional - asked, at=self.at))
 
     def roster(self, names: AbstractSet[str]) -> Sequence[Mapping[str, int]] | None:

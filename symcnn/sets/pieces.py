@@ -90,7 +90,18 @@ def members_of_parts(whole: InputSet) -> list[dict[str, int]]:
     return found
 
 
+#: Sizes that are tried where bounds on products leave too few members to tell conditions apart.
+_TRIED = (3, 16, 33, 100, 119, 224, 251, 512, 1000, 1023)
+
+
 def _members(side: Region) -> Iterator[dict[str, int]]:
+    if any(side.cases):
+        steps = (1, 3, 7, 9)
+        for turn in range(len(_TRIED)):
+            which = (turn * steps[i % 4] % len(_TRIED) for i in range(len(side.names)))
+            one = dict(zip(side.names, map(_TRIED.__getitem__, which), strict=True))
+            if one in side:
+                yield one
     for bounds, isl_set in side.cases.items():
         for part in nonempty(isl_set):
             breathe()

@@ -15,9 +15,9 @@ from symcnn.algebra.size import Int, Size, spelling, symbols_of, with_values
 from symcnn.errors import Undecidable
 from symcnn.sets.condition import Condition, decide_syntactically
 from symcnn.sets.isl import isl, parts, question
-from symcnn.sets.presburger import Writer
 from symcnn.sets.products import is_linear
 from symcnn.sets.words import constraints
+from symcnn.sets.writer import Writer
 
 #: A formula, None where nothing is told, and what is at least 0 where it holds.
 Case = tuple[Int | None, tuple[Int, ...]]

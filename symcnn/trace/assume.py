@@ -14,13 +14,14 @@ from contextlib import suppress
 
 from symcnn.algebra.size import evaluate, symbols_of
 from symcnn.errors import SymcnnError, Undecidable
-from symcnn.sets.condition import Condition, Requirement
+from symcnn.sets.condition import AnyOf, Condition, Requirement
 from symcnn.sets.downset import grows
-from symcnn.sets.fewer import equation_of, strictest_of, with_numbers
+from symcnn.sets.fewer import equation_of, strictest_of, with_equal_numbers, with_numbers
 from symcnn.sets.inputset import InputSet, input_set
 from symcnn.sets.isl import priced
 from symcnn.sets.member import lone
 from symcnn.sets.pieces import members_of_parts
+from symcnn.sets.products import is_linear
 
 
 class Assumptions:
@@ -33,7 +34,7 @@ class Assumptions:
     True
     """
 
-    __slots__ = ("_decided", "_fresh", "_left", "_met", "_open")
+    __slots__ = ("_decided", "_fresh", "_hard", "_left", "_met", "_open")
 
     def __init__(self, domain: InputSet | None = None) -> None:
         self._left = _ALL if domain is None else _Left(domain)
@@ -41,12 +42,14 @@ class Assumptions:
         self._decided: dict[Requirement, bool] = {}  # final: domains only shrink
         self._open: set[Requirement] = set()  # undecided by the domain as it is
         self._met: set[object] = set()  # equations that the domain meets
+        # equations that are not decided alone, and of which sizes they were not
+        self._hard: dict[object, tuple[_Left, Requirement]] = {}
 
     def apart(self) -> Assumptions:
         """As much is required; what is required from now on is its own."""
         self._narrow()
         other = Assumptions()
-        other._left, other._met = self._left, {*self._met}
+        other._left, other._met, other._hard = self._left, {*self._met}, {**self._hard}
         return other
 
     def add(self, requirements: Iterable[Requirement]) -> None:
@@ -62,13 +65,30 @@ class Assumptions:
     def _narrow(self) -> None:
         for requirement, _ in strictest_of(self._fresh):
             equation = equation_of(requirement, self._met)
-            if equation in self._met:
+            if equation in self._met or self._hard.get(equation, (None,))[0] is self._left:
                 continue
-            with suppress(Undecidable):
+            before = self._left
+            try:
                 self._left = _required(self._left, requirement)
-                self._open.clear()
+            except Undecidable:
+                self._together(requirement)
+                self._hard[equation] = self._left, requirement
+            else:
                 self._met.add(equation)
+            if self._left is not before:
+                self._open.clear()
         self._fresh.clear()
+
+    def _together(self, requirement: Requirement) -> None:
+        """One more that is not decided alone: where it says that an atom is a number, that may
+        decide it and the others.
+        """
+        if isinstance(requirement, Condition):
+            before = [r for _, r in self._hard.values() if isinstance(r, Condition)]
+            numbers = with_equal_numbers([*before, requirement])
+            if numbers[:-1] != before:
+                with suppress(Undecidable):
+                    self._left = _required(self._left, *numbers)
 
     def entails(self, requirement: Requirement) -> bool | None:
         """Whether the sizes allowed so far decide `requirement`; None if they leave it open."""
@@ -119,10 +139,12 @@ _ALL = _Left(None)
 
 
 @priced(maxsize=4096)
-def _required(left: _Left, requirement: Requirement) -> _Left:
-    """What is left when one thing more is required. Raises Undecidable, which is not remembered."""
-    if left.domain.roster(requirement.symbols) is not None:
-        return _Left(left.domain.meeting(requirement))
+def _required(left: _Left, requirement: Requirement, *more: Requirement) -> _Left:
+    """What is left when one thing more is required; of several, what is decided of them in turn.
+    Raises Undecidable, which is not remembered.
+    """
+    if more or left.domain.roster(requirement.symbols) is not None:
+        return _Left(left.domain.meeting(requirement, *more))
     return _Left(left.domain & where_met(left.domain, requirement))
 
 
@@ -139,6 +161,10 @@ def _decided(left: _Left, requirement: Requirement) -> bool | None:
         some = left.members if requirement.symbols <= {*domain.names} else ()
         if len({requirement.holds(sizes) for sizes in some}) == 2:
             return None
+    if isinstance(requirement, AnyOf):  # what is linear may say it all
+        plain = tuple(o for o in requirement.options if is_linear(o.lhs - o.rhs))
+        if 0 < len(plain) < len(requirement.options) and domain <= sizes_of(AnyOf(plain)):
+            return True
     wanted = where_met(domain, requirement)
     if domain <= wanted:
         return True
