@@ -375,3 +375,27 @@ def test_whoever_looks_into_a_repeated_list_counts_its_places(
     net = symcnn.from_torch(Model(), "2 3 L", example={"L": 8000})
     assert net.shape_at(L=8000) == tuple(Model()(torch.zeros(2, 3, 8000, device="meta")).shape)
     assert net.guards[0].fixes
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda self, x: x.new_zeros(
+            int(
+                torch.where(
+                    condition=torch.tensor(x.shape[-1] > 4),
+                    input=torch.tensor(x.shape[-1]),
+                    other=torch.tensor(4),
+                )
+            )
+        ),
+        lambda self, x: x.new_zeros(
+            int(torch.maximum(input=torch.tensor(x.shape[-1]), other=torch.tensor(7)))
+        ),
+    ],
+)
+def test_operands_may_be_said_by_name(forward: Callable[..., Any]) -> None:
+    model, net = trace(forward)
+    assert net.complete
+    for length in (1, 4, 5, 9):
+        assert net.shape_at(N=1, L=length) == model(torch.zeros(1, 3, length)).shape

@@ -352,10 +352,10 @@ def sample_sizes(
         drawn: Sequence[int] = [draw.randint(1, top) for _ in domain.shown]
         if inside:
             drawn = as_tuple(domain.nearest(*drawn))
-        if tuple(drawn) in found or _has(domain, drawn) is not inside:
+        sizes = dict(zip(domain.shown, drawn, strict=True))
+        if tuple(drawn) in found or has(domain, sizes) is not inside:
             continue
         found.add(tuple(drawn))
-        sizes = dict(zip(domain.shown, drawn, strict=True))
         rest = {name: draw.choice((1, 2)) for name in net.symbols}
         hidden = [name for name in domain.names if name not in domain.shown]
         if inside and hidden:  # batch sizes that the domain restricts
@@ -364,11 +364,11 @@ def sample_sizes(
         yield {**rest, **sizes}
 
 
-def _has(domain: InputSet, sizes: Sequence[int]) -> bool | None:
+def has(domain: InputSet, sizes: Mapping[str, int]) -> bool | None:
     """Whether sizes are in a domain; None for those of which a network that is not complete says
     nothing.
     """
     try:
-        return tuple(sizes) in domain
+        return tuple(sizes[name] for name in domain.shown) in domain
     except Undecidable:
         return None

@@ -8,7 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from symcnn.errors import InvalidInput, Undecidable
-from symcnn.judge.oracles import sample_sizes
+from symcnn.judge.oracles import has, sample_sizes
 from symcnn.questions.inputs.domain import shape_at
 from symcnn.sets.member import by_name
 from symcnn.trace.trace import Trace
@@ -69,7 +69,7 @@ def _borders(net: Trace, base: dict[str, int], axes: Sequence[str]) -> Iterator[
 def _along(net: Trace, base: dict[str, int], axis: str) -> Iterator[dict[str, int]]:
     def answer(x: int) -> object:
         try:
-            return shape_at(net, **base | {axis: x})
+            return shape_at(net, **base | {axis: x}) if is_told(net, base | {axis: x}) else _OPEN
         except InvalidInput:
             return None
 
@@ -78,12 +78,21 @@ def _along(net: Trace, base: dict[str, int], axis: str) -> Iterator[dict[str, in
         before = answer(low)
         for x in range(low + 1, high + 1):
             now = answer(x)
-            if now != before:
+            if now != before and _OPEN not in (now, before):
                 changes -= 1
                 yield from (base | {axis: x - 1}, base | {axis: x})
             if not changes:
                 break
             before = now
+
+
+#: Of sizes of which the trace says nothing, the module itself is asked: there is nothing to judge.
+_OPEN = "open"
+
+
+def is_told(net: Trace, sizes: Mapping[str, int]) -> bool:
+    """Whether the trace says something of sizes, that they are refused, too."""
+    return net.complete or has(net.valid_inputs(), sizes) is not None
 
 
 def is_valid(net: Trace, sizes: Mapping[str, int]) -> bool:

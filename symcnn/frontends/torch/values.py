@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from inspect import signature
 from math import prod
 from typing import Any, cast
 
@@ -65,6 +66,18 @@ def _is_known(value: object) -> bool:
     if type(value) is tuple or type(value) is list:
         return any(map(_is_known, value))
     return type(value) is TracedTensor and value._number_since is not None
+
+
+def _in_order(
+    record: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
+    """Arguments by position, as far as names say those that come next."""
+    given, named = [*args], {**kwargs}
+    for name in [*signature(record.rule).parameters][len(given) :]:
+        if name not in named:
+            break
+        given.append(named.pop(name))
+    return given, named
 
 
 def _axes_of(made: SymbolicTensor) -> tuple[Axes, int]:
@@ -215,6 +228,8 @@ class Values:
         """The values of a result, if they are made from sizes, or one number everywhere. What they
         are made of is read.
         """
+        if kwargs and any(isinstance(v, torch.Tensor) for v in kwargs.values()):
+            args, kwargs = _in_order(record, args, kwargs)
         found = self._made(record, args, kwargs, made)
         if found is not None:
             moved = {*map(id, _numbers(found))}
