@@ -492,10 +492,10 @@ def test_unknown_optimizers_and_dtypes_are_refused() -> None:
 def test_what_autograd_keeps_of_other_operations_is_not_guessed() -> None:
     class Sorted(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return x.quantile(0.5, 1)
+            return x.nanquantile(0.5, 1)
 
     net = symcnn.from_torch(nn.Sequential(nn.Linear(4, 4), Sorted()), "N 4")
-    with pytest.raises(UnsupportedOperation, match="1: what autograd keeps for quantile"):
+    with pytest.raises(UnsupportedOperation, match="1: what autograd keeps for nanquantile"):
         _ = net.cost().saved
     assert net.cost(partial=True).saved == 16 * N
 
@@ -1172,3 +1172,32 @@ def test_a_case_is_asked_at_all_sizes_of_the_network_and_at_no_others() -> None:
         figure.at(N=1, H=8)
     with pytest.raises(symcnn.BadSpec, match="no size is called"):
         figure.at(N=1, H=8, W=8, D=8)
+
+
+def test_a_pool_along_one_axis_makes_places_as_whoever_watches_sees() -> None:
+    module = nn.Sequential(nn.Conv1d(3, 8, 3), nn.MaxPool1d(2), nn.ReLU())
+    x = torch.randn(2, 3, 40)
+    peak = symcnn.from_torch(module, "N 3 L").cost().at(N=2, L=40).peak
+    assert peak == torch_peak(module, module, [x])[0]
+
+
+def test_what_is_made_of_weights_and_written_to_is_kept() -> None:
+    class Filters(nn.Module):
+        """A kernel of sines, as SincNet's."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.low, self.band = nn.Parameter(torch.rand(1, 8)), nn.Parameter(torch.rand(1, 8))
+            self.register_buffer("times", torch.rand(5, 1) + 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            kernel = torch.sin(self.times * self.low) / (self.times / 2)
+            kernel *= self.times
+            kernel /= 2 * self.band
+            return F.conv1d(x, kernel.T[:, None]).mean()
+
+    module = Filters()
+    net = symcnn.from_torch(module, "N 1 L")
+    sizes = {"N": 2, "L": 20}
+    assert net.cost().at(**sizes).saved == torch_saved(net, module, sizes)
+    assert net.cost().at(**sizes).peak == torch_peak(module, module, [torch.rand(2, 1, 20)])[0]

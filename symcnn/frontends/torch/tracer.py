@@ -54,9 +54,7 @@ from symcnn.frontends.torch.lazy import call_lazy, lazy_parameters
 from symcnn.frontends.torch.operations import (
     RESIZES,
     Served,
-    full_name,
     homonyms,
-    is_product,
     operations,
 )
 from symcnn.frontends.torch.ranges import LATE, counted
@@ -185,17 +183,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
             except AliasFound:
                 return self.__torch_function__(func, types, args, kwargs)
         result = self._of_values(func, args, kwargs)
-        if result is None and func == SET_DATA:
-            self.give(args[0], self.leaves.get(id(args[1])))
-        if args and result is args[0]:  # written to, or nothing to do: it is what it was
-            return result
-        served = self.operations.get(func) or full_name(func)
-        if served is not None and (is_product(served.rule) or self._learned(args, kwargs)):
-            self._record_real(served.rule, func, args, kwargs, result)
-        elif getattr(func, "__name__", "") == "__get__":
-            self._record_attribute(func.__self__.__name__, args[0], result)
-        elif served is None and flat(result) and self._learned(args, kwargs):
-            self._record_unruled(func, args, kwargs, result)
+        self._note_real(func, args, kwargs, result)
         return result
 
     def _of_classes(self, kinds: Sequence[type], func: Any, args: Any, kwargs: Any) -> Any:

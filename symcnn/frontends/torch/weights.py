@@ -5,7 +5,7 @@ positions. *What is learned, or computed from what is, is work*; so is every pro
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -14,7 +14,7 @@ import torch
 from symcnn.errors import SymcnnError
 from symcnn.frontends.torch.aliases import base_of
 from symcnn.frontends.torch.arguments import flat
-from symcnn.frontends.torch.operations import is_product
+from symcnn.frontends.torch.operations import Served, full_name, is_product
 from symcnn.frontends.torch.tensors import TracedTensor
 from symcnn.frontends.torch.unruled import work_of
 from symcnn.frontends.torch.writes import Writes, is_plain
@@ -30,6 +30,7 @@ class Weights:
 
     tape: Tape
     leaves: dict[int, SymbolicTensor]
+    operations: Mapping[object, Served]
     held: dict[int, weakref.ref[torch.Tensor]]  # by the ids in `leaves`
     given: dict[int, SymbolicTensor]  # the data of weights that the forward gives them
     left: Exception | None
@@ -54,6 +55,21 @@ class Weights:
             elif isinstance(value, (tuple, list)) and self._learned(*value):
                 return True
         return False
+
+    def _note_real(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
+        """Record what was done to tensors with values, where it is work."""
+        if result is None and func == SET_DATA:
+            self.give(args[0], self.leaves.get(id(args[1])))
+        served = self.operations.get(func) or full_name(func)
+        writes = served is not None and served.writes and id(result) in self.held
+        if args and result is args[0] and not writes:
+            return  # there was nothing to do, or it is written to what no node made
+        if served is not None and (is_product(served.rule) or self._learned(args, kwargs)):
+            self._record_real(served.rule, func, args, kwargs, result)
+        elif getattr(func, "__name__", "") == "__get__":
+            self._record_attribute(func.__self__.__name__, args[0], result)
+        elif served is None and flat(result) and self._learned(args, kwargs):
+            self._record_unruled(func, args, kwargs, result)
 
     def _record_real(self, name: str, func: Any, args: Any, kwargs: Any, result: Any) -> None:
         """Work on tensors with values, done for every input: a position bias, a weight made anew.

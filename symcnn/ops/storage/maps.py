@@ -117,9 +117,8 @@ def max_pool(m: Memory, node: Node) -> None:
     for i, t in enumerate(node.outputs[1:], 1):
         m.place(m.fresh(t.dims, LONG), i)
         m.save(t)
-    if len(node.outputs) == 1:  # in one dimension the CPU has a way without them
-        places = m.extra if node.op == "max_pool1d" else m.beside
-        places(prod(node.outputs[0].dims), LONG)
+    if len(node.outputs) == 1:  # in one dimension the CPU has a way without, where nobody watches
+        m.beside(prod(node.outputs[0].dims), LONG)
 
 
 def fractional(m: Memory, node: Node) -> None:
