@@ -498,7 +498,7 @@ MUTANTS = (
     Mutant(
         "saves: a pool forgets where its largest elements were",
         "symcnn/ops/storage/maps.py",
-        "places(prod(node.outputs[0].dims), LONG)",
+        "m.beside(prod(node.outputs[0].dims), LONG)",
         "pass",
         "tests/test_cost_memory.py -k what_layers_keep",
     ),
