@@ -1185,6 +1185,8 @@ def test_what_is_made_of_weights_and_written_to_is_kept() -> None:
     class Filters(nn.Module):
         """A kernel of sines, as SincNet's."""
 
+        times: torch.Tensor
+
         def __init__(self) -> None:
             super().__init__()
             self.low, self.band = nn.Parameter(torch.rand(1, 8)), nn.Parameter(torch.rand(1, 8))
@@ -1194,7 +1196,8 @@ def test_what_is_made_of_weights_and_written_to_is_kept() -> None:
             kernel = torch.sin(self.times * self.low) / (self.times / 2)
             kernel *= self.times
             kernel /= 2 * self.band
-            return F.conv1d(x, kernel.T[:, None]).mean()
+            made: torch.Tensor = F.conv1d(x, kernel.T[:, None])
+            return made.mean()
 
     module = Filters()
     net = symcnn.from_torch(module, "N 1 L")

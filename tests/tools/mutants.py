@@ -498,8 +498,8 @@ MUTANTS = (
     Mutant(
         "saves: a pool forgets where its largest elements were",
         "symcnn/ops/storage/maps.py",
-        "m.beside(prod(node.outputs[0].dims), LONG)",
-        "pass",
+        "where nobody watches\n        m.beside(prod(node.outputs[0].dims), LONG)",
+        "where nobody watches\n        pass",
         "tests/test_cost_memory.py -k what_layers_keep",
     ),
     Mutant(
