@@ -46,6 +46,7 @@ from symcnn.questions.place.paths import (
 )
 from symcnn.sets.condition import Condition, Requirement
 from symcnn.sets.inputset import InputSet
+from symcnn.sets.isl import question
 from symcnn.sets.member import by_name
 from symcnn.shown import Shown, assignment
 from symcnn.trace.graph import SymbolicTensor, public
@@ -113,6 +114,7 @@ class Agreement(Shown):
         return "at all of these" if of <= found else found.describe()
 
 
+@question
 def agree(a: Trace, b: Trace) -> Agreement:
     """At which sizes two networks make the same shapes and read the same places.
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import NamedTuple
 
 from symcnn.algebra.axis import Adaptive, Axes
@@ -248,15 +249,20 @@ def _extents(way: Way) -> tuple[Int, ...] | None:
     return extents if whole else None
 
 
+@lru_cache(maxsize=4096)  # ways are compared in pairs
+def _clipped(line: Line, length: Int) -> tuple[Int, Int]:
+    """First and last place of an axis that a way reads, without padding."""
+    return most(line.first, 0), least(line.last, length - 1)
+
+
 def _gaps_of(one: Way, other: Way, lengths: Sequence[Int]) -> _Gaps | None:
     """By how much two ways differ; None where they do at all sizes."""
     gaps: dict[tuple[Int, tuple[tuple[str, Int], ...]], None] = {}
     for x, y, length in zip(one, other, lengths, strict=True):
         windows = x.window and y.window
-        for ours, theirs, low, high in (
-            (x.first, y.first, most, 0), (x.last, y.last, least, length - 1)
-        ):  # fmt: skip
-            gap = ours - theirs if windows else low(ours, high) - low(theirs, high)
+        ends = (line[:2] if windows else _clipped(line, length) for line in (x, y))
+        for ours, theirs in zip(*ends, strict=True):
+            gap = ours - theirs
             indices = any(map(is_index, symbols_of(gap)))
             if (windows and indices) or _never_zero(gap):  # of another stride, or far apart
                 return None
@@ -268,6 +274,7 @@ def _gaps_of(one: Way, other: Way, lengths: Sequence[Int]) -> _Gaps | None:
     return tuple(gaps)
 
 
+@lru_cache(maxsize=4096)
 def _never_zero(gap: Int) -> bool:
     """Whether bounds alone say so, of one sign."""
     return any((low := sharp_lower(one, least=1)) is not None and low > 0 for one in (gap, -gap))
