@@ -308,6 +308,17 @@ def test_questions_of_one_answer_share_a_budget() -> None:
     assert 41 in input_set(["H"], wanted)
 
 
+def test_all_sets_of_an_agreement_are_of_one_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    starts: list[object] = []
+    start = isl._Meter.start
+    monkeypatch.setattr(isl._Meter, "start", lambda self: [starts.append(self), start(self)])
+    layers = (nn.Conv1d(1, 1, 3, 2, 1), nn.Sequential(nn.ZeroPad1d((0, 1)), nn.Conv1d(1, 1, 3, 2)))
+    one, other = (symcnn.from_torch(layer, "N 1 L") for layer in layers)
+    starts.clear()
+    symcnn.agree(one, other)
+    assert len(starts) == 1
+
+
 class Folds(nn.Module):
     def forward(self, x: Any) -> Any:
         x = x[:, :, 1:] if x.shape[2] % 3 == 0 else x

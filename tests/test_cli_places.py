@@ -25,6 +25,9 @@ def late():
 def normed():
     return nn.Sequential(nn.Conv1d(1, 4, 3), nn.GroupNorm(2, 4))
 
+def seen():
+    return nn.Sequential(nn.Conv1d(1, 4, 3), nn.AdaptiveAvgPool1d(1))
+
 def pool():
     return nn.AdaptiveAvgPool2d(7)
 """
@@ -59,6 +62,27 @@ def test_a_norm_is_left_out_by_name(ask: Any) -> None:
     line = "tiles nets.py:normed --size 64 --tile 32"
     assert "--" not in ask(line + " --no-statistics", "N 1 L")
     assert "1 reads the whole of L" in ask(line, "N 1 L", exit_code=1)
+
+
+@pytest.mark.parametrize(
+    ("line", "spec", "cure"),
+    [
+        (
+            "tiles nets.py:normed --sizes 64 --tile 32",
+            "N 1 L",
+            ": --no-statistics leaves these out",
+        ),
+        ("tiles nets.py:codec --sizes 64", "N 1 L", '  --tile 256, or --peak "8 GiB"'),
+        ("stream nets.py:conv", "N 3 H W", "  --axis H"),
+        ("tiles nets.py:seen --sizes 64 --tile 32", "N 1 L", "what comes before, --module 0"),
+    ],
+)
+def test_a_way_out_is_said_in_options_of_the_command(
+    ask: Any, line: str, spec: str, cure: str
+) -> None:
+    status = 1 if "--tile" in line else 2
+    assert ask(line, spec, status).rstrip().endswith(cure)
+    assert "--" not in ask(f"{line} --json", spec, status)["error"]["cure"]  # python's words
 
 
 def test_shards(ask: Any) -> None:

@@ -6,6 +6,7 @@ stands anywhere on the line, and with the exit status of its kind.
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -100,10 +101,30 @@ def _show(ctx: click.Context, kind: str, cause: str, cure: str, status: int, mes
     else:
         if ask:
             ask.say_assumed()
+        if cure:
+            message = message.replace(cure, _as_options(cure, ctx))
         click.echo(f"{f'{ask.other}: ' if ask and ask.other else ''}{kind}: {message}", err=True)
         if ask and ask.scope and ask.scope not in message:
             click.echo(f"holds {ask.scope}", err=True)
     ctx.exit(status)
+
+
+def _as_options(cure: str, ctx: click.Context) -> str:
+    """What python is told to give, as the command is given it: ``--module layer4`` for
+    ``at="layer4"``. JSON has python's words.
+    """
+    command = getattr(ctx.command, "commands", {}).get(ctx.invoked_subcommand)
+    options = {option.name: option.opts[0] for option in command.params} if command else {}
+
+    def spelled(found: re.Match[str]) -> str:
+        name, value = found.groups()
+        flag = options.get("module" if name == "at" else name, "")
+        if not flag.startswith("--") or value == "True":
+            return found[0]
+        said = value if " " in value else value.strip('"')
+        return flag if value == "False" else f"{flag} {said}"
+
+    return re.sub(r'\b(\w+)=("[^"]*"|\w+)', spelled, cure)
 
 
 @click.group(cls=Shell, context_settings={"help_option_names": ["-h", "--help"]})
