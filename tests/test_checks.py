@@ -10,6 +10,7 @@ from torch import nn
 
 import symcnn
 from symcnn.errors import DataDependent
+from tests.corpus.forwards import Function
 
 Check = Callable[[torch.Tensor], Any]
 
@@ -136,6 +137,34 @@ def _of_many(x: torch.Tensor) -> None:
 def test_what_does_more_than_raise_or_hangs_on_sizes_is_refused(check: Check) -> None:
     with pytest.raises(DataDependent, match="values of a tensor"):
         net(check)
+
+
+def test_a_check_of_a_tensor_of_sizes_is_decided_for_all_sizes() -> None:
+    """RT-DETR v2 and D-FINE check that the maps of all levels are as long as the sequence."""
+
+    def check(x: torch.Tensor) -> None:
+        h, w = x.shape[2:]
+        levels = torch.tensor([[h, w], [h // 2, w // 2]])
+        length = torch.cat([x.flatten(2), F.avg_pool2d(x, 2).flatten(2)], 2).shape[2]
+        torch._check_tensor_all_with(ValueError, levels.prod(1).sum() == length)
+        torch._check_tensor_all(torch.stack([levels[0, 0] == h, levels[1, 1] == w // 2]))
+        if not (levels[:, 0] >= 2).any().item():
+            raise ValueError("too low")
+
+    found = net(check)
+    assert found.complete
+    assert str(found.valid_inputs()) == "H >= 3 and W >= 3"
+
+
+def test_whether_tensors_of_sizes_are_equal_is_a_branch() -> None:
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        h, w = x.shape[2:]
+        return x if torch.equal(torch.tensor([h, w]), torch.tensor([w, h])) else x[:, :1]
+
+    found = symcnn.from_torch(Function(forward), "N 3 H W")
+    assert found.complete
+    for h, w in ((5, 5), (5, 6), (6, 5), (1, 1)):
+        assert found.shape_at(N=2, H=h, W=w) == forward(torch.zeros(2, 3, h, w)).shape
 
 
 def test_the_checks_of_all_branches_and_of_a_network_at_a_size_are_told() -> None:

@@ -229,6 +229,24 @@ def test_training_mode_asks_for_more_than_one_value_per_channel() -> None:
         net.shape_at(N=1, H=1, W=1)
 
 
+def test_inputs_lie_beside_weights_on_meta_whatever_else_lies_on_the_cpu() -> None:
+    """Wav2Vec2 makes an embedding on the CPU in a module that is on meta."""
+
+    class Moves(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Parameter(torch.zeros(3, 1, 1))
+            self.table = torch.zeros(3, 1, 1, device="meta")
+            self.conv = nn.Conv2d(3, 4, 3, device="meta")
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if self.table.device != x.device:
+                self.table = self.table.to(x.device)
+            return self.conv(x + self.table)
+
+    assert str(symcnn.from_torch(Moves(), "N 3 H W").valid_inputs()) == "H >= 3 and W >= 3"
+
+
 def test_meta_modules_trace_the_same() -> None:
     real = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)).eval()
     with torch.device("meta"):

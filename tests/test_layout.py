@@ -474,6 +474,25 @@ def test_how_every_second_place_of_a_smaller_map_lies_is_decided_for_all_sizes()
         assert net.shape_at(N=2, H=h, W=w) == Views(view)(torch.zeros(2, 3, h, w)).shape
 
 
+def test_how_attention_with_weights_of_their_own_lies_hangs_on_no_packed_weight() -> None:
+    """WavLM gives an empty weight in its place."""
+
+    def attention(m: Any, x: torch.Tensor, *sizes: int) -> torch.Tensor:
+        x = m.conv(x).flatten(2).permute(2, 0, 1)
+        w, bias = torch.eye(4), torch.zeros(12)
+        y, _ = F.multi_head_attention_forward(
+            *(x, x, x, 4, 2, torch.empty([0]), bias, None, None, False, 0.0, w, None),
+            use_separate_proj_weight=True,
+            q_proj_weight=w,
+            k_proj_weight=w,
+            v_proj_weight=w,
+        )
+        return y.view(-1, 2, 2)
+
+    net = symcnn.from_torch(Views(attention), "N 3 H W")
+    assert net.shape_at(N=2, H=5, W=6) == Views(attention)(torch.zeros(2, 3, 5, 6)).shape
+
+
 def test_a_view_that_never_is_one_is_refused_at_once_with_its_line_and_the_cure() -> None:
     module = Views(lambda m, x, *sizes: x.permute(0, 2, 3, 1).view(sizes[0], -1))
     with pytest.raises(symcnn.ShapeMismatch, match="would have to copy") as caught:

@@ -28,11 +28,6 @@ class Forward(torch.nn.Module):
         return self.run(x, *x.shape[2:])
 
 
-def _equal(x: torch.Tensor, h: int, w: int) -> torch.Tensor:
-    same = torch.equal(torch.tensor([h, w]), torch.tensor([w, h]))
-    return x if same else x[:, :1]
-
-
 def _cut(x: torch.Tensor, h: int, w: int) -> torch.Tensor:
     return x[:, :1] if "%d" % (h / 2) == "4" else x  # noqa: UP031
 
@@ -48,7 +43,6 @@ FIXED: dict[str, Callable[..., Any]] = {
     "logarithm": lambda x, h, w: x[..., : int(math.log2(h)) + 1],
     "a function of one": lambda x, h, w: x[..., : int(math.exp(-math.log2(h / 30))) + 1],
     "gcd of tensors": lambda x, h, w: x[..., : torch.gcd(torch.tensor(h), torch.tensor(w)).item()],
-    "equal tensors": _equal,
     "bits of both": lambda x, h, w: x if (h | w) & 7 else x[:, :1],
     "mean": lambda x, h, w: x[..., : int(statistics.mean([h, w]))],
     "struct": lambda x, h, w: x[..., : struct.unpack("i", struct.pack("i", h))[0]],

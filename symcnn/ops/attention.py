@@ -237,11 +237,11 @@ def _projected(
 ) -> list[SymbolicTensor]:
     """Query, key and value times their weights; by one product what is the same tensor."""
     width, weight, bias = query.dims[-1], a["in_proj_weight"], a["in_proj_bias"]
-    packs = [(query, 1), (key, 1), (value, 1)]
-    if key is value and not a["use_separate_proj_weight"]:
+    packs, separate = [(query, 1), (key, 1), (value, 1)], a["use_separate_proj_weight"]
+    if key is value and not separate:
         packs = [(query, 3)] if query is key else [(query, 1), (key, 2)]
     sizes = [count * width for _, count in packs]
-    weights = [a[f"{x}_proj_weight"] for x in "qkv"] if weight is None else _parts(weight, sizes)
+    weights = [a[f"{x}_proj_weight"] for x in "qkv"] if separate else _parts(weight, sizes)
     biases = [None] * 3 if bias is None else _parts(bias, sizes)
     found = []
     for (t, count), *factors in zip(packs, weights, biases, strict=False):

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import operator
 from builtins import sorted as by_size
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -48,6 +48,16 @@ def _always(args: Arguments) -> bool:
 
 def _same(args: Arguments, kwargs: Options) -> Held:
     return args[0]
+
+
+def _together(total: Callable[[Iterable[object]], bool]) -> Callable[[Arguments], Held]:
+    """All or any of truths that are told; which a size has is not asked."""
+    return lambda truths: total(truths) if {*map(type, truths)} <= {bool, int} else None
+
+
+def _of_truths(total: Callable[[Iterable[object]], bool]) -> Law:
+    """The same of one."""
+    return lambda args, kwargs: _together(total)(args[:1])
 
 
 def _truncated(args: Arguments, kwargs: Options) -> Held:
@@ -517,7 +527,10 @@ recast = Value(everywhere=_same, ends=_always, positions=moves.expanded, cases=b
 as_float = replace(recast, number=_as_float)
 as_truth = replace(recast, cases=by_place.truths)
 kept = Value(everywhere=_same, ends=_always)
-ALL, ANY = (Value(everywhere=_same, of_none=number) for number in (1, 0))
+ALL, ANY = (
+    Value(_of_truths(total), moves.reduced(_together(total), along=True), _same, of_none=number)
+    for total, number in ((all, 1), (any, 0))
+)
 resized = Value(everywhere=_nearest, positions=_repeated)
 
 #: Numbers without those that are there already: of all, of the one before.

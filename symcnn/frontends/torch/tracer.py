@@ -131,7 +131,7 @@ class Tracer(Script, Answers, Values, Weights, TorchFunctionMode):
         tape.dtype = NAMES[torch.get_default_dtype()]
         self.modules = parts.modules
         for name, p in parts.parameters:
-            if not self.parameters:
+            if not self.parameters or p.is_meta:  # torch computes beside these on meta only
                 self.device = p.device
                 self.kind = "cuda" if p.is_cuda else "cpu"
             if type(p) not in TENSORS and torch.nn.parameter.is_lazy(p):
