@@ -196,7 +196,7 @@ _MORE: dict[str, tuple[Any, tuple[Any, ...]]] = {
 }
 
 #: What needs a machine of another kind, or is another name of torch's for the same.
-WITHOUT = {"cuda", "pin_memory", "select_copy", "special_expit"}
+WITHOUT = {"cuda", "pin_memory", "select_copy", "set_data", "special_expit"}
 
 
 def names() -> list[str]:
