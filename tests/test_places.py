@@ -97,6 +97,13 @@ class Turned(nn.Module):
         return self.conv(x.permute(0, 3, 1, 2)).permute(0, 3, 1, 2)
 
 
+def test_of_a_part_that_is_too_short_for_the_network_nothing_comes() -> None:
+    chain = nn.Sequential(nn.Conv1d(1, 1, 9), nn.MaxPool1d(2), nn.Conv1d(1, 1, 3))
+    _, (course,) = courses(symcnn.from_torch(chain, "N 1 L"), None, {"L": 40})
+    for start in (4, 5):
+        assert len(course.cut(start, start + 4).wrong) == 0
+
+
 def test_a_plan_says_of_which_axes_its_slices_are() -> None:
     plan = symcnn.from_torch(Turned(), "N H W 3").tiles(tile=12, H=30, W=16)
     assert (plan.input_axes, plan.output_axes) == ((-3, -2), (-3, -1))

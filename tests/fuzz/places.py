@@ -38,7 +38,9 @@ _CLOSE = {torch.float64: 1e-9, torch.float32: 1e-5}
 
 @dataclass(frozen=True)
 class Padded:
-    """A convolution of one channel with its padding: torch's, both sides by hand, or SAME."""
+    """A convolution of one channel with its padding: torch's, both sides by hand, or SAME. A bias
+    would tell zeros that are padded before it from those behind, and neither is read.
+    """
 
     kernel: int
     stride: int
@@ -54,7 +56,7 @@ class _Convolution(nn.Module):
     def __init__(self, recipe: Padded) -> None:
         super().__init__()
         self.recipe = recipe
-        layer = nn.Conv1d(1, 1, recipe.kernel, recipe.stride, 0, recipe.dilation)
+        layer = nn.Conv1d(1, 1, recipe.kernel, recipe.stride, 0, recipe.dilation, bias=False)
         self.conv = layer.double()
         numbers = torch.Generator().manual_seed(recipe.kernel)
         for parameter in self.conv.parameters():

@@ -346,11 +346,13 @@ class Course:
             length = int(
                 evaluate(self.output.dims[end.axis], {**self.sizes, self.name: stop - start})
             )
-            return Cut(start, stop, place, np.ones(length, dtype=bool))
+            return Cut(start, stop, place, np.ones(max(length, 0), dtype=bool))
         if (start, stop) == (0, self.sizes[self.name]):  # the whole
             return Cut(start, stop, 0, np.zeros(self.length, dtype=bool))
         part = {**self.sizes, self.name: stop - start}
         lengths = self.lengths(part)
+        if min(lengths.values()) < 0:  # of so short a part the network makes nothing
+            return Cut(start, stop, int(end.rate * start), np.ones(0, dtype=bool))
         wrong: dict[SymbolicTensor, Any] = {
             t: np.zeros(lengths[t], dtype=bool) for t in self.sources if t in lengths
         }
