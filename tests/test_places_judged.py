@@ -10,6 +10,7 @@ from torch import nn
 
 import symcnn
 from symcnn import BadSpec
+from tests.corpus.forwards import Forward
 
 from .tools.places import CASES, JUDGES, Case, Differs, randomized, run
 
@@ -498,17 +499,6 @@ def test_a_network_of_another_scale_is_cropped_to_no_size() -> None:
     assert as_it_is.changes == {}
 
 
-class _Ends(nn.Module):
-    """Rows that are counted from the end of the axis."""
-
-    def __init__(self, join: Callable[[nn.Module, torch.Tensor], torch.Tensor]) -> None:
-        super().__init__()
-        self.conv, self.join = nn.Conv2d(3, 3, 3, padding=1), join
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.join(self.conv, x)
-
-
 def _last_row_apart(conv: nn.Module, x: torch.Tensor) -> torch.Tensor:
     return torch.cat([x.narrow(2, 0, x.shape[2] - 1) * 2, x.narrow(2, -1, 1)], 2)
 
@@ -528,7 +518,7 @@ def _rows_put_back(conv: nn.Module, x: torch.Tensor) -> torch.Tensor:
 def test_rows_from_the_end_of_an_axis_are_those_of_the_last_tile(
     join: Any, tile: tuple[int, int]
 ) -> None:
-    module = _Ends(join).eval()
+    module = Forward(lambda m, x: join(m.conv, x), conv=nn.Conv2d(3, 3, 3, padding=1)).eval()
     plan = symcnn.from_torch(module, "N 3 H W").tiles(H=100, W=90, tile=tile)
     x = torch.randn(1, 3, 100, 90)
     with torch.no_grad():

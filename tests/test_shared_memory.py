@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 import symcnn
 from symcnn.judge.oracles import torch_peak, torch_saved
-from tests.corpus.forwards import Function
+from tests.corpus.forwards import Forward, Function
 
 Call = Callable[[torch.Tensor], torch.Tensor]
 
@@ -375,15 +375,9 @@ def test_no_gradient_flows_through_data() -> None:
     assert symcnn.from_torch(Reads(), "1 3 10 10").cost().saved == 3 * 10 * 10 * 4
 
 
-class _Weighted(nn.Module):
+def _weighted(use: Any) -> Forward:
     """A convolution in which data are given anew."""
-
-    def __init__(self, use: Callable[[nn.Conv2d, torch.Tensor], torch.Tensor]) -> None:
-        super().__init__()
-        self.a, self.use = nn.Conv2d(3, 4, 3, padding=1), use
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.use(self.a, x)
+    return Forward(lambda m, x: use(m.a, x), a=nn.Conv2d(3, 4, 3, padding=1))
 
 
 def _clamped(a: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
@@ -406,7 +400,7 @@ def _of_data(a: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("use", [_clamped, _scaled])
 def test_what_is_given_other_data_has_its_gradient(use: Any) -> None:
-    module = _Weighted(use)
+    module = _weighted(use)
     net = symcnn.from_torch(module, "N 3 H W")
     assert net.cost().at(N=2, H=12, W=8).saved == torch_saved(
         net, module, {"N": 2, "H": 12, "W": 8}
@@ -415,6 +409,6 @@ def test_what_is_given_other_data_has_its_gradient(use: Any) -> None:
 
 @pytest.mark.parametrize("use", [_clamped, _scaled, _of_data])
 def test_a_weight_holds_the_data_that_the_forward_gives_it(use: Any) -> None:
-    module = _Weighted(use)
+    module = _weighted(use)
     peak = torch_peak(module, module, [torch.randn(2, 3, 12, 8)])[0]
     assert symcnn.from_torch(module, "N 3 H W").cost().at(N=2, H=12, W=8).peak == peak

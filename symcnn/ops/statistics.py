@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from symcnn.errors import ShapeMismatch, UnsupportedOperation
 from symcnn.trace.graph import OPS, SymbolicTensor, apply
-from symcnn.trace.tape import current_tape
+from symcnn.trace.tape import let_go
 
 
 def cov(
@@ -28,9 +28,7 @@ def cov(
     apart = apply("sub", rows, apply("unsqueeze", mean, 1))
     found = apply("mm", apart, apply("t", apart))
     made: SymbolicTensor = apply("squeeze", apply("div", found, norm))
-    if (tape := current_tape()) is not None:
-        for held in (count, mean, norm, apart, found):
-            tape.release(held)
+    let_go(count, mean, norm, apart, found)
     return made
 
 
@@ -47,9 +45,7 @@ def corrcoef(input: SymbolicTensor) -> SymbolicTensor:
     half = apply("div", found, apply("view", deviation, (-1, 1)))
     whole = apply("div", half, apply("view", deviation, (1, -1)))
     made: SymbolicTensor = apply("clip", whole, -1, 1)
-    if (tape := current_tape()) is not None:
-        for held in (variance, deviation, whole):
-            tape.release(held)
+    let_go(variance, deviation, whole)
     return made
 
 

@@ -96,7 +96,7 @@ _TRIED = (3, 16, 33, 100, 119, 224, 251, 512, 1000, 1023)
 
 def _members(side: Region) -> Iterator[dict[str, int]]:
     if any(side.cases):
-        steps = (1, 3, 7, 9)
+        steps = (1, 3, 7, 9)  # each goes through all of them
         for turn in range(len(_TRIED)):
             which = (turn * steps[i % 4] % len(_TRIED) for i in range(len(side.names)))
             one = dict(zip(side.names, map(_TRIED.__getitem__, which), strict=True))

@@ -194,6 +194,13 @@ def current_tape() -> Tape | None:
     return _tape.get()
 
 
+def let_go(*tensors: SymbolicTensor) -> None:
+    """What a function of torch's own holds to its end ends there."""
+    if (tape := current_tape()) is not None:
+        for t in tensors:
+            tape.release(t)
+
+
 _NO_SCOPE = Scope("")
 
 #: Operations of which torch raises IndexError where there is no such place.

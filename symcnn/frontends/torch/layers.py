@@ -159,9 +159,8 @@ class Layers:
         self.tracer = tracer
         self.modes: int = _count_modes() + 1  # the trace's own is the last
         place = tracer.device.type, tracer.tape.dtype
-        self.memory = _Kinds(
-            partial(_memory, place)
-        ).__getitem__  # of the layers of a class, if any
+        #: Of the layers of a class, if any.
+        self.memory = _Kinds(partial(_memory, place)).__getitem__
 
     def run(
         self, memory: _Memory, layer: torch.nn.Module, holder: torch.nn.Module, x: TracedTensor

@@ -94,38 +94,37 @@ def in_any_order(
     """
     before, ORDERS.asked = ORDERS.asked, 1
     try:
-        with suppress(_Several):
-            found, open_ = _first(runs), left()
-            turns = ORDERS.asked
-            if turns == 1:
-                return found
-            for turn in range(1, turns) if turns <= _MOST else ():
-                with ORDERS.turned(turn):
-                    others = runs()
-                if ORDERS.asked > turns or left() != open_ or not _match(found, others, inputs):
-                    break
-            else:
-                if turns <= _MOST:
-                    with ORDERS.turned(0):
-                        return runs()
+        with suppress(_Hangs):
+            found = others = _in_turn(runs, 0)
+            turns, open_ = ORDERS.asked, left()
+            for turn in range(1, turns):
+                others = _in_turn(runs, turn)
+                if left() != open_ or not _match(found, others, inputs):
+                    raise _Hangs
+            return others
         with ORDERS.turned(None):
             return runs()
     finally:
         ORDERS.asked = before
 
 
-class _Several(Exception):
-    """A run was refused where its sets run in one order of several."""
+class _Hangs(Exception):
+    """Something hangs on the order of sets, or there are too many orders to tell."""
 
 
-def _first(runs: Callable[[], list[R]]) -> list[R]:
+def _in_turn(runs: Callable[[], list[R]], turn: int) -> list[R]:
+    """The runs in one order of several. Raises _Hangs where not all orders can be compared."""
+    before = ORDERS.asked
     try:
-        with ORDERS.turned(0):
-            return runs()
+        with ORDERS.turned(turn):
+            found = runs()
     except SymcnnError as error:
         if ORDERS.asked == 1:
             raise
-        raise _Several from error
+        raise _Hangs from error
+    if ORDERS.asked > (before if turn else _MOST):
+        raise _Hangs
+    return found
 
 
 def _match(one: Sequence[R], two: Sequence[R], inputs: Sequence[SymbolicTensor]) -> bool:

@@ -126,7 +126,7 @@ class _Run:
         self.tracer.close()
         if self.refusal is not None:
             self.refusal = without_frames(self.refusal)
-            for scope in self.tracer.tape.calls:
+            for scope in self.tape.calls:
                 scope.output = None  # with sizes of the run
 
 

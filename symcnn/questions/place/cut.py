@@ -381,9 +381,7 @@ class Course:
         """Which place of the whole tensor the first place of the part's is: ``rate*start``, but
         where rows are counted from the end.
         """
-        moved = self.state[out]
-        assert isinstance(moved, Moved)
-        place = int(moved.rate * start)
+        place = int(self._moved(out).rate * start)
         if not any(self._from_end(link) for read in reads for link in _links(read.axis_map)):
             stay = (places[r.tensor] == int(self._moved(r.tensor).rate * start) for r in reads)
             if all(stay):
